@@ -1,0 +1,40 @@
+"""What APOGEE is: its pixels, labels, element windows and pixel flags.
+
+Nothing here learns. The other rooms ask this one for facts; this one asks nobody.
+"""
+
+from skbcnn.survey.bitmask import DEFAULT_BAD_BITS, PixelFlag, bad_pixels
+from skbcnn.survey.grid import (
+    N_APSTAR_PIXELS,
+    Chip,
+    apstar_wavelength,
+    chip_slices,
+    chips,
+    continuum_pixels,
+    kept_pixels,
+    wavelength,
+)
+from skbcnn.survey.labels import APOGEE_LABELS, MISSING, Label, is_missing, label, resolve_target
+from skbcnn.survey.windows import ElementWindows, apogee_windows
+
+__all__ = [
+    "APOGEE_LABELS",
+    "DEFAULT_BAD_BITS",
+    "MISSING",
+    "N_APSTAR_PIXELS",
+    "Chip",
+    "ElementWindows",
+    "Label",
+    "PixelFlag",
+    "apogee_windows",
+    "apstar_wavelength",
+    "bad_pixels",
+    "chip_slices",
+    "chips",
+    "continuum_pixels",
+    "is_missing",
+    "kept_pixels",
+    "label",
+    "resolve_target",
+    "wavelength",
+]

@@ -1,0 +1,194 @@
+"""The pixel grid of APOGEE spectra: wavelengths, detectors and the gaps between them.
+
+Combined spectra (apStar) have 8575 pixels evenly spaced in log wavelength. Light falls on three detectors
+("chips"); the network sees their pixels only, joined without the gaps.
+"""
+
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+import numpy as np
+
+N_APSTAR_PIXELS = 8575
+_LOG10_START, _LOG10_STEP = 4.179, 6e-6  # CRVAL1 and CDELT1 of every apStar file
+
+
+class Chip(NamedTuple):
+    """One detector: pixels ``start`` (included) to ``stop`` (excluded) of the apStar grid."""
+
+    name: str
+    start: int
+    stop: int
+
+    @property
+    def n_pixels(self):
+        """Number of pixels kept of this chip."""
+        return self.stop - self.start
+
+
+_DR12_CHIPS = (Chip("blue", 322, 3242), Chip("green", 3648, 6048), Chip("red", 6412, 8306))
+_DR13_CHIPS = (Chip("blue", 246, 3274), Chip("green", 3585, 6080), Chip("red", 6344, 8335))
+_CHIPS_OF_RELEASE = {release: _DR12_CHIPS if release <= 12 else _DR13_CHIPS for release in range(11, 18)}
+_CONTINUUM_TABLE_OF_RELEASE = {13: 14, 14: 14, 15: 14, 16: 17, 17: 17}
+
+
+def _row_of_release(table, data_release, what):
+    try:
+        return table[int(data_release)]
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"data_release={data_release!r}, but {what} known for APOGEE data releases "
+            f"{min(table)} to {max(table)}. Pass one of these as a number."
+        ) from None
+
+
+def chips(data_release=17):
+    """Detectors in a data release.
+
+    Parameters
+    ----------
+    data_release : int, default=17
+        SDSS data release, 11 to 17. Releases 13 to 17 share one layout.
+
+    Returns
+    -------
+    chips : tuple of Chip
+        Blue, green, red.
+
+    Raises
+    ------
+    ValueError
+        If the release is not one of 11 to 17.
+
+    Examples
+    --------
+    >>> from skbcnn.survey import chips
+    >>> [chip.n_pixels for chip in chips(14)]
+    [3028, 2495, 1991]
+    """
+    return _row_of_release(_CHIPS_OF_RELEASE, data_release, "the chips are")
+
+
+def kept_pixels(data_release=17):
+    """Indices of the apStar pixels that lie on a detector.
+
+    Parameters
+    ----------
+    data_release : int, default=17
+        SDSS data release, 11 to 17.
+
+    Returns
+    -------
+    indices : ndarray of shape (7514,), or (7214,) for releases 11 and 12
+        Ascending, 0-based.
+
+    Examples
+    --------
+    >>> from skbcnn.survey import kept_pixels
+    >>> kept_pixels(17).shape, kept_pixels(12).shape
+    ((7514,), (7214,))
+    """
+    return np.concatenate([np.arange(chip.start, chip.stop) for chip in chips(data_release)])
+
+
+def chip_slices(data_release=17):
+    """Where each chip lies once the gaps are removed.
+
+    Parameters
+    ----------
+    data_release : int, default=17
+        SDSS data release, 11 to 17.
+
+    Returns
+    -------
+    slices : dict of str to slice
+        Keyed by chip name, in order of wavelength.
+
+    Examples
+    --------
+    >>> from skbcnn.survey import chip_slices
+    >>> chip_slices(17)["green"]
+    slice(3028, 5523, None)
+    """
+    slices, start = {}, 0
+    for chip in chips(data_release):
+        slices[chip.name] = slice(start, start + chip.n_pixels)
+        start += chip.n_pixels
+    return slices
+
+
+def apstar_wavelength():
+    """Vacuum wavelengths of the 8575 apStar pixels.
+
+    Returns
+    -------
+    wavelength : ndarray of shape (8575,)
+        In Angstrom.
+
+    Examples
+    --------
+    >>> from skbcnn.survey import apstar_wavelength
+    >>> apstar_wavelength()[[0, -1]].round(2)
+    array([15100.8 , 16999.81])
+    """
+    return 10.0 ** (_LOG10_START + _LOG10_STEP * np.arange(N_APSTAR_PIXELS))
+
+
+def wavelength(data_release=17):
+    """Vacuum wavelengths of the pixels that are kept.
+
+    Parameters
+    ----------
+    data_release : int, default=17
+        SDSS data release, 11 to 17.
+
+    Returns
+    -------
+    wavelength : ndarray of shape (7514,), or (7214,) for releases 11 and 12
+        In Angstrom.
+
+    Examples
+    --------
+    >>> from skbcnn.survey import wavelength
+    >>> wavelength()[[0, -1]].round(2)
+    array([15152.21, 16943.53])
+    """
+    return apstar_wavelength()[kept_pixels(data_release)]
+
+
+@cache
+def _continuum_table(release):
+    table = files("skbcnn.survey") / "tables" / f"continuum_pixels_dr{release}.csv"
+    with table.open() as lines:
+        pixels = np.loadtxt(lines, dtype=np.intp, skiprows=3)
+    pixels.flags.writeable = False
+    return pixels
+
+
+def continuum_pixels(data_release=17):
+    """Pixels in which giants show continuum.
+
+    Parameters
+    ----------
+    data_release : int, default=17
+        13, 14 and 15 give the 529 pixels of DR14, which networks published for DR14 need whatever the release
+        of the file; 16 and 17 give the 532 pixels of DR17, which SDSS-V uses too.
+
+    Returns
+    -------
+    pixels : ndarray of shape (n_continuum,)
+        Ascending, 0-based, on the 7514-pixel grid. Read-only.
+
+    Raises
+    ------
+    ValueError
+        If no continuum pixels are known for the release.
+
+    Examples
+    --------
+    >>> from skbcnn.survey import continuum_pixels
+    >>> len(continuum_pixels(14)), len(continuum_pixels(17))
+    (529, 532)
+    """
+    return _continuum_table(_row_of_release(_CONTINUUM_TABLE_OF_RELEASE, data_release, "continuum pixels are"))

@@ -1,0 +1,239 @@
+"""Element windows: the pixels in which each element may be read.
+
+`apogee_windows` is the table of DR14; `ElementWindows` also takes a user's own windows on any grid.
+"""
+
+import csv
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+N_APOGEE_PIXELS = 7514
+
+
+class ElementWindows(Mapping):
+    """Pixels in which each element may be read, on one wavelength grid.
+
+    A mapping from label name to an ascending array of pixel indices. Windows may overlap.
+
+    Parameters
+    ----------
+    pixels : mapping of str to array-like of int
+        0-based pixel indices of each label.
+    n_pixels : int
+        Number of pixels of the grid.
+    widening : mapping of str to (int, int), default=None
+        Factors on the widths of the two window layers of the network, for labels that need wider ones; (1, 1)
+        where a label is not named.
+
+    Raises
+    ------
+    ValueError
+        If a window is empty or reaches outside the grid, or a widening names no window.
+
+    See Also
+    --------
+    apogee_windows : The windows of APOGEE DR14.
+
+    Examples
+    --------
+    >>> from skbcnn.survey import ElementWindows
+    >>> windows = ElementWindows.from_runs({"Mg": [(3, 5), (8, 8)]}, n_pixels=10)
+    >>> windows["Mg"]
+    array([3, 4, 5, 8])
+    >>> windows
+    ElementWindows(Mg: 4 of 10 pixels)
+    """
+
+    def __init__(self, pixels, n_pixels, widening=None):
+        self.n_pixels = int(n_pixels)
+        self._pixels = {str(name): self._checked(name, window) for name, window in pixels.items()}
+        self._widening = {str(name): tuple(int(w) for w in factors) for name, factors in (widening or {}).items()}
+        if unknown := set(self._widening) - set(self._pixels):
+            raise ValueError(f"widening names {', '.join(sorted(unknown))}, for which there is no window.")
+        if any(len(factors) != 2 or min(factors) < 1 for factors in self._widening.values()):
+            raise ValueError(f"widening is {self._widening}, expected two factors of at least 1 for each label.")
+
+    def _checked(self, name, window):
+        window = np.asarray(window)
+        if window.size == 0:
+            raise ValueError(f"The window of {name} has no pixel. Leave the label out of the windows instead.")
+        if window.ndim != 1 or window.dtype.kind not in "iu":
+            raise ValueError(
+                f"The window of {name} is an array of shape {window.shape} and type {window.dtype}, expected one "
+                "dimension of pixel numbers. Boolean masks go to ElementWindows.from_masks."
+            )
+        window = np.unique(window).astype(np.intp)
+        if window[0] < 0 or window[-1] >= self.n_pixels:
+            raise ValueError(
+                f"The window of {name} reaches pixels {window[0]} to {window[-1]}, but the grid has pixels 0 to "
+                f"{self.n_pixels - 1}. Make the windows on the grid of the spectra."
+            )
+        window.flags.writeable = False
+        return window
+
+    @classmethod
+    def from_runs(cls, runs, n_pixels, widening=None):
+        """Make windows from runs of pixels.
+
+        Parameters
+        ----------
+        runs : mapping of str to sequence of (int, int)
+            First and last pixel of each run, both included, 0-based.
+        n_pixels : int
+            Number of pixels of the grid.
+        widening : mapping of str to (int, int), default=None
+            As in the constructor.
+
+        Returns
+        -------
+        windows : ElementWindows
+        """
+        pixels = {}
+        for name, pairs in runs.items():
+            if backwards := [pair for pair in pairs if pair[0] > pair[1]]:
+                raise ValueError(f"The window of {name} has a run that ends before it starts: {backwards[0]}.")
+            pixels[name] = [pixel for first, last in pairs for pixel in range(first, last + 1)]
+        return cls(pixels, n_pixels, widening)
+
+    @classmethod
+    def from_wavelengths(cls, runs, wavelength, widening=None):
+        """Make windows from runs of wavelength.
+
+        Parameters
+        ----------
+        runs : mapping of str to sequence of (float, float)
+            Shortest and longest wavelength of each run, both included, in the unit of `wavelength`.
+        wavelength : array-like of shape (n_pixels,)
+            Wavelength of each pixel.
+        widening : mapping of str to (int, int), default=None
+            As in the constructor.
+
+        Returns
+        -------
+        windows : ElementWindows
+        """
+        wavelength = np.asarray(wavelength, dtype=float)
+        masks = {
+            name: np.logical_or.reduce([(wavelength >= low) & (wavelength <= high) for low, high in pairs])
+            for name, pairs in runs.items()
+        }
+        return cls({name: np.flatnonzero(mask) for name, mask in masks.items()}, len(wavelength), widening)
+
+    @classmethod
+    def from_masks(cls, masks, widening=None):
+        """Make windows from boolean masks.
+
+        Parameters
+        ----------
+        masks : mapping of str to array-like of bool of shape (n_pixels,)
+            True where the label may be read.
+        widening : mapping of str to (int, int), default=None
+            As in the constructor.
+
+        Returns
+        -------
+        windows : ElementWindows
+        """
+        masks = {name: np.asarray(mask) for name, mask in masks.items()}
+        lengths = {mask.shape for mask in masks.values()}
+        if len(lengths) != 1 or any(mask.dtype != bool or mask.ndim != 1 for mask in masks.values()):
+            raise ValueError(
+                f"The masks have shapes {sorted(lengths)} and types {sorted({str(m.dtype) for m in masks.values()})}, "
+                "expected one boolean per pixel of the same grid for each label."
+            )
+        n_pixels = lengths.pop()[0]
+        return cls({name: np.flatnonzero(mask) for name, mask in masks.items()}, n_pixels, widening)
+
+    def widening(self, name):
+        """Factors on the widths of the two window layers of a label.
+
+        Parameters
+        ----------
+        name : str
+            A label that has a window.
+
+        Returns
+        -------
+        factors : tuple of (int, int)
+        """
+        return self._widening.get(name, (1, 1))
+
+    def mask(self, name):
+        """The window of a label as a boolean mask.
+
+        Parameters
+        ----------
+        name : str
+            A label that has a window.
+
+        Returns
+        -------
+        mask : ndarray of bool of shape (n_pixels,)
+            True inside the window.
+        """
+        mask = np.zeros(self.n_pixels, dtype=bool)
+        mask[self[name]] = True
+        return mask
+
+    def __getitem__(self, name):
+        return self._pixels[name]
+
+    def __iter__(self):
+        return iter(self._pixels)
+
+    def __len__(self):
+        return len(self._pixels)
+
+    def __eq__(self, other):
+        if not isinstance(other, ElementWindows):
+            return NotImplemented
+        return (
+            self.n_pixels == other.n_pixels
+            and list(self) == list(other)
+            and all(np.array_equal(self[name], other[name]) for name in self)
+            and all(self.widening(name) == other.widening(name) for name in self)
+        )
+
+    __hash__ = None
+
+    def __repr__(self):
+        sizes = ", ".join(f"{name}: {len(pixels)}" for name, pixels in self.items())
+        return f"ElementWindows({sizes} of {self.n_pixels} pixels)"
+
+
+def _runs(text):
+    """Pixel runs of one line of the table: '16-57 219' is pixels 16 to 57, and 219."""
+    bounds = (run.split("-") for run in text.split())
+    return [(int(bound[0]), int(bound[-1])) for bound in bounds]
+
+
+@cache
+def apogee_windows():
+    """The element windows of ASPCAP for DR14, on the 7514-pixel grid.
+
+    Returns
+    -------
+    windows : ElementWindows
+        25 elements: those of the 22 labels, and Cu, Ge, Rb, Y and Nd. Carbon and nitrogen, which are read from
+        molecular bands, get window layers 8 and 4 times as wide.
+
+    References
+    ----------
+    .. [1] García Pérez et al. (2016), AJ 151, 144, section 5.
+    .. [2] Leung & Bovy (2019), MNRAS 483, 3255, figure 6, for the widths.
+
+    Examples
+    --------
+    >>> from skbcnn.survey import apogee_windows
+    >>> windows = apogee_windows()
+    >>> len(windows["Al"]), windows.widening("C")
+    (51, (8, 4))
+    """
+    table = files("skbcnn.survey") / "tables" / "element_windows_dr14.csv"
+    with table.open() as lines:
+        rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    widening = {row["label"]: (int(row["wider_1"]), int(row["wider_2"])) for row in rows}
+    return ElementWindows.from_runs({row["label"]: _runs(row["pixels"]) for row in rows}, N_APOGEE_PIXELS, widening)
