@@ -61,11 +61,43 @@ def atomic_path(path, *, overwrite=True):
         shutil.rmtree(workshop, ignore_errors=True)
 
 
+@contextmanager
+def created_h5(path):
+    """Open a new HDF5 file, in which a full disk always shows as an `OSError`.
+
+    HDF5 buffers what is written, so that the disk may turn out to be full only when the file is closed; h5py then
+    raises a `RuntimeError`.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, which is replaced if it exists.
+
+    Yields
+    ------
+    file : h5py.File
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "w") as file:
+            yield file
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
+
+
 def _put_in_place(temporary, path):
     """Rename a finished file or folder over `path`."""
-    if path.is_dir() and temporary.is_dir():  # a folder that is not empty cannot be renamed over
-        os.replace(path, temporary.parent / "replaced")
-    os.replace(temporary, path)
+    if not (path.is_dir() and temporary.is_dir()):
+        os.replace(temporary, path)
+        return
+    aside = temporary.parent / "replaced"  # a folder that is not empty cannot be renamed over
+    os.replace(path, aside)
+    try:
+        os.replace(temporary, path)
+    except BaseException:
+        os.replace(aside, path)
+        raise
 
 
 def _unwritable(path, error):
