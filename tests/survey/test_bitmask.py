@@ -1,0 +1,75 @@
+"""Pixel flags of apStar files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from skbcnn.survey import DEFAULT_BAD_BITS, PixelFlag, bad_pixels, kept_pixels
+
+APSTAR = Path(__file__).resolve().parents[3] / "shared" / "data" / "apstar"
+
+
+@pytest.mark.parametrize(
+    ("flag", "bit"),
+    [("BADPIX", 0), ("CRPIX", 1), ("SATPIX", 2), ("UNFIXABLE", 3), ("BADDARK", 4), ("BADFLAT", 5), ("BADERR", 6),
+     ("NOSKY", 7), ("LITTROW_GHOST", 8), ("PERSIST_HIGH", 9), ("PERSIST_MED", 10), ("PERSIST_LOW", 11),
+     ("SIG_SKYLINE", 12), ("SIG_TELLURIC", 13), ("NOT_ENOUGH_PSF", 14)],
+)  # fmt: skip
+def test_flags(flag, bit):
+    assert getattr(PixelFlag, flag) == 1 << bit
+
+
+@pytest.mark.parametrize("bit", range(15))
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.int32, np.int64])
+def test_one_bit_at_a_time(bit, dtype):
+    assert bad_pixels(np.array([0, 1 << bit], dtype)).tolist() == [False, bit in (*range(8), 12)]
+
+
+@given(st.lists(st.integers(0, 2**15 - 1), min_size=1), st.sets(st.integers(0, 14)))
+def test_any_of_the_bits(bitmask, bits):
+    assert bad_pixels(bitmask, bits).tolist() == [any(value >> bit & 1 for bit in bits) for value in bitmask]
+
+
+def test_bits_may_repeat():
+    assert_array_equal(bad_pixels([1, 2, 4], [0, 0]), [True, False, False])
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_narrow_integers(dtype):
+    assert_array_equal(bad_pixels(np.array([0, 1, 64], dtype)), [False, True, True])
+
+
+def test_shape_is_kept():
+    assert bad_pixels(np.zeros((2, 3), dtype=int)).shape == (2, 3)
+
+
+def test_default_bits():
+    assert DEFAULT_BAD_BITS == (0, 1, 2, 3, 4, 5, 6, 7, 12)
+
+
+@pytest.mark.parametrize("bitmask", [[0.0, 1.0], [True, False], ["1"]])
+def test_only_integers(bitmask):
+    with pytest.raises(TypeError, match=r"bitmask has type .*, expected integers: pass the third extension"):
+        bad_pixels(bitmask)
+
+
+@pytest.mark.skipif(not APSTAR.exists(), reason="the real apStar files are not beside this checkout")
+@pytest.mark.parametrize(
+    ("name", "row", "n_bad"),
+    [
+        ("apStar-dr17-2M17335483-2753043.fits", 0, 121),
+        ("apStar-dr17-2M17335483-2753043.fits", 1, 0),
+        ("apStar-dr17-2M17335483-2753043.fits", 2, 370),
+        ("apStar-dr17-2M17335483-2753043.fits", 3, 411),
+        ("apStar-dr17-2M17335483-2753043.fits", 4, 252),
+        ("apStar-dr17-2M19485057+5005279.fits", 0, 245),
+    ],
+)
+def test_flagged_pixels_of_real_spectra(name, row, n_bad):
+    with fits.open(APSTAR / name) as hdus:
+        assert bad_pixels(hdus[3].data[row, kept_pixels(17)]).sum() == n_bad
