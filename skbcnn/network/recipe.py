@@ -1,0 +1,74 @@
+"""What a fit is given: the stars, and how to train on them. No Keras here."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Stars(NamedTuple):
+    """Spectra and labels that belong together.
+
+    Attributes
+    ----------
+    x : ndarray of shape (n, n_pixels), float32
+        Spectra.
+    y : ndarray of shape (n, n_labels)
+        Labels, NaN where missing.
+    y_err : ndarray of shape (n, n_labels) or None
+        Label errors, 0 where unknown.
+    weight : ndarray of shape (n,)
+        Sample weights.
+    x_err : ndarray of shape (n, n_pixels) or None
+        Flux errors; in training, the standard deviation of the fresh noise that each epoch adds.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    y_err: np.ndarray | None
+    weight: np.ndarray
+    x_err: np.ndarray | None = None
+
+    def take(self, rows):
+        """The stars of some rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int or bool
+            Which.
+
+        Returns
+        -------
+        stars : Stars
+        """
+        return Stars(*(None if values is None else values[rows] for values in self))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes
+    ----------
+    lr : float
+        Learning rate at the start.
+    batch_size, max_epochs : int
+        Stars in a step; passes through the data.
+    reduce_lr_epsilon, reduce_lr_min : float
+        Least fall of the validation loss that counts; least learning rate.
+    reduce_lr_patience : int
+        Epochs without such a fall before the learning rate is halved.
+    stop_after : int or None
+        Epochs without such a fall before training stops, with the best weights restored. None: never.
+    verbose : int
+        1 shows a progress bar.
+    """
+
+    lr: float
+    batch_size: int
+    max_epochs: int
+    reduce_lr_epsilon: float
+    reduce_lr_min: float
+    reduce_lr_patience: int
+    stop_after: int | None = None
+    verbose: int = 0

@@ -1,0 +1,54 @@
+"""What many tests share: real data where they lie beside the repository, and one tiny fitted model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.utils import Bunch
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Folder of reference data (astroNN's models, real spectra), which is not part of the package."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"the reference data are not here: no folder {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_data():
+    """30 spectra of 40 pixels and 4 labels, some of them missing (NaN), with errors."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(1, 0.1, size=(30, 40)).astype(np.float32)
+    y = np.column_stack([4500 + 3000 * (X[:, 0] - 1), X[:, 5] - 1, X[:, 6] + X[:, 7], X[:, 30]]).astype(float)
+    y[3, 1] = y[7, 2] = y[8, :] = np.nan
+    return Bunch(X=X, y=y, y_err=np.full(y.shape, 0.01) * [1000, 1, 1, 1], X_err=np.full_like(X, 0.01))
+
+
+@pytest.fixture(scope="session")
+def tiny_parameters():
+    """Parameters of a regressor for `tiny_data` that fits in a second or two."""
+    from skbcnn import ElementWindows
+
+    windows = ElementWindows({"Mg": [5, 6, 7], "Al": [6, 7], "C": range(25, 40)}, 40, widening={"C": (3, 2)})
+    return {
+        "windows": windows,
+        "target": ["teff", "Mg", "Al", "C"],
+        "num_hidden": (8, 8, 4, 4, 2),
+        "lr": 0.005,
+        "batch_size": 8,
+        "max_epochs": 2,
+        "n_draws": 10,
+        "random_state": 0,
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_parameters, tiny_data):
+    """A regressor fitted to `tiny_data`. Shared by all tests: do not change it."""
+    from skbcnn import CensoredBCNNRegressor
+
+    return CensoredBCNNRegressor(**tiny_parameters).fit(
+        tiny_data.X, tiny_data.y, x_err=tiny_data.X_err, y_err=tiny_data.y_err
+    )

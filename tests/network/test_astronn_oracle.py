@@ -1,0 +1,118 @@
+"""The network against astroNN's own: its weights in our arrays must give its predictions.
+
+The folder was written by astroNN; its weights are far from useful, but every layer reacts, so that a swapped head or
+window shows. Skipped where the reference data are not.
+"""
+
+import json
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skbcnn.network.posterior import Posterior
+from skbcnn.survey import APOGEE_LABELS
+
+N_DRAWS = 150
+_FULL = {"conv1": "conv1d", "conv2": "conv1d_1", "full1": "dense", "full2": "dense_1", "aux": "aux_fullspec"}
+_HEADS = {"teff": ("dense_2", "dense_5"), "logg": ("dense_3", "dense_6"), "Fe": ("dense_4", "dense_7")}
+
+
+def layers_of_astronn():
+    """Our name of a layer: theirs."""
+    names = dict(_FULL)
+    for j, label in enumerate(APOGEE_LABELS):
+        if label in _HEADS:
+            names[f"label{j}.mean"], names[f"label{j}.logvar"] = _HEADS[label]
+            continue
+        theirs = {"hidden1": "dense", "hidden2": "dense_2", "mean": "concat", "logvar": "concat_var"}
+        names |= {f"label{j}.{ours}": f"{label.lower()}_{suffix}" for ours, suffix in theirs.items()}
+    return names
+
+
+def read_weights(path, spec):
+    names = layers_of_astronn()
+    with h5py.File(path) as file:
+        weights = {}
+        for name in spec.weight_shapes:
+            layer, kind = name.rsplit(".", 1)
+            weights[name] = file[f"model_weights/{names[layer]}/{names[layer]}/{kind}:0"][()]
+        n_stored = sum(
+            np.size(file[f"model_weights/{layer}/{weight}"])
+            for layer in file["model_weights"]
+            for weight in file["model_weights"][layer].attrs.get("weight_names", ())
+        )
+    assert n_stored == sum(values.size for values in weights.values()) == 3_505_554
+    return weights
+
+
+@pytest.fixture(scope="module")
+def astronn(shared_data, dr14_spec):
+    """Network with astroNN's weights, normalised spectra, and what astroNN made of them."""
+    folder = shared_data / "astronn_folders" / "astronn_keras2"
+    oracle = dict(np.load(folder / "oracle.npz"))
+    parameters = json.loads((folder / "astroNN_model_parameter.json").read_text())
+    assert parameters["targetname"] == list(APOGEE_LABELS)
+    weights = read_weights(folder / "model_weights.h5", dr14_spec)
+    assert {name: values.shape for name, values in weights.items()} == dr14_spec.weight_shapes
+    x = ((oracle["x"] - oracle["input_mean"]) / oracle["input_std"]).astype(np.float32)
+    return SimpleNamespace(posterior=Posterior(dr14_spec, weights, seed=2019), weights=weights, x=x, oracle=oracle)
+
+
+@pytest.fixture(scope="module")
+def moments(astronn):
+    (moments,) = astronn.posterior.moments([(astronn.x, None)], N_DRAWS)
+    return moments
+
+
+def test_without_dropout(astronn):
+    answer = np.asarray(astronn.posterior.network(astronn.x))
+    assert_allclose(answer[:, 0], astronn.oracle["pred_nodropout_norm"], rtol=0, atol=1e-5)
+    assert_allclose(answer[:, 1], astronn.oracle["logvar_nodropout"], rtol=0, atol=1e-5)
+
+
+def test_plain_numpy_agrees_too(astronn, dr14_spec, forward):
+    mean, logvar = forward(dr14_spec, astronn.weights, astronn.x)
+    assert_allclose(mean, astronn.oracle["pred_nodropout_norm"], rtol=0, atol=1e-5)
+    assert_allclose(logvar, astronn.oracle["logvar_nodropout"], rtol=0, atol=1e-5)
+
+
+def test_mean_over_draws(astronn, moments):
+    samples = astronn.oracle["mc_samples_output_norm"].astype(float)
+    error = samples.std(axis=0) * np.sqrt(1 / N_DRAWS + 1 / len(samples))
+    z = (moments.mean - samples.mean(axis=0)) / error
+    assert np.abs(z).max() < 4.5
+    assert 0.6 < z.std() < 1.4  # draws are shared by the spectra, so the 352 numbers are not independent
+
+
+def test_model_spread(astronn, moments):
+    samples = astronn.oracle["mc_samples_output_norm"].astype(float)
+    square = (samples - samples.mean(axis=0)) ** 2
+    error = square.std(axis=0) * np.sqrt(1 / N_DRAWS + 1 / len(samples))  # of a variance, whatever the distribution
+    z = (moments.model_variance - square.mean(axis=0)) / error
+    assert np.abs(z).max() < 4.5
+    labels_std = astronn.oracle["labels_std"]
+    ratio = np.sqrt(moments.model_variance) * labels_std / astronn.oracle["std_model"]
+    assert np.median(ratio) == pytest.approx(1, abs=0.04)
+
+
+def test_predictive_spread(astronn, moments):
+    samples = astronn.oracle["mc_samples_logvar"].astype(float)
+    error = samples.std(axis=0) * np.sqrt(1 / N_DRAWS + 1 / len(samples))
+    z = (np.log(moments.predictive_variance) - samples.mean(axis=0)) / error
+    assert np.abs(z).max() < 4.5
+    labels_std = astronn.oracle["labels_std"]
+    ratio = np.sqrt(moments.predictive_variance) * labels_std / astronn.oracle["std_predictive"]
+    assert np.median(ratio) == pytest.approx(1, abs=0.02)
+
+
+def test_published_network_treats_each_spectrum_alone(astronn):
+    """Bit for bit, also in the large products of the default widths."""
+    (together,) = astronn.posterior.moments([(astronn.x, None)], 3)
+    for rows in ([9], range(7), range(15, -1, -1), np.random.default_rng(0).permutation(16)):
+        rows = np.array(rows)
+        (some,) = astronn.posterior.moments([(astronn.x[rows], None)], 3)
+        for ours, expected in zip(some, together, strict=True):
+            assert_array_equal(ours, expected[rows])
