@@ -16,8 +16,14 @@ _HOME = {
     "H5Loader": "datasets",
     "LabelNormalizer": "preprocessing",
     "SpectraNormalizer": "preprocessing",
+    "load_folder": "persistence",
     "make_apogee_spectra": "datasets",
+    "prepare_spectra": "preprocessing",
+    "read_apstar": "datasets",
+    "read_aspcapstar": "datasets",
     "residual_table": "metrics",
+    "save_folder": "persistence",
+    "write_h5": "datasets",
 }
 
 __all__ = ["__version__", *_HOME]

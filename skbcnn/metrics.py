@@ -12,7 +12,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 
 from skbcnn._sklearn import check_sample_weight
-from skbcnn.survey import APOGEE_LABELS, is_missing, label
+from skbcnn.survey import APOGEE_LABELS, is_missing, label_unit
 
 _AVERAGES = ("raw_values", "uniform_average", "variance_weighted")
 
@@ -50,14 +50,6 @@ def _named(label_names, y_true):
         came = "no names" if label_names is None else f"{len(label_names)} names"
         raise ValueError(f"y_true has {n_labels} labels and {came}. Pass one name for each as `label_names`.")
     return [str(name) for name in label_names]
-
-
-def _unit(name):
-    """Unit of a label that the survey knows, nothing for others."""
-    try:
-        return label(name).unit
-    except ValueError:
-        return ""
 
 
 def residual_table(y_true, y_pred, *, label_names=None, units=None):
@@ -102,7 +94,7 @@ def residual_table(y_true, y_pred, *, label_names=None, units=None):
        Mg   2             0.1 0.14826  dex
     """
     names = _named(label_names, y_true)
-    units = [_unit(name) for name in names] if units is None else list(units)
+    units = [label_unit(name) for name in names] if units is None else list(units)
     if len(units) != len(names):
         raise ValueError(f"There are {len(units)} units for {len(names)} labels. Pass one for each, '' for none.")
     y_true, y_pred, present = _checked(y_true, y_pred)

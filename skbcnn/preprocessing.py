@@ -16,6 +16,7 @@ from sklearn.utils import check_array, gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skbcnn._sklearn import Interval, Options, StrOptions, check_sample_weight, feature_names_in, fit_context
+from skbcnn.checks import check_beside
 from skbcnn.survey import (
     DEFAULT_BAD_BITS,
     N_APSTAR_PIXELS,
@@ -45,18 +46,6 @@ def _check_n_pixels(estimator, X, n_expected, advice):
             f"X has {shape[1]} features, but {type(estimator).__name__} is expecting {n_expected} features as input, "
             f"one for each pixel. {advice}"
         )
-
-
-def _check_same_shape(name, values, X):
-    """Metadata as an array, refused if it does not stand beside X pixel by pixel."""
-    values = np.asarray(values)
-    if values.shape != X.shape:
-        raise ValueError(
-            f"{name} has shape {values.shape}, but X has shape {X.shape}; expected one value for each pixel. A "
-            "metadata array is not changed by the pipeline steps before its consumer: pass it as the consumer needs "
-            "it, or prepare flux, errors and bitmask together with prepare_spectra before the pipeline."
-        )
-    return values
 
 
 class _SpectrumTransformer(TransformerMixin, BaseEstimator):
@@ -449,9 +438,9 @@ class ContinuumNormalizer(OneToOneFeatureMixin, _SpectrumTransformer):
         X = self._validated(X, reset=reset)
         grid = self._grid(X.shape[1])
         if x_err is not None:
-            x_err = _check_same_shape("x_err", x_err, X)
+            x_err = check_beside("x_err", x_err, X)
         if bitmask is not None:
-            bitmask = _check_same_shape("bitmask", bitmask, X)
+            bitmask = check_beside("bitmask", bitmask, X)
         return X, x_err, bitmask, grid
 
     def _advice(self, X):
@@ -605,8 +594,8 @@ def prepare_spectra(
     flux = np.asarray(flux)
     if flux.ndim == 2 and flux.shape[1] == N_APSTAR_PIXELS:
         kept = kept_pixels(data_release)
-        err = None if err is None else _check_same_shape("err", err, flux)[:, kept]
-        bitmask = None if bitmask is None else _check_same_shape("bitmask", bitmask, flux)[:, kept]
+        err = None if err is None else check_beside("err", err, flux)[:, kept]
+        bitmask = None if bitmask is None else check_beside("bitmask", bitmask, flux)[:, kept]
         flux = ChipGapRemover(data_release).fit_transform(flux)
     normalizer = ContinuumNormalizer(
         data_release, pixels=pixels, degree=degree, weighting=weighting, bad_bits=bad_bits

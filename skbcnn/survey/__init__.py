@@ -14,7 +14,7 @@ from skbcnn.survey.grid import (
     kept_pixels,
     wavelength,
 )
-from skbcnn.survey.labels import APOGEE_LABELS, MISSING, Label, is_missing, label, resolve_target
+from skbcnn.survey.labels import APOGEE_LABELS, MISSING, Label, is_missing, label, label_unit, resolve_target
 from skbcnn.survey.windows import ElementWindows, apogee_windows
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "is_missing",
     "kept_pixels",
     "label",
+    "label_unit",
     "resolve_target",
     "wavelength",
 ]

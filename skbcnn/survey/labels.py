@@ -87,6 +87,29 @@ def label(name):
         raise ValueError(f"{name!r} is not a label known here. {hint}") from None
 
 
+def label_unit(name):
+    """Unit of a label, where it is one that is known.
+
+    Parameters
+    ----------
+    name : str
+        In any spelling, or a name unknown here.
+
+    Returns
+    -------
+    unit : str
+        As astropy writes it; empty for a label without a unit, and for one that is not known here.
+
+    Examples
+    --------
+    >>> from skbcnn.survey import label_unit
+    >>> label_unit("Teff"), label_unit("[Mg/H]"), label_unit("age")
+    ('K', 'dex', '')
+    """
+    known = _CANONICAL.get(str(name).strip().lower())
+    return _LABELS[known].unit if known else ""
+
+
 def resolve_target(target="all"):
     """Canonical names of the labels that a target names.
 

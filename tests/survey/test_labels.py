@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skbcnn.survey import APOGEE_LABELS, MISSING, is_missing, label, resolve_target
+from skbcnn.survey import APOGEE_LABELS, MISSING, is_missing, label, label_unit, resolve_target
 
 ELEMENTS = ["C", "C1", "N", "O", "Na", "Mg", "Al", "Si", "P", "S"]
 ELEMENTS += ["K", "Ca", "Ti", "Ti2", "V", "Cr", "Mn", "Fe", "Co", "Ni"]
@@ -133,3 +133,10 @@ def test_missing_keeps_the_shape():
 @given(st.floats(allow_infinity=False, width=32))
 def test_missing_rule(value):
     assert is_missing(value) == (not value > -9990)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("TEFF", "K"), ("logg", "dex"), ("[TiII/H]", "dex"), ("fakemag", ""), ("0", "")]
+)
+def test_label_unit(name, unit):
+    assert label_unit(name) == unit

@@ -1,0 +1,713 @@
+"""The regressors: spectra in, labels with error bars out.
+
+`CensoredBCNNRegressor` works for any survey; `ApogeeBCNNCensoredRegressor` is it with the windows and labels of APOGEE
+DR14. They check what comes in, keep what was learnt as arrays, and leave the network itself to `skbcnn.network`.
+"""
+
+from collections.abc import Mapping
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from tqdm.auto import tqdm
+
+from skbcnn._sklearn import Interval, Options, StrOptions, check_sample_weight, fit_context
+from skbcnn.checks import as_numbers, check_finite_spectra, check_flux_errors, check_label_errors, check_labels
+from skbcnn.metrics import r2_score
+from skbcnn.network.recipe import Recipe, Stars
+from skbcnn.network.spec import NetworkSpec
+from skbcnn.prediction import Prediction
+from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
+from skbcnn.survey import N_APSTAR_PIXELS, ElementWindows, apogee_windows, chips, resolve_target
+
+_LINEAR_MODES = {0, 1, 2, 3, 4, 255}
+
+
+class LiveNetwork:
+    """Holder of the compiled network beside the fitted arrays: empty at first, filled at first use, never pickled."""
+
+    def __init__(self):
+        self._posterior = None
+
+    def moments(self, model, X, x_err):
+        """Moments over the draws of a fitted model, a chunk of spectra at a time: mean, model, predictive variance."""
+        from skbcnn.network.posterior import CHUNK, Posterior
+
+        if self._posterior is None:
+            self._posterior = Posterior(model.spec_, model.weights_, model.seed_)
+        normalizer = model.spectra_normalizer_
+        rows = [slice(start, start + CHUNK) for start in range(0, len(X), CHUNK)]
+        chunks = (
+            (normalizer.transform(X[part]), None if x_err is None else normalizer.scale_errors(x_err[part]))
+            for part in tqdm(rows, desc="Predicting", unit="chunk", disable=not model.verbose)
+        )
+        return [np.concatenate(parts) for parts in zip(*self._posterior.moments(chunks, model.n_draws), strict=True)]
+
+
+class CensoredBCNNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Bayesian convolutional network that reads each label only inside its own windows.
+
+    Labels without a window are read from the full spectrum. Labels with one are read from it, from the means of the
+    labels without one, and from a few free numbers that summarise the star. Dropout stays on when labels are
+    predicted: each pattern of dropped units is one draw from the posterior over networks, and applies to all spectra.
+
+    Parameters
+    ----------
+    windows : ElementWindows, mapping of str to array-like of int, or None, default=None
+        Pixels in which each label may be read. Labels that are not named, or all with None, see everything.
+    target : sequence of str, default=None
+        Names of the columns of `y`. None: the column names of a DataFrame, else "0", "1", ...
+    num_hidden : sequence of 5 int, default=(192, 96, 32, 16, 2)
+        Widths: two full-spectrum layers, two window layers, free numbers that window labels are told (0: none).
+    num_filters : sequence of 2 int, default=(2, 4)
+        Filters of the two convolutions.
+    filter_len : int, default=8
+        Pixels that a filter spans.
+    pool_length : int, default=4
+        Pixels pooled into one after the convolutions.
+    activation : str, default="relu"
+        Keras's name of the activation.
+    initializer : str, default="random_normal"
+        Keras's name of the initializer of the kernels. Those of the output heads are Glorot-uniform.
+    dropout_rate : float, default=0.3
+        Share of units dropped, in training and in prediction.
+    l2 : float, default=5e-9
+        Weight of the sum of squared kernels in the objective.
+    maxnorm : float or None, default=0.5
+        Largest norm of the kernel of each free number.
+    length_scale : float, default=3.0
+        Prior length scale; enters `inv_tau_` only.
+    lr : float, default=5e-4
+        Learning rate of Adam at the start.
+    batch_size : int, default=64
+        Stars in a step.
+    max_epochs : int, default=50
+        Passes through the data.
+    reduce_lr_epsilon : float, default=5e-5
+        Least fall of the validation loss that counts as one.
+    reduce_lr_min : float, default=1e-8
+        Least learning rate.
+    reduce_lr_patience : int, default=2
+        Epochs without a fall before the learning rate is halved.
+    input_norm_mode : {0, 1, 2, 3, 4, 255, "3s"}, default=3
+        How spectra are normalised, as in `SpectraNormalizer`.
+    labels_norm_mode : {0, 1, 2, 3, 4, 255}, default=2
+        How labels are normalised, as in `LabelNormalizer`. The logistic squash "3s" has no error bars in label units,
+        and is refused.
+    noise_augmentation : float, default=0.0
+        Each epoch adds fresh noise of this many `x_err` to the spectra.
+    validation_fraction : float, default=0.1
+        Share of the stars held out to measure the loss on. 0: none, and the training loss takes its place.
+    early_stopping : bool, default=False
+        Stop when the validation loss stalls for `n_iter_no_change` epochs, and restore the best weights.
+    n_iter_no_change : int, default=10
+        See `early_stopping`.
+    n_draws : int, default=100
+        Posterior draws of a prediction.
+    random_state : int, RandomState instance or None, default=None
+        Of weights, order, split and draws. With None, `fit` draws a seed and keeps it: a fitted model repeats itself.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    weights_ : dict of str to ndarray
+        What was learnt, as plain arrays.
+    spec_ : NetworkSpec
+        The network that they belong to.
+    spectra_normalizer_, label_normalizer_ : SpectraNormalizer, LabelNormalizer
+        Fitted to the training stars.
+    history_ : dict of str to list of float
+        An entry for each whole epoch: `loss` (with L2), `data_loss` (without), `mean_absolute_error`, `val_loss`
+        (without L2, with dropout off, over the stars held out) and `val_mean_absolute_error`, all in normalised units,
+        and `lr`. The two of validation are absent where no star is held out.
+    n_iter_ : int
+        Epochs run.
+    interrupted_ : bool
+        Whether Ctrl-C ended the training; the best weights until then were kept.
+    inv_tau_ : float
+        Inverse model precision, 2 n_train l2 / (length_scale^2 (1 - dropout_rate)).
+    noise_level_ : float or None
+        Largest median flux error of a training star; None if `x_err` was not given.
+    target_names_ : tuple of str
+        Names of the labels.
+    seed_ : int
+        Of the posterior draws.
+    preprocessing_, provenance_ : dict
+        Of a model from `skbcnn.persistence.load_folder` only: how the spectra were prepared, and what it learnt from.
+    n_features_in_ : int
+        Pixels of a spectrum.
+    feature_names_in_ : ndarray of str
+        Names of the pixels, where `X` had them.
+
+    See Also
+    --------
+    ApogeeBCNNCensoredRegressor : The same with the windows and labels of APOGEE.
+
+    References
+    ----------
+    .. [1] Leung & Bovy (2019), MNRAS 483, 3255: the network and its use on APOGEE.
+    .. [2] Gal & Ghahramani (2016), ICML: dropout as a posterior.
+    .. [3] Kendall & Gal (2017), NeurIPS: the two kinds of uncertainty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn import CensoredBCNNRegressor
+    >>> X = np.random.default_rng(0).normal(size=(100, 30))
+    >>> y = np.column_stack([X[:, 0], X[:, 5] + X[:, 6]])
+    >>> model = CensoredBCNNRegressor(windows={"Mg": [5, 6]}, target=["teff", "Mg"], max_epochs=2, random_state=0)
+    >>> mean, std = model.fit(X, y).predict(X[:3], return_std=True)
+    >>> mean.shape, bool((std > 0).all())
+    ((3, 2), True)
+    """
+
+    _parameter_constraints: dict = {
+        "windows": [Mapping, None],
+        "target": ["array-like", None],
+        "num_hidden": ["array-like"],
+        "num_filters": ["array-like"],
+        "filter_len": [Interval(Integral, 1, None, closed="left")],
+        "pool_length": [Interval(Integral, 1, None, closed="left")],
+        "activation": [str],
+        "initializer": [str],
+        "dropout_rate": [Interval(Real, 0, 1, closed="left")],
+        "l2": [Interval(Real, 0, None, closed="left")],
+        "maxnorm": [Interval(Real, 0, None, closed="neither"), None],
+        "length_scale": [Interval(Real, 0, None, closed="neither")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "reduce_lr_epsilon": [Interval(Real, 0, None, closed="left")],
+        "reduce_lr_min": [Interval(Real, 0, None, closed="left")],
+        "reduce_lr_patience": [Interval(Integral, 1, None, closed="left")],
+        "input_norm_mode": [Options(Integral, _LINEAR_MODES), StrOptions({"3s", *map(str, _LINEAR_MODES)})],
+        "labels_norm_mode": [Options(Integral, _LINEAR_MODES), StrOptions(set(map(str, _LINEAR_MODES)))],
+        "noise_augmentation": [Interval(Real, 0, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "early_stopping": ["boolean"],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_draws": [Interval(Integral, 2, None, closed="left")],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        *,
+        windows=None,
+        target=None,
+        num_hidden=(192, 96, 32, 16, 2),
+        num_filters=(2, 4),
+        filter_len=8,
+        pool_length=4,
+        activation="relu",
+        initializer="random_normal",
+        dropout_rate=0.3,
+        l2=5e-9,
+        maxnorm=0.5,
+        length_scale=3.0,
+        lr=5e-4,
+        batch_size=64,
+        max_epochs=50,
+        reduce_lr_epsilon=5e-5,
+        reduce_lr_min=1e-8,
+        reduce_lr_patience=2,
+        input_norm_mode=3,
+        labels_norm_mode=2,
+        noise_augmentation=0.0,
+        validation_fraction=0.1,
+        early_stopping=False,
+        n_iter_no_change=10,
+        n_draws=100,
+        random_state=None,
+        verbose=0,
+    ):
+        self.windows = windows
+        self.target = target
+        self.num_hidden = num_hidden
+        self.num_filters = num_filters
+        self.filter_len = filter_len
+        self.pool_length = pool_length
+        self.activation = activation
+        self.initializer = initializer
+        self.dropout_rate = dropout_rate
+        self.l2 = l2
+        self.maxnorm = maxnorm
+        self.length_scale = length_scale
+        self.lr = lr
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.reduce_lr_epsilon = reduce_lr_epsilon
+        self.reduce_lr_min = reduce_lr_min
+        self.reduce_lr_patience = reduce_lr_patience
+        self.input_norm_mode = input_norm_mode
+        self.labels_norm_mode = labels_norm_mode
+        self.noise_augmentation = noise_augmentation
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.n_draws = n_draws
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, x_err=None, y_err=None, sample_weight=None):
+        """Learn the labels of spectra.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_pixels)
+            Continuum-normalised flux.
+        y : array-like of shape (n_samples, n_labels) or (n_samples,)
+            Labels; NaN or -9999 where missing.
+        x_err : array-like of shape (n_samples, n_pixels), default=None
+            Flux errors. Their level is kept, so that noisier stars are flagged in prediction, and
+            `noise_augmentation` adds fresh noise of this size.
+        y_err : array-like of the shape of `y`, default=None
+            Label errors (standard deviations); 0, or missing, where unknown. Never looked at beside a missing label.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each star; 0 leaves it out.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If the data cannot be used; the message says why and what to do.
+        """
+        with self._unchanged_on_failure():
+            self._fit(self._check_training_data(X, y, x_err, y_err, sample_weight))
+        return self
+
+    def _fit(self, stars):
+        """Learn from stars that were checked."""
+        random = check_random_state(self.random_state)
+        training, validation = self._split(stars, random)
+        self.spectra_normalizer_ = SpectraNormalizer(self.input_norm_mode).fit(
+            training.x, sample_weight=training.weight
+        )
+        self.label_normalizer_ = LabelNormalizer(self.labels_norm_mode).fit(training.y, sample_weight=training.weight)
+        self.noise_level_ = None if stars.x_err is None else float(_noise_level(training.x_err).max())
+        self.spec_ = self._network_spec()
+        self.seed_ = int(random.randint(np.iinfo(np.int32).max))
+        self._learn(self._normalized(training), validation and self._normalized(validation))
+        self.inv_tau_ = 2 * len(training.x) * self.l2 / (self.length_scale**2 * (1 - self.dropout_rate))
+
+    @contextmanager
+    def _unchanged_on_failure(self):
+        """A fit that is refused, or broken off by a second Ctrl-C, leaves the model as it was."""
+        before = vars(self).copy()
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def predict(self, X, return_std=False, x_err=None):
+        """Labels of spectra: the average over posterior draws.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_pixels)
+            Spectra, normalised as those of `fit`.
+        return_std : bool, default=False
+            Also return the total standard deviation.
+        x_err : array-like of shape (n_samples, n_pixels), default=None
+            Flux errors, carried into the draws: each draw adds one pattern of noise, scaled by them, to all spectra.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples, n_labels) or (n_samples,)
+            In label units.
+        std : ndarray of the same shape
+            Only with `return_std`.
+        """
+        prediction = self.predict_distribution(X, x_err=x_err)
+        return (prediction.mean, prediction.total) if return_std else prediction.mean
+
+    def predict_std(self, X, kind="total", x_err=None):
+        """Uncertainty of the labels of spectra.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_pixels)
+            Spectra, normalised as those of `fit`.
+        kind : {"total", "predictive", "model"}, default="total"
+            What the spectrum does not tell (predictive), what the network does not know (model), or both.
+        x_err : array-like of shape (n_samples, n_pixels), default=None
+            Flux errors, as in `predict`.
+
+        Returns
+        -------
+        std : ndarray of shape (n_samples, n_labels) or (n_samples,)
+            In label units.
+        """
+        return self.predict_distribution(X, x_err=x_err).std(kind)
+
+    def predict_distribution(self, X, x_err=None):
+        """Labels of spectra with every kind of uncertainty, in one pass.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_pixels)
+            Spectra, normalised as those of `fit`.
+        x_err : array-like of shape (n_samples, n_pixels), default=None
+            Flux errors, as in `predict`.
+
+        Returns
+        -------
+        prediction : Prediction
+            Mean, model, predictive and total standard deviation.
+
+        Raises
+        ------
+        ValueError
+            If the spectra cannot be used; the message says why and what to do.
+        """
+        check_is_fitted(self)
+        self._validate_params()  # n_draws may have been set since
+        X = self._check_spectra(X, reset=False)
+        x_err = check_flux_errors(x_err, X)
+        moments = self._live.moments(self, X, x_err)
+        shape = (len(X),) if self._single_label else (len(X), self.n_outputs_)
+        stds = (np.sqrt(variance) for variance in (*moments[1:], moments[1] + moments[2]))
+        in_label_units = self.label_normalizer_.inverse_moments(moments[0], *stds)
+        noisier = None
+        if x_err is not None and self.noise_level_ is not None:
+            noisier = _noise_level(x_err) > self.noise_level_
+        return Prediction(*(part.reshape(shape) for part in in_label_units), self.target_names_, noisier)
+
+    def score(self, X, y, sample_weight=None):
+        """Coefficient of determination R^2 of the predicted labels, missing ones left out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_pixels)
+            Spectra.
+        y : array-like of shape (n_samples, n_labels) or (n_samples,)
+            True labels; NaN or -9999 where missing.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each star.
+
+        Returns
+        -------
+        score : float
+            Average over the labels; 1 is perfect.
+        """
+        return r2_score(y, self.predict(X), sample_weight=sample_weight)
+
+    def _check_training_data(self, X, y, x_err, y_err, sample_weight):
+        """All that came, checked, as arrays; also sets what is known of it before anything is learnt."""
+        X = self._check_spectra(X, reset=True, y=None if y is None else "no_validation")
+        weight = check_sample_weight(sample_weight, X)
+        columns = _text_columns(y)
+        y = as_numbers(y, "y")
+        check_consistent_length(X, y)
+        if y.ndim not in (1, 2):
+            raise ValueError(f"y has shape {y.shape}, expected (n_samples, n_labels) or (n_samples,).")
+        y_err = None if y_err is None else as_numbers(y_err, "y_err", y.shape, "y").reshape(len(X), -1)
+        x_err = check_flux_errors(x_err, X)
+        if self.noise_augmentation > 0 and x_err is None:
+            raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass x_err to fit.")
+        self._single_label = y.ndim == 1
+        stars = Stars(X, y.reshape(len(X), -1), y_err, weight, x_err)
+        stars = stars if weight.all() else stars.take(weight > 0)
+        self.n_outputs_ = stars.y.shape[1]
+        self.target_names_ = self._label_names(columns, self.n_outputs_)
+        y = check_labels(stars.y, self.target_names_)
+        return stars._replace(y=y, y_err=check_label_errors(stars.y_err, y))
+
+    def _check_spectra(self, X, *, reset, y="no_validation"):
+        """Spectra as finite float32, of the right number of pixels."""
+        self._check_n_pixels(X)
+        X = validate_data(self, X, y, reset=reset, dtype=np.float32, ensure_all_finite=False)
+        check_finite_spectra(X)
+        return X
+
+    def _check_n_pixels(self, X):
+        """Any number of pixels will do."""
+
+    def _label_names(self, columns, n_labels):
+        """Names of the columns of y."""
+        names = self.target if self.target is not None else columns
+        names = tuple(map(str, range(n_labels) if names is None else names))
+        if len(names) != n_labels or len(set(names)) != len(names):
+            raise ValueError(
+                f"target names {len(names)} labels ({', '.join(names)}), but y has {n_labels} columns. Name each "
+                "column once, in order."
+            )
+        _check_same_columns(columns, names)
+        return names
+
+    def _element_windows(self):
+        """Windows on the grid of the spectra; labels that are not in it see everything."""
+        windows = self.windows or {}
+        if not isinstance(windows, ElementWindows):
+            windows = ElementWindows(windows, self.n_features_in_)
+        if unknown := [name for name in windows if name not in self.target_names_]:
+            raise ValueError(
+                f"windows are given for {', '.join(unknown)}, but the labels are {', '.join(self.target_names_)}. Pass "
+                "target=[...] with the names of the columns of y, spelt as in the windows."
+            )
+        if len(windows) and windows.n_pixels != self.n_features_in_:
+            raise ValueError(
+                f"X has {self.n_features_in_} pixels a spectrum, but the windows were made for {windows.n_pixels}. "
+                "Make them on the wavelength grid of X."
+            )
+        return windows
+
+    def _network_spec(self):
+        """The network that the parameters and the data ask for."""
+        windows = self._element_windows()
+        pixels = {name: tuple(window.tolist()) for name, window in windows.items()}
+        return NetworkSpec(
+            n_pixels=self.n_features_in_,
+            windows=tuple(pixels.get(name) for name in self.target_names_),
+            widening=tuple(windows.widening(name) for name in self.target_names_),
+            num_hidden=_widths("num_hidden", self.num_hidden, 5),
+            num_filters=_widths("num_filters", self.num_filters, 2),
+            filter_len=int(self.filter_len),
+            pool_length=int(self.pool_length),
+            activation=self.activation,
+            initializer=self.initializer,
+            dropout_rate=float(self.dropout_rate),
+            l2=float(self.l2),
+            maxnorm=None if self.maxnorm is None else float(self.maxnorm),
+        )
+
+    def _split(self, stars, random):
+        """Stars to learn from, and stars held out to measure the loss on (None if there are too few)."""
+        n_held_out = int(len(stars.x) * self.validation_fraction)
+        if n_held_out == 0:
+            return stars, None
+        order = random.permutation(len(stars.x))
+        held_out, training = order[:n_held_out], order[n_held_out:]
+        present = ~np.isnan(stars.y)
+        rare = ~present[training].any(axis=0)  # labels of which every star was held out: these are needed more here
+        needed = present[held_out][:, rare].any(axis=1)
+        held_out, training = held_out[~needed], np.concatenate([training, held_out[needed]])
+        if not present[held_out].any():  # a loss cannot be measured on stars without labels
+            return stars.take(training), None
+        return stars.take(training), stars.take(held_out)
+
+    def _normalized(self, stars):
+        """Stars in normalised units, with the noise that training is to add."""
+        noise = None
+        if self.noise_augmentation > 0:
+            noise = self.spectra_normalizer_.scale_errors(stars.x_err) * np.float32(self.noise_augmentation)
+        return Stars(
+            x=self.spectra_normalizer_.transform(stars.x),
+            y=self.label_normalizer_.transform(stars.y),
+            y_err=None if stars.y_err is None else self.label_normalizer_.scale_errors(stars.y_err),
+            weight=stars.weight,
+            x_err=noise,
+        )
+
+    def _learn(self, training, validation):
+        """Train the network and keep what comes of it."""
+        from skbcnn.network.training import train
+
+        recipe = Recipe(
+            lr=self.lr,
+            batch_size=self.batch_size,
+            max_epochs=self.max_epochs,
+            reduce_lr_epsilon=self.reduce_lr_epsilon,
+            reduce_lr_min=self.reduce_lr_min,
+            reduce_lr_patience=self.reduce_lr_patience,
+            stop_after=self.n_iter_no_change if self.early_stopping else None,
+            verbose=self.verbose,
+        )
+        self.weights_, self.history_, self.interrupted_ = train(self.spec_, recipe, training, validation, self.seed_)
+        self.n_iter_ = len(self.history_["loss"]) if self.history_ else 0
+        self._live = LiveNetwork()
+        for name in ("preprocessing_", "provenance_"):  # told of another fit, by load_folder
+            vars(self).pop(name, None)
+
+    def __getstate__(self):
+        """Fitted state is arrays; the live network is a cache beside it."""
+        state = super().__getstate__().copy()
+        state.pop("_live", None)
+        return state
+
+    def __setstate__(self, state):
+        """Come back without the network, which is built when it is first asked."""
+        super().__setstate__(state)
+        self._live = LiveNetwork()
+
+
+class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
+    """Bayesian network for APOGEE spectra that reads each element only inside its own ASPCAP windows.
+
+    Temperature, gravity and iron (and labels without windows: M, alpha, fakemag) come from the full spectrum of 7514
+    pixels; every other element from its windows of DR14, from those means, and from two free numbers. See
+    `CensoredBCNNRegressor` for the parameters that are not named here.
+
+    Parameters
+    ----------
+    target : "all", str or sequence of str, default="all"
+        Labels in the order of the columns of `y`, in any spelling. ``"all"`` is the 22 labels of the DR14 network:
+        teff, logg, C, C1, N, O, Na, Mg, Al, Si, P, S, K, Ca, Ti, Ti2, V, Cr, Mn, Fe, Co, Ni.
+    num_hidden, num_filters, filter_len, pool_length, activation, initializer, dropout_rate, l2, maxnorm : network
+        Shape and regularisation, as in `CensoredBCNNRegressor`.
+    lr, batch_size, max_epochs, reduce_lr_epsilon, reduce_lr_min, reduce_lr_patience : training
+        Likewise, and so are `noise_augmentation`, `validation_fraction`, `early_stopping` and `n_iter_no_change`.
+    input_norm_mode, labels_norm_mode, length_scale, n_draws, random_state, verbose : the rest
+        Likewise.
+
+    See Also
+    --------
+    CensoredBCNNRegressor : For other surveys and windows; the fitted attributes.
+    skbcnn.preprocessing.prepare_spectra : Raw spectra to what this takes.
+
+    References
+    ----------
+    .. [1] Leung & Bovy (2019), MNRAS 483, 3255.
+
+    Examples
+    --------
+    >>> from skbcnn import ApogeeBCNNCensoredRegressor, make_apogee_spectra
+    >>> stars = make_apogee_spectra(60, random_state=0)
+    >>> model = ApogeeBCNNCensoredRegressor(max_epochs=1, n_draws=10, random_state=0)
+    >>> model.fit(stars.X, stars.y, y_err=stars.y_err).predict(stars.X[:2]).shape
+    (2, 22)
+    """
+
+    _parameter_constraints: dict = {
+        **{k: v for k, v in CensoredBCNNRegressor._parameter_constraints.items() if k != "windows"},
+        "target": [str, "array-like"],
+    }
+
+    def __init__(
+        self,
+        *,
+        target="all",
+        num_hidden=(192, 96, 32, 16, 2),
+        num_filters=(2, 4),
+        filter_len=8,
+        pool_length=4,
+        activation="relu",
+        initializer="random_normal",
+        dropout_rate=0.3,
+        l2=5e-9,
+        maxnorm=0.5,
+        length_scale=3.0,
+        lr=5e-4,
+        batch_size=64,
+        max_epochs=50,
+        reduce_lr_epsilon=5e-5,
+        reduce_lr_min=1e-8,
+        reduce_lr_patience=2,
+        input_norm_mode=3,
+        labels_norm_mode=2,
+        noise_augmentation=0.0,
+        validation_fraction=0.1,
+        early_stopping=False,
+        n_iter_no_change=10,
+        n_draws=100,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            target=target,
+            num_hidden=num_hidden,
+            num_filters=num_filters,
+            filter_len=filter_len,
+            pool_length=pool_length,
+            activation=activation,
+            initializer=initializer,
+            dropout_rate=dropout_rate,
+            l2=l2,
+            maxnorm=maxnorm,
+            length_scale=length_scale,
+            lr=lr,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            reduce_lr_epsilon=reduce_lr_epsilon,
+            reduce_lr_min=reduce_lr_min,
+            reduce_lr_patience=reduce_lr_patience,
+            input_norm_mode=input_norm_mode,
+            labels_norm_mode=labels_norm_mode,
+            noise_augmentation=noise_augmentation,
+            validation_fraction=validation_fraction,
+            early_stopping=early_stopping,
+            n_iter_no_change=n_iter_no_change,
+            n_draws=n_draws,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        del self.windows  # no parameter here: the windows are those of DR14
+
+    def _check_n_pixels(self, X):
+        """Exactly the pixels of DR13 to DR17 without the chip gaps."""
+        shape = np.shape(X)
+        expected = apogee_windows().n_pixels
+        if len(shape) != 2 or shape[1] == expected:
+            return
+        advice = {
+            N_APSTAR_PIXELS: "These are raw apStar spectra: remove the chip gaps with ChipGapRemover(), then normalise "
+            "with ContinuumNormalizer().",
+            sum(chip.n_pixels for chip in chips(12)): "These are on the pixels of DR11 and DR12: take the spectra of a "
+            "later release, or pass windows on this grid to CensoredBCNNRegressor.",
+        }
+        raise ValueError(
+            f"X has {shape[1]} pixels a spectrum, expected the {expected} of APOGEE DR13 to DR17 without chip gaps. "
+            + advice.get(shape[1], "For other surveys and grids use CensoredBCNNRegressor with windows of your own.")
+        )
+
+    def _label_names(self, columns, n_labels):
+        """Canonical names of the labels that `target` asks for."""
+        names = tuple(resolve_target(self.target))
+        if len(names) != n_labels:
+            raise ValueError(
+                f"y has {n_labels} columns, but target={self.target!r} means {len(names)} labels: {', '.join(names)}. "
+                "Pass a y with these columns in this order, or name the labels that y holds: target=[...]."
+            )
+        _check_same_columns(columns and resolve_target(columns), names)
+        return names
+
+    def _element_windows(self):
+        """The DR14 windows in use: iron is read from the full spectrum."""
+        table = apogee_windows()
+        used = [name for name in self.target_names_ if name in table and name != "Fe"]
+        return ElementWindows(
+            {name: table[name] for name in used}, table.n_pixels, {name: table.widening(name) for name in used}
+        )
+
+
+def _noise_level(x_err):
+    """Median flux error of each star."""
+    return np.median(x_err, axis=1)
+
+
+def _text_columns(y):
+    """Names of the columns of a table, None if they have none or only numbers."""
+    columns = getattr(y, "columns", None)
+    if columns is None or not all(isinstance(name, str) for name in columns):
+        return None
+    return list(columns)
+
+
+def _check_same_columns(columns, names):
+    """Refuse a table whose columns are others than the labels meant, or stand in another order."""
+    if columns is not None and tuple(columns) != tuple(names):
+        raise ValueError(
+            f"The columns of y are {', '.join(columns)}, but target means {', '.join(names)}. Put them in the same "
+            "order: y[list(target)], or pass target=list(y.columns)."
+        )
+
+
+def _widths(name, values, n_expected):
+    """Layer widths as a tuple of int."""
+    least = (1, 1) if n_expected == 2 else (1, 1, 1, 1, 0)
+    widths = tuple(values)
+    whole = len(widths) == n_expected and all(isinstance(width, Integral) for width in widths)
+    if not whole or any(width < low for width, low in zip(widths, least, strict=True)):
+        raise ValueError(f"{name}={values!r}, expected {n_expected} whole numbers, at least {least}.")
+    return tuple(int(width) for width in widths)

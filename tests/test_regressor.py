@@ -1,0 +1,559 @@
+"""The regressors: what they learn from, what they answer, what they keep, and what they refuse."""
+
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import skbcnn
+from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, ElementWindows
+from skbcnn.metrics import r2_score
+from skbcnn.network.posterior import CHUNK, Posterior
+from skbcnn.survey import APOGEE_LABELS, apogee_windows
+
+KINDS = ("mean", "model", "predictive", "total")
+
+# what astroNN's page lists for its ApogeeBCNNCensored
+PAGE_OF_ASTRONN = {
+    "batch_size": 64,
+    "initializer": "he_normal",
+    "activation": "relu",
+    "num_filters": [2, 4],
+    "filter_len": 8,
+    "pool_length": 4,
+    "num_hidden": [128, 64, 32, 8, 2],
+    "max_epochs": 50,
+    "lr": 0.005,
+    "reduce_lr_epsilon": 0.00005,
+    "reduce_lr_min": 0.0000000001,
+    "reduce_lr_patience": 10,
+    "target": "all",
+    "l2": 5e-9,
+    "dropout_rate": 0.2,
+    "length_scale": 0.1,
+    "input_norm_mode": 3,
+    "labels_norm_mode": 2,
+}
+
+
+def assert_same_fit(model, other, X):
+    """Bit for bit."""
+    assert model.history_ == other.history_
+    for name, values in model.weights_.items():
+        assert_array_equal(values, other.weights_[name])
+    assert_same_answer(model, other, X)
+
+
+def assert_same_answer(model, other, X):
+    ours, theirs = model.predict_distribution(X), other.predict_distribution(X)
+    for kind in KINDS:
+        assert_array_equal(getattr(ours, kind), getattr(theirs, kind))
+
+
+def fit_tiny(parameters, data, **changes):
+    model = CensoredBCNNRegressor(**{**parameters, **changes})
+    return model.fit(data.X, data.y, x_err=data.X_err, y_err=data.y_err)
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Fit all but the network; collects what the network would have been given: (training, held out)."""
+    given = []
+    monkeypatch.setattr(CensoredBCNNRegressor, "_learn", lambda self, *stars: given.append(stars))
+    return given
+
+
+class TestPrediction:
+    def test_moments_in_label_units(self, tiny_model, tiny_data):
+        prediction = tiny_model.predict_distribution(tiny_data.X)
+        x = tiny_data.X - tiny_model.spectra_normalizer_.mean_.astype(np.float32)
+        posterior = Posterior(tiny_model.spec_, tiny_model.weights_, tiny_model.seed_)
+        ((mean, model, predictive),) = posterior.moments([(x.astype(np.float32), None)], tiny_model.n_draws)
+        scale, centre = tiny_model.label_normalizer_.scale_, tiny_model.label_normalizer_.mean_
+        assert_allclose(prediction.mean, mean * scale + centre, rtol=1e-6)
+        assert_allclose(prediction.model, np.sqrt(model) * scale, rtol=1e-4)
+        assert_allclose(prediction.predictive, np.sqrt(predictive) * scale, rtol=1e-4)
+        assert_allclose(prediction.total, np.hypot(prediction.model, prediction.predictive), rtol=1e-12)
+        assert prediction.label_names == ("teff", "Mg", "Al", "C")
+        assert all(getattr(prediction, kind).dtype == np.float64 for kind in KINDS)
+
+    def test_views_of_it(self, tiny_model, tiny_data):
+        prediction = tiny_model.predict_distribution(tiny_data.X)
+        mean, std = tiny_model.predict(tiny_data.X, return_std=True)
+        assert_array_equal(mean, prediction.mean)
+        assert_array_equal(std, prediction.total)
+        assert_array_equal(tiny_model.predict(tiny_data.X), prediction.mean)
+        assert_array_equal(tiny_model.predict_std(tiny_data.X), prediction.total)
+        for kind in ("total", "model", "predictive"):
+            assert_array_equal(tiny_model.predict_std(tiny_data.X, kind), getattr(prediction, kind))
+
+    def test_unknown_kind(self, tiny_model, tiny_data):
+        with pytest.raises(ValueError, match="kind='epistemic', expected 'total', 'predictive' or 'model'"):
+            tiny_model.predict_std(tiny_data.X, "epistemic")
+
+    def test_each_spectrum_alone_bit_for_bit(self, tiny_model, tiny_data):
+        together = tiny_model.predict(tiny_data.X)
+        order = np.random.default_rng(0).permutation(30)
+        many = np.resize(order, 2 * CHUNK + 3)
+        for rows in ([4], range(7), range(29, -1, -1), order, many):
+            assert_array_equal(tiny_model.predict(tiny_data.X[np.array(rows)]), together[np.array(rows)])
+
+    def test_number_of_draws(self, tiny_model, tiny_data):
+        more = pickle.loads(pickle.dumps(tiny_model)).set_params(n_draws=20)
+        assert (more.predict(tiny_data.X) != tiny_model.predict(tiny_data.X)).all()
+        assert_same_answer(more.set_params(n_draws=10), tiny_model, tiny_data.X)
+
+    def test_flux_errors_widen_the_draws(self, tiny_model, tiny_data):
+        x_err = np.full(tiny_data.X.shape, 0.5)
+        quiet, noisy = tiny_model.predict_std(tiny_data.X, "model"), tiny_model.predict_std(tiny_data.X, "model", x_err)
+        assert (noisy / quiet).mean() > 1.2
+        mean, std = tiny_model.predict(tiny_data.X, return_std=True, x_err=x_err)
+        assert_array_equal(mean, tiny_model.predict_distribution(tiny_data.X, x_err=x_err).mean)
+        assert_array_equal(std, tiny_model.predict_std(tiny_data.X, x_err=x_err))
+
+    def test_stars_noisier_than_any_learnt_from(self, tiny_model, tiny_data):
+        x_err = tiny_data.X_err[:3].copy()
+        x_err[1] *= 1.01
+        x_err[2, :19] = 100  # under half of the pixels
+        assert_array_equal(tiny_model.predict_distribution(tiny_data.X[:3], x_err=x_err).noisier, [False, True, False])
+        assert tiny_model.predict_distribution(tiny_data.X[:3]).noisier is None
+        assert tiny_model.noise_level_ == pytest.approx(0.01)
+
+    def test_score_leaves_missing_labels_out(self, tiny_model, tiny_data):
+        predicted = tiny_model.predict(tiny_data.X)
+        assert tiny_model.score(tiny_data.X, tiny_data.y) == r2_score(tiny_data.y, predicted)
+        magic = np.where(np.isnan(tiny_data.y), -9999, tiny_data.y)
+        assert tiny_model.score(tiny_data.X, magic) == tiny_model.score(tiny_data.X, tiny_data.y)
+        weight = np.arange(30.0)
+        weighted = tiny_model.score(tiny_data.X, tiny_data.y, sample_weight=weight)
+        assert weighted == r2_score(tiny_data.y, predicted, sample_weight=weight)
+
+    def test_progress_bar(self, tiny_model, tiny_data, capfd):
+        loud = pickle.loads(pickle.dumps(tiny_model)).set_params(verbose=1)
+        tiny_model.predict(tiny_data.X)
+        assert capfd.readouterr() == ("", "")
+        loud.predict(np.resize(tiny_data.X, (CHUNK + 1, 40)))
+        out, err = capfd.readouterr()
+        assert out == ""
+        assert "Predicting" in err
+        assert "2/2" in err
+
+
+class TestFitted:
+    def test_attributes(self, tiny_model):
+        assert tiny_model.n_features_in_ == 40
+        assert tiny_model.target_names_ == ("teff", "Mg", "Al", "C")
+        assert tiny_model.n_iter_ == len(tiny_model.history_["val_loss"]) == 2
+        assert tiny_model.interrupted_ is False
+        assert tiny_model.spec_.windows[:3] == (None, (5, 6, 7), (6, 7))
+        assert tiny_model.spec_.widening == ((1, 1), (1, 1), (1, 1), (3, 2))
+        # 27 stars after the split: 2 n l2 / (length_scale^2 (1 - dropout_rate))
+        assert tiny_model.inv_tau_ == pytest.approx(2 * 27 * 5e-9 / (9 * 0.7), rel=1e-12)
+
+    def test_pickle_bit_for_bit(self, tiny_model, tiny_data):
+        assert_same_fit(pickle.loads(pickle.dumps(tiny_model)), tiny_model, tiny_data.X)
+
+    def test_predict_changes_nothing(self, tiny_model, tiny_data):
+        model = pickle.loads(pickle.dumps(tiny_model))
+        names, state = set(vars(model)), pickle.dumps(model)
+        model.predict(tiny_data.X, return_std=True, x_err=tiny_data.X_err)
+        assert set(vars(model)) == names
+        assert pickle.dumps(model) == state
+
+    def test_caller_keeps_its_arrays(self, tiny_parameters, tiny_data, no_training):
+        before = pickle.dumps(dict(tiny_data))
+        fit_tiny(tiny_parameters, tiny_data, noise_augmentation=1.0)
+        assert pickle.dumps(dict(tiny_data)) == before
+
+    def test_parameters(self, tiny_parameters, tiny_model):
+        copy = clone(tiny_model)
+        assert not hasattr(copy, "weights_")
+        for name, value in tiny_parameters.items():
+            assert copy.get_params()[name] == value
+        assert copy.set_params(lr=0.1).lr == 0.1
+        assert "windows" not in ApogeeBCNNCensoredRegressor().get_params()
+        assert ApogeeBCNNCensoredRegressor(n_draws=3).get_params()["n_draws"] == 3
+        assert set(ApogeeBCNNCensoredRegressor().get_params()) | {"windows"} == set(
+            CensoredBCNNRegressor().get_params()
+        )
+
+
+class TestRepeatability:
+    def test_missing_is_missing(self, tiny_parameters, tiny_model, tiny_data):
+        """-9999 for NaN, and whatever stands in their errors, is the same fit bit for bit."""
+        missing = np.isnan(tiny_data.y)
+        y = np.where(missing, -9999.0, tiny_data.y)
+        y_err = tiny_data.y_err.copy()
+        y_err[missing] = np.resize([np.nan, -1.0, np.inf, 1e30], missing.sum())
+        again = CensoredBCNNRegressor(**tiny_parameters).fit(tiny_data.X, y, x_err=tiny_data.X_err, y_err=y_err)
+        assert_same_fit(again, tiny_model, tiny_data.X)
+
+    def test_weight_zero_is_absence(self, tiny_parameters, tiny_model, tiny_data):
+        """Stars of weight 0, however odd, put among the others leave the fit as it is bit for bit."""
+        places = [0, 4, 30]
+
+        def put_in(values, filling):
+            return np.insert(values, places, filling, axis=0)
+
+        weight = put_in(np.ones(30), 0.0)
+        again = CensoredBCNNRegressor(**tiny_parameters).fit(
+            put_in(tiny_data.X, 99.0),
+            put_in(tiny_data.y, -500.0),
+            x_err=put_in(tiny_data.X_err, 77.0),
+            y_err=put_in(tiny_data.y_err, 0.0),
+            sample_weight=weight,
+        )
+        assert_same_fit(again, tiny_model, tiny_data.X)
+
+    def test_one_label_and_no_random_state(self, tiny_parameters, tiny_data):
+        """Also a 1-D y: answers are 1-D, and a model without a seed keeps the one it drew."""
+        parameters = {**tiny_parameters, "random_state": None, "target": ["Mg"], "windows": {"Mg": [5, 6, 7]}}
+        y, y_err = tiny_data.y[:, 1], tiny_data.y_err[:, 1]
+        model = CensoredBCNNRegressor(**parameters).fit(tiny_data.X, y, y_err=y_err)
+        prediction = model.predict_distribution(tiny_data.X)
+        assert all(getattr(prediction, kind).shape == (30,) for kind in KINDS)
+        assert np.isscalar(model.score(tiny_data.X, y))
+        assert_same_answer(model, pickle.loads(pickle.dumps(model)), tiny_data.X)
+        assert model.random_state is None
+
+    def test_random_state_decides_the_seed(self, tiny_parameters, tiny_data, no_training):
+        def seed(random_state):
+            return fit_tiny(tiny_parameters, tiny_data, random_state=random_state).seed_
+
+        assert seed(3) == seed(3) == seed(np.random.RandomState(3))
+        assert len({seed(None), seed(None), seed(3), seed(4)}) == 4
+
+
+class TestWhatIsLearntFrom:
+    def test_held_out_stars(self, tiny_parameters, tiny_data, no_training):
+        model = fit_tiny(tiny_parameters, tiny_data, validation_fraction=0.25)
+        ((training, held_out),) = no_training
+        assert (len(training.x), len(held_out.x)) == (23, 7)
+        normalizer = model.spectra_normalizer_
+        pixels = np.concatenate([training.x[:, 0], held_out.x[:, 0]]) + np.float32(normalizer.mean_[0])
+        assert_allclose(np.sort(pixels), np.sort(tiny_data.X[:, 0]), atol=1e-6)
+        assert_allclose(training.x.mean(axis=0), 0, atol=1e-6)  # statistics are those of the training stars alone
+        assert_allclose(np.nanmean(training.y, axis=0), 0, atol=1e-9)
+        assert_allclose(np.nanstd(training.y, axis=0), 1, rtol=1e-9)
+
+    def test_errors_are_divided_and_never_centred(self, tiny_parameters, tiny_data, no_training):
+        model = fit_tiny(tiny_parameters, tiny_data, validation_fraction=0.0, noise_augmentation=2.0, input_norm_mode=2)
+        ((training, held_out),) = no_training
+        assert held_out is None
+        scale = np.nanstd(tiny_data.y, axis=0)
+        assert_allclose(model.label_normalizer_.mean_, np.nanmean(tiny_data.y, axis=0), rtol=1e-12)
+        present = ~np.isnan(tiny_data.y)
+        assert_allclose(training.y_err[present], (tiny_data.y_err / scale)[present], rtol=1e-9)
+        assert_allclose(training.x_err, 2 * 0.01 / tiny_data.X.std(axis=0) * np.ones((30, 1)), rtol=1e-4)
+
+    def test_flux_noise_is_added_only_if_asked_for(self, tiny_parameters, tiny_data, no_training):
+        fit_tiny(tiny_parameters, tiny_data)
+        assert no_training[0][0].x_err is None
+
+    def test_weights(self, tiny_parameters, tiny_data, no_training):
+        weight = np.arange(30.0)
+        CensoredBCNNRegressor(**{**tiny_parameters, "validation_fraction": 0}).fit(
+            tiny_data.X, tiny_data.y, sample_weight=weight
+        )
+        assert_array_equal(no_training[0][0].weight, weight[1:])
+
+    def test_missing_errors_are_counted_once(self, tiny_parameters, tiny_data, no_training):
+        y_err = tiny_data.y_err.copy()
+        y_err[[0, 1, 8], 1] = np.nan, -9999, np.nan  # the label of star 8 is missing too
+        with pytest.warns(UserWarning, match="2 labels have no error") as caught:
+            CensoredBCNNRegressor(**tiny_parameters).fit(tiny_data.X, tiny_data.y, y_err=y_err)
+        assert len(caught) == 1
+
+    def test_other_options(self, tiny_parameters, tiny_data):
+        """Fresh noise, early stopping without held-out stars, text modes, a DataFrame: all at once."""
+        changes = {"noise_augmentation": 1.0, "early_stopping": True, "validation_fraction": 0.0, "verbose": True}
+        changes |= {"input_norm_mode": "1", "labels_norm_mode": "4", "num_hidden": np.array([8, 8, 4, 4, 0])}
+        model = CensoredBCNNRegressor(**{**tiny_parameters, **changes})
+        X = pd.DataFrame(tiny_data.X, columns=[f"pixel{i}" for i in range(40)])
+        y = pd.DataFrame(tiny_data.y, columns=tiny_parameters["target"])
+        model.fit(X, y, x_err=pd.DataFrame(tiny_data.X_err), y_err=pd.DataFrame(tiny_data.y_err))
+        assert list(model.feature_names_in_[:2]) == ["pixel0", "pixel1"]
+        assert "val_loss" not in model.history_
+        assert np.isfinite(model.predict(X)).all()
+
+    def test_names_of_a_data_frame(self, tiny_parameters, tiny_data, no_training):
+        y = pd.DataFrame(tiny_data.y, columns=["teff", "Mg", "Al", "C"])
+        model = CensoredBCNNRegressor(**{**tiny_parameters, "target": None}).fit(tiny_data.X, y)
+        assert model.target_names_ == ("teff", "Mg", "Al", "C")
+
+    def test_ctrl_c(self, tiny_parameters, tiny_data, monkeypatch):
+        def interrupted(*args, **kwargs):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("skbcnn.network.training.CensoredNetwork.fit", interrupted)
+        with pytest.warns(UserWarning, match="interrupted"):
+            model = fit_tiny(tiny_parameters, tiny_data)
+        assert model.interrupted_ is True
+        assert model.n_iter_ == 0
+        assert model.predict(tiny_data.X).shape == (30, 4)
+
+
+@pytest.fixture(scope="module")
+def apogee_data():
+    """A dozen spectra of noise, which is enough for the machinery."""
+    rng = np.random.default_rng(0)
+    return rng.normal(1, 0.05, size=(12, 7514)).astype(np.float32), rng.normal(size=(12, 22))
+
+
+@pytest.fixture(scope="module")
+def apogee_model(apogee_data):
+    """Fitted with the parameters of astroNN's page, one epoch."""
+    return ApogeeBCNNCensoredRegressor(**{**PAGE_OF_ASTRONN, "max_epochs": 1}, n_draws=3, random_state=0).fit(
+        *apogee_data
+    )
+
+
+class TestApogee:
+    def test_parameters_of_astronns_page(self, apogee_model, apogee_data):
+        ApogeeBCNNCensoredRegressor(**PAGE_OF_ASTRONN)._validate_params()  # 50 epochs, too
+        assert apogee_model.spec_.num_hidden == (128, 64, 32, 8, 2)
+        assert apogee_model.target_names_ == APOGEE_LABELS
+        assert apogee_model.weights_["label6.hidden1.kernel"].shape == (13, 32)
+        assert apogee_model.inv_tau_ == pytest.approx(2 * 11 * 5e-9 / (0.01 * 0.8))
+        assert np.isfinite(apogee_model.predict(apogee_data[0])).all()
+
+    def test_constructor_defaults_of_astronn(self):
+        parameters = ApogeeBCNNCensoredRegressor().get_params()
+        published = {"lr": 0.0005, "dropout_rate": 0.3, "num_hidden": (192, 96, 32, 16, 2), "num_filters": (2, 4)}
+        published |= {"reduce_lr_patience": 2, "reduce_lr_min": 1e-8, "length_scale": 3.0, "maxnorm": 0.5, "l2": 5e-9}
+        assert {name: parameters[name] for name in published} == published
+
+    def test_inverse_model_precision_as_published(self):
+        parameters = ApogeeBCNNCensoredRegressor().get_params()
+        model = CensoredBCNNRegressor(**{name: parameters[name] for name in ("l2", "length_scale", "dropout_rate")})
+        published = 2 * 30067 * model.l2 / (model.length_scale**2 * (1 - model.dropout_rate))
+        assert published == pytest.approx(4.7725e-5, rel=1e-4)
+
+    def test_windows_of_dr14(self, apogee_model):
+        spec = apogee_model.spec_
+        assert spec.full_labels == (0, 1, 19)
+        assert spec.windows[APOGEE_LABELS.index("Al")] == tuple(apogee_windows()["Al"].tolist())
+        assert {j for j, factors in enumerate(spec.widening) if factors == (8, 4)} == {2, 4}
+
+    def test_single_row(self, apogee_model, apogee_data):
+        X, _ = apogee_data
+        one, std = apogee_model.predict(X[3:4], return_std=True)
+        assert one.shape == std.shape == (1, 22)
+        assert_array_equal(one, apogee_model.predict(X)[3:4])
+
+    @pytest.mark.parametrize(
+        ("target", "names", "full", "windowed"),
+        [
+            ("Mg", ("Mg",), (), 1),
+            (["[Fe/H]", "TEFF"], ("Fe", "teff"), (0, 1), 0),
+            (["teff", "M", "TiII", "C"], ("teff", "M", "Ti2", "C"), (0, 1), 2),
+        ],
+    )
+    def test_subsets_of_the_labels(self, apogee_data, no_training, target, names, full, windowed):
+        X, y = apogee_data
+        model = ApogeeBCNNCensoredRegressor(target=target).fit(X, y[:, : len(names)])
+        assert model.target_names_ == names
+        assert model.spec_.full_labels == full
+        assert model.spec_.n_context == (2 if windowed else 0) + len(full)
+
+    def test_y_in_one_dimension(self, apogee_data, no_training):
+        X, y = apogee_data
+        assert ApogeeBCNNCensoredRegressor(target="teff").fit(X, y[:, 0]).target_names_ == ("teff",)
+
+
+def spoilt(values, row, column, by):
+    values = np.array(values)
+    values[row, column] = by
+    return values
+
+
+WRONG_SPECTRA = [
+    pytest.param(lambda X: np.ones((12, 8575)), "8575 pixels.*expected the 7514.*ChipGapRemover", id="8575 pixels"),
+    pytest.param(lambda X: np.ones((12, 7214)), "7214 pixels.*expected the 7514.*DR11 and DR12", id="7214 pixels"),
+    pytest.param(lambda X: X[:, :100], "100 pixels.*expected the 7514.*windows of your own", id="100 pixels"),
+    pytest.param(lambda X: X[0], "Expected 2D array, got 1D array", id="one spectrum"),
+    pytest.param(lambda X: X[:0], r"0 sample\(s\)", id="no spectrum"),
+    pytest.param(lambda X: spoilt(X, 5, 70, np.nan), "NaN.*1 of 12.*row 5, pixel 70.*Continuum", id="NaN"),
+    pytest.param(lambda X: spoilt(X, 5, 70, np.inf), "infinity.*1 of 12.*row 5, pixel 70.*Continuum", id="infinity"),
+]
+WRONG_LABELS = [
+    pytest.param({"y": lambda y: y[:, :3]}, "y has 3 columns.*22 labels.*target=", id="columns"),
+    pytest.param({"y": lambda y: y[:, 0]}, "y has 1 columns.*22 labels", id="one dimension"),
+    pytest.param({"y": lambda y: y[:, :, None]}, r"y has shape \(12, 22, 1\), expected", id="three dimensions"),
+    pytest.param({"y": lambda y: y[:5]}, r"inconsistent numbers of samples: \[12, 5\]", id="rows"),
+    pytest.param({"y": lambda y: spoilt(y, slice(None), 3, -9999)}, "no value at all for C1:.*12", id="all missing"),
+    pytest.param({"y": lambda y: y.astype(str).astype(object) + "K"}, "y holds values that are not numbers", id="text"),
+    pytest.param({"y": lambda y: spoilt(y, 2, 0, np.inf)}, "infinity.*row 2, label teff.*-9999", id="infinity"),
+    pytest.param({"y": lambda y: None}, "requires y", id="none"),
+    pytest.param(
+        {"y_err": lambda y: np.ones((12, 21))}, r"y_err has shape \(12, 21\), expected \(12, 22\)", id="y_err shape"
+    ),
+    pytest.param(
+        {"y_err": lambda y: spoilt(np.ones_like(y), 1, 1, -0.1)}, "y_err is negative.*1 labels", id="negative y_err"
+    ),
+    pytest.param(
+        {"x_err": lambda y: np.ones((12, 8575))},
+        r"x_err has shape \(12, 8575\), but X has .*\(12, 7514\).*not changed by the pipeline",
+        id="x_err shape",
+    ),
+    pytest.param({"x_err": lambda y: np.full((12, 7514), -1)}, "x_err is negative", id="negative x_err"),
+    pytest.param({"sample_weight": lambda y: np.zeros(12)}, "(?i)(zero for every sample|non-zero)", id="weights zero"),
+    pytest.param({"sample_weight": lambda y: np.full(12, -1.0)}, "(?i)negative", id="negative weights"),
+    pytest.param({"sample_weight": lambda y: np.ones(11)}, "sample_weight.*shape", id="weights shape"),
+]
+WRONG_PARAMETERS = [
+    pytest.param({"target": ["teff", "Xx"]}, "'Xx' is not a label known here", id="unknown label"),
+    pytest.param({"target": ["teff", "TEFF"]}, "names teff more than once", id="label twice"),
+    pytest.param({"num_hidden": (8, 8, 4)}, r"num_hidden=\(8, 8, 4\), expected 5 whole numbers", id="widths"),
+    pytest.param(
+        {"num_hidden": (8, 8, 0, 4, 2)}, r"expected 5 whole numbers, at least \(1, 1, 1, 1, 0\)", id="width zero"
+    ),
+    pytest.param({"num_filters": (2.5, 4)}, r"num_filters=\(2.5, 4\), expected 2 whole numbers", id="half a filter"),
+    pytest.param({"labels_norm_mode": "3s"}, "The 'labels_norm_mode' parameter.*Got '3s'", id="squashed labels"),
+    pytest.param({"noise_augmentation": 1.0}, "noise_augmentation=1.0 needs flux errors: pass x_err", id="no x_err"),
+    pytest.param({"dropout_rate": 1.0}, "The 'dropout_rate' parameter", id="dropout rate"),
+    pytest.param({"lr": 0.0}, "The 'lr' parameter", id="learning rate"),
+    pytest.param({"n_draws": 1}, "The 'n_draws' parameter", id="draws"),
+    pytest.param({"input_norm_mode": 5}, "The 'input_norm_mode' parameter", id="norm mode"),
+]
+
+
+class TestBadInput:
+    """Each is refused before anything is learnt."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_is_learnt(self, monkeypatch):
+        monkeypatch.setattr(CensoredBCNNRegressor, "_learn", lambda *args: pytest.fail("training started"))
+
+    @pytest.mark.parametrize(("spoil", "message"), WRONG_SPECTRA)
+    def test_spectra_in_fit(self, apogee_data, spoil, message):
+        X, y = apogee_data
+        with pytest.raises(ValueError, match=f"(?s){message}"):
+            ApogeeBCNNCensoredRegressor().fit(spoil(X), y)
+
+    @pytest.mark.parametrize(("spoil", "message"), WRONG_SPECTRA)
+    def test_spectra_in_predict(self, apogee_model, apogee_data, spoil, message):
+        with pytest.raises(ValueError, match=f"(?s){message}"):
+            apogee_model.predict(spoil(apogee_data[0]))
+
+    @pytest.mark.parametrize(("spoil", "message"), WRONG_LABELS)
+    def test_labels_and_errors(self, apogee_data, spoil, message):
+        X, y = apogee_data
+        changed = {name: change(y) for name, change in spoil.items()}
+        with pytest.raises(ValueError, match=message):
+            ApogeeBCNNCensoredRegressor().fit(X, **{"y": y, **changed})
+
+    @pytest.mark.parametrize(("changes", "message"), WRONG_PARAMETERS)
+    def test_parameters(self, apogee_data, changes, message):
+        X, y = apogee_data
+        n_labels = len(changes.get("target", APOGEE_LABELS))
+        with pytest.raises(ValueError, match=message):
+            ApogeeBCNNCensoredRegressor(**changes).fit(X, y[:, :n_labels])
+
+    def test_flux_errors_in_predict(self, apogee_model, apogee_data):
+        X, _ = apogee_data
+        with pytest.raises(ValueError, match=r"x_err has shape \(3, 7514\), but X has .*\(12, 7514\)"):
+            apogee_model.predict(X, x_err=np.ones((3, 7514)))
+
+    @pytest.mark.parametrize("ask", ["predict", "predict_std", "predict_distribution"])
+    def test_not_fitted(self, apogee_data, ask):
+        with pytest.raises(NotFittedError, match=r"not fitted yet"):
+            getattr(ApogeeBCNNCensoredRegressor(), ask)(apogee_data[0])
+
+    @pytest.mark.parametrize(
+        ("windows", "message"),
+        [
+            ({"K": [1]}, "windows are given for K, but the labels are teff, Mg, Al, C. Pass target="),
+            ({"Mg": [40]}, "reaches pixels 40 to 40, but the grid has pixels 0 to 39"),
+            (ElementWindows({"Mg": [3]}, 50), "40 pixels a spectrum, but the windows were made for 50"),
+            ([[1]], "The 'windows' parameter"),
+        ],
+    )
+    def test_windows(self, tiny_parameters, tiny_data, windows, message):
+        with pytest.raises(ValueError, match=message):
+            fit_tiny(tiny_parameters, tiny_data, windows=windows)
+
+    def test_other_number_of_pixels_than_learnt(self, tiny_model):
+        with pytest.raises(ValueError, match="X has 39 features, but CensoredBCNNRegressor is expecting 40"):
+            tiny_model.predict(np.ones((2, 39)))
+
+    @pytest.mark.parametrize("target", [["teff"], ["teff", "Mg", "Al", "Mg"]])
+    def test_names_that_do_not_fit_y(self, tiny_parameters, tiny_data, target):
+        with pytest.raises(ValueError, match=r"target names .* labels .*but y has 4 columns"):
+            fit_tiny(tiny_parameters, tiny_data, target=target)
+
+
+class TestUnfinishedFit:
+    """Ctrl-C twice, or no memory left: the network was not learnt, and nothing may pretend it was."""
+
+    @pytest.fixture
+    def broken_off(self, monkeypatch):
+        def raises(*args):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("skbcnn.network.training.train", raises)
+
+    def test_refused_data(self, tiny_parameters, tiny_data):
+        model = CensoredBCNNRegressor(**tiny_parameters)
+        with pytest.raises(ValueError, match="columns"):
+            model.fit(tiny_data.X, tiny_data.y[:, :2])
+        with pytest.raises(NotFittedError):
+            model.predict(tiny_data.X)
+
+    def test_first_fit(self, tiny_parameters, tiny_data, broken_off):
+        model = CensoredBCNNRegressor(**tiny_parameters)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(tiny_data.X, tiny_data.y)
+        with pytest.raises(NotFittedError):
+            model.predict(tiny_data.X)
+
+    def test_second_fit(self, tiny_model, tiny_data, broken_off):
+        model = pickle.loads(pickle.dumps(tiny_model))
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(tiny_data.X, 100 * tiny_data.y)
+        assert_same_answer(model, tiny_model, tiny_data.X)
+
+
+LOOK_AT_IMPORTS = """
+import sys
+heavy = lambda *names: sorted({module.split(".")[0] for module in sys.modules} & set(names))
+import skbcnn
+assert not heavy("tensorflow", "keras", "sklearn", "scipy", "pandas"), heavy("tensorflow", "keras", "sklearn", "scipy")
+import pickle
+import skbcnn.regressor
+assert not heavy("tensorflow", "keras")
+model, X, y, expected = pickle.load(open(sys.argv[1], "rb"))
+assert not heavy("tensorflow", "keras"), "unpickling imported TensorFlow"
+from sklearn.base import clone
+assert (model.predict(X) == expected).all(), "another process answers otherwise"
+for _ in range(3):  # TensorFlow grumbles of retracing from the third on
+    clone(model).fit(X, y).predict(X)
+"""
+
+
+class TestProcess:
+    """In a Python of its own."""
+
+    def python(self, *arguments):
+        root = Path(skbcnn.__file__).parents[1]
+        return subprocess.run([sys.executable, *arguments], cwd=root, capture_output=True, text=True, check=False)
+
+    def test_importing_the_package_is_light(self):
+        ended = self.python("-X", "importtime", "-c", "import skbcnn")
+        assert ended.returncode == 0
+        assert re.findall(r"tensorflow|keras|sklearn|numpy", ended.stderr) == []
+
+    def test_tensorflow_comes_late_and_quietly(self, tiny_model, tiny_data, tmp_path):
+        quick = pickle.loads(pickle.dumps(tiny_model)).set_params(max_epochs=1)
+        content = quick, tiny_data.X, tiny_data.y, tiny_model.predict(tiny_data.X)
+        (tmp_path / "model.pickle").write_bytes(pickle.dumps(content))
+        ended = self.python("-c", LOOK_AT_IMPORTS, str(tmp_path / "model.pickle"))
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
