@@ -1,0 +1,485 @@
+"""Fitted models as folders of text and arrays: all of them comes back, and nothing that is not a model gets in."""
+
+import errno
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+
+from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, ContinuumNormalizer, ElementWindows
+from skbcnn.persistence import ModelFolderError, load_folder, save_folder
+
+TINY = {"num_hidden": (8, 8, 4, 4, 2), "num_filters": (1, 2), "max_epochs": 1, "n_draws": 3, "random_state": 0}
+FITTED = ("history_", "n_iter_", "interrupted_", "inv_tau_", "noise_level_", "target_names_", "n_outputs_", "spec_")
+FITTED += ("seed_", "n_features_in_", "_single_label")
+
+
+@pytest.fixture(scope="module")
+def stars():
+    """Forty-pixel spectra, their errors, and two labels."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(20, 40)), np.full((20, 40), 0.1), rng.normal(size=(20, 2))
+
+
+@pytest.fixture(scope="module")
+def model(stars):
+    """A model of two labels, of which one has a window of three runs."""
+    X, x_err, y = stars
+    windows = ElementWindows({"Mg": [3, 4, 5, 9, 12, 13]}, 40, {"Mg": (2, 1)})
+    columns = [f"pixel{i}" for i in range(40)]
+    model = CensoredBCNNRegressor(windows=windows, target=["teff", "Mg"], **TINY)
+    return model.fit(pd.DataFrame(X, columns=columns), y, x_err=x_err)
+
+
+@pytest.fixture(scope="module")
+def saved(model, tmp_path_factory):
+    """A folder to copy."""
+    return save_folder(model, tmp_path_factory.mktemp("models") / "two labels")
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    """A folder to spoil."""
+    return Path(shutil.copytree(saved, tmp_path / "model"))
+
+
+def edit(folder, change):
+    """Change model.json."""
+    document = json.loads((folder / "model.json").read_text())
+    change(document)
+    (folder / "model.json").write_text(json.dumps(document))
+
+
+def edit_arrays(folder, change):
+    """Change weights.h5, and have the checksum fit."""
+    with h5py.File(folder / "weights.h5", "r+") as file:
+        change(file)
+    sign(folder)
+
+
+def sign(folder):
+    checksum = hashlib.sha256((folder / "weights.h5").read_bytes()).hexdigest()
+    edit(folder, lambda document: document.update(weights_sha256=checksum))
+
+
+def put(file, name, values, **options):
+    """Replace an array of an open file."""
+    if name in file:
+        del file[name]
+    file.create_dataset(name, data=values, **options)
+
+
+def assert_same(again, model):
+    """All but the network itself is as it was."""
+    assert type(again) is type(model)
+    for name in FITTED:
+        assert getattr(again, name) == getattr(model, name), name
+    assert list(again.weights_) == list(model.weights_)
+    for name, values in model.weights_.items():
+        np.testing.assert_array_equal(again.weights_[name], values, strict=True)
+    for name in ("spectra_normalizer_", "label_normalizer_"):
+        normalizer, expected = getattr(again, name), getattr(model, name)
+        assert normalizer.mode == expected.mode
+        np.testing.assert_array_equal(normalizer.mean_, expected.mean_, strict=True)
+        np.testing.assert_array_equal(normalizer.scale_, expected.scale_, strict=True)
+
+
+def assert_predicts_the_same(again, model, X, x_err=None):
+    ours, theirs = (each.predict_distribution(X, x_err=x_err) for each in (again, model))
+    for kind in ("mean", "model", "predictive", "total", "noisier"):
+        np.testing.assert_array_equal(getattr(ours, kind), getattr(theirs, kind), strict=True)
+
+
+# All of it comes back
+
+
+def test_round_trip(model, saved, stars):
+    X, x_err, _ = stars
+    X = pd.DataFrame(X, columns=model.feature_names_in_)
+    again = load_folder(str(saved))
+    assert_same(again, model)
+    assert_predicts_the_same(again, model, X, 2 * x_err)
+    assert again.get_params() == model.get_params()
+    assert list(again.feature_names_in_) == list(model.feature_names_in_)
+    assert clone(again).get_params() == model.get_params()
+
+
+def test_round_trip_of_the_apogee_model(tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(1, 0.1, (12, 7514)).astype(np.float32), rng.normal(size=(12, 4))
+    model = ApogeeBCNNCensoredRegressor(target=["teff", "Fe", "C", "[Al/H]"], **TINY).fit(X, y)
+    again = load_folder(save_folder(model, tmp_path / "model"))
+    assert_same(again, model)
+    assert_predicts_the_same(again, model, X[:3])
+    assert again.get_params() == model.get_params()
+    labels = json.loads((tmp_path / "model" / "model.json").read_text())["labels"]
+    assert [(entry["name"], entry["unit"]) for entry in labels] == [
+        ("teff", "K"),
+        ("Fe", "dex"),
+        ("C", "dex"),
+        ("Al", "dex"),
+    ]
+    assert labels[1]["window"] is None
+    assert labels[2]["widening"] == [8, 4]
+
+
+def test_round_trip_of_one_label_and_odd_parameters(stars, tmp_path):
+    X, _, y = stars
+    odd = TINY | {"num_hidden": np.array([8, 8, 4, 4, 0]), "maxnorm": np.float64(2), "input_norm_mode": "3s"}
+    model = CensoredBCNNRegressor(**odd | {"random_state": np.random.RandomState(3), "early_stopping": np.True_})
+    model.fit(X, y[:, 0])
+    model.history_["val_loss"] = [float("nan")]
+    again = load_folder(save_folder(model, tmp_path / "model"))
+    assert_predicts_the_same(again, model, X)
+    assert again.predict(X).shape == (20,)
+    assert again.random_state is None
+    assert (again.num_hidden, again.maxnorm, again.early_stopping) == ((8, 8, 4, 4, 0), 2, True)
+    assert np.isnan(again.history_["val_loss"]).all()
+    assert again.noise_level_ is None
+    assert not hasattr(again, "feature_names_in_")
+
+
+def test_windows_given_as_a_mapping(stars, tmp_path):
+    X, _, y = stars
+    model = CensoredBCNNRegressor(windows={"1": np.array([5, 6, 20])}, **TINY).fit(X, y)
+    again = load_folder(save_folder(model, tmp_path / "model"))
+    assert again.windows == ElementWindows({"1": [5, 6, 20]}, 40)
+    assert again._network_spec() == model.spec_
+
+
+def test_what_stands_beside_the_model(model, tmp_path):
+    preprocessing = ContinuumNormalizer(pixels=np.array([1, 2, 7])).get_params() | {"combination": "pixel"}
+    provenance = {"training_data": "synthetic", "n_stars": np.int64(4000), "snr": 200.0, "by": None, "lost": np.nan}
+    save_folder(model, tmp_path / "a", preprocessing=preprocessing, provenance=provenance)
+    again = load_folder(tmp_path / "a")
+    assert again.preprocessing_["pixels"] == [1, 2, 7]
+    assert again.preprocessing_["combination"] == "pixel"
+    assert again.preprocessing_["bad_bits"] == list(preprocessing["bad_bits"])
+    assert np.isnan(again.provenance_.pop("lost"))
+    assert again.provenance_ == {"training_data": "synthetic", "n_stars": 4000, "snr": 200.0, "by": None}
+    save_folder(again, tmp_path / "b")  # a model that was loaded keeps them
+    assert load_folder(tmp_path / "b").preprocessing_ == again.preprocessing_
+    assert load_folder(tmp_path / "b").provenance_ == again.provenance_
+
+
+def test_the_text_can_be_read(saved):
+    text = (saved / "model.json").read_text()
+    document = json.loads(text)
+    assert document["format_version"] == 1
+    assert document["class"] == "CensoredBCNNRegressor"
+    assert document["labels"][1] == {"name": "Mg", "unit": "dex", "window": "3-5 9 12-13", "widening": [2, 1]}
+    assert document["parameters"]["windows"]["pixels"] == {"Mg": "3-5 9 12-13"}
+    assert set(document["written_with"]) == {"skbcnn", "python", "numpy", "scikit-learn", "tensorflow", "keras", "h5py"}
+    assert document["weights_sha256"] == hashlib.sha256((saved / "weights.h5").read_bytes()).hexdigest()
+    assert {entry.name for entry in saved.iterdir()} == {"model.json", "weights.h5"}
+
+
+def test_equal_models_make_equal_folders(model, saved, tmp_path):
+    again = save_folder(model, tmp_path / "again")
+    for name in ("model.json", "weights.h5"):
+        assert (again / name).read_bytes() == (saved / name).read_bytes()
+
+
+def test_arrays_are_plain(model, saved):
+    with h5py.File(saved / "weights.h5") as file:
+        assert len(file) == len(model.weights_) + 4
+        assert file["label1.hidden1.kernel"].shape == (6, 8)
+        assert {str(array.dtype) for name, array in file.items() if "normalizer" not in name} == {"float32"}
+
+
+def test_loading_imports_no_tensorflow(saved):
+    code = (
+        "import sys; from skbcnn.persistence import load_folder; load_folder(sys.argv[1]); "
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    root = Path(__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", code, saved], cwd=root, check=False).returncode == 0
+
+
+# Saving
+
+
+def test_an_unfitted_model(tmp_path):
+    with pytest.raises(NotFittedError):
+        save_folder(CensoredBCNNRegressor(), tmp_path / "model")
+
+
+def test_another_class(model, tmp_path):
+    with pytest.raises(TypeError, match=r"A Pipeline cannot be saved.*expected CensoredBCNNRegressor or Apogee"):
+        save_folder(make_pipeline(model), tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "provenance", [{"by": object()}, {"when": np.datetime64("2026-01-01")}, {"sets": {1, 2}}, {1: "a"}, {"raw": b"a"}]
+)
+def test_provenance_that_json_cannot_hold(model, tmp_path, provenance):
+    with pytest.raises(TypeError, match=r"provenance holds .* which model.json cannot hold. Pass text"):
+        save_folder(model, tmp_path / "model", provenance=provenance)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_diverged(saved, tmp_path):
+    model = load_folder(saved)
+    model.weights_["full1.bias"][0] = np.nan
+    with pytest.raises(ValueError, match=r"1 arrays .*first: full1.bias.*training diverged.*smaller lr"):
+        save_folder(model, tmp_path / "model")
+
+
+def test_a_folder_is_not_replaced_unasked(saved, folder):
+    before = (folder / "model.json").read_bytes()
+    model = load_folder(saved)
+    with pytest.raises(FileExistsError, match=r"model exists.*overwrite=True"):
+        save_folder(model, folder)
+    assert (folder / "model.json").read_bytes() == before
+    save_folder(model, folder, provenance={"n_stars": 5}, overwrite=True)
+    assert load_folder(folder).provenance_ == {"n_stars": 5}
+
+
+def test_a_folder_that_is_no_model_is_never_replaced(model, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(
+        FileExistsError, match=r"holds thesis\.tex, which belong to no saved model and would be deleted"
+    ):
+        save_folder(model, tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("full_at", ["model.json", "weights.h5"])
+def test_full_disk_leaves_the_old_model(model, folder, monkeypatch, full_at):
+    def write_bytes(path, data, write=Path.write_bytes):
+        if path.name == full_at:
+            write(path, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    before = {entry.name: entry.read_bytes() for entry in folder.iterdir()}
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(OSError, match=r"model could not be written \(No space left on device\). Nothing was left"):
+        save_folder(model, folder, overwrite=True)
+    with pytest.raises(OSError, match="No space left"):
+        save_folder(model, folder.with_name("new"))
+    assert [entry.name for entry in folder.parent.iterdir()] == [folder.name]
+    assert {entry.name: entry.read_bytes() for entry in folder.iterdir()} == before
+
+
+def test_no_such_parent_folder(model, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"could not be written \(No such file.*choose a folder that exists"):
+        save_folder(model, tmp_path / "absent" / "model")
+
+
+# Loading what is no model
+
+
+def test_no_folder(tmp_path, saved):
+    for path in (tmp_path / "absent", saved / "model.json"):
+        with pytest.raises(FileNotFoundError, match=r"There is no folder .*Give the path of a folder that save_folder"):
+            load_folder(path)
+
+
+@pytest.mark.parametrize("name", ["model.json", "weights.h5"])
+def test_a_file_is_missing(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(ModelFolderError, match=f"has no file {name}, so it holds no whole model"):
+        load_folder(folder)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"\xff\xfe", b"pickle", b'{"a": NaN}', b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}"]
+)
+def test_text_that_is_not_json(folder, text):
+    (folder / "model.json").write_bytes(text)
+    with pytest.raises(ModelFolderError, match=r"model\.json is not JSON \(.*Copy or download"):
+        load_folder(folder)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "3"])
+def test_json_of_something_else(folder, text):
+    (folder / "model.json").write_text(text)
+    with pytest.raises(ModelFolderError, match="has no format_version, so it describes no model of skbcnn"):
+        load_folder(folder)
+
+
+def test_text_too_large(folder, monkeypatch):
+    monkeypatch.setitem(load_folder.__globals__["_MAX_BYTES"], "model.json", 100)
+    with pytest.raises(ModelFolderError, match="is larger than 100 bytes"):
+        load_folder(folder)
+
+
+@pytest.mark.parametrize("version", [2, 0, "1", None])
+def test_other_format_version(folder, version):
+    edit(folder, lambda document: document.update(format_version=version))
+    with pytest.raises(ModelFolderError, match=f"has format version {version}, but skbcnn .* reads version 1. Update"):
+        load_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["Pipeline", "os.system", None, ["CensoredBCNNRegressor"], {}])
+def test_other_class(folder, name):
+    edit(folder, lambda document: document.update({"class": name}))
+    with pytest.raises(ModelFolderError, match="expected CensoredBCNNRegressor or ApogeeBCNNCensoredRegressor"):
+        load_folder(folder)
+
+
+WRONG_ENTRIES = {
+    "labels gone": lambda d: d.pop("labels"),
+    "label without name": lambda d: d["labels"][0].pop("name"),
+    "label name not text": lambda d: d["labels"][0].update(name=["teff"]),
+    "text for a number": lambda d: d["network"].update(n_pixels="40"),
+    "truth for a number": lambda d: d["network"].update(n_pixels=True),
+    "negative width": lambda d: d["network"].update(num_hidden=[8, 8, -4, 4, 2]),
+    "width too many": lambda d: d["network"].update(num_hidden=[8, 8, 4, 4, 2, 2]),
+    "dropout of one": lambda d: d["network"].update(dropout_rate=1.0),
+    "activation not text": lambda d: d["network"].update(activation={"class_name": "Lambda"}),
+    "network a list": lambda d: d.update(network=[]),
+    "window beyond the pixels": lambda d: d["labels"][1].update(window="3-40"),
+    "window backwards": lambda d: d["labels"][1].update(window="5-3"),
+    "windows overlapping": lambda d: d["labels"][1].update(window="3-5 5-7"),
+    "window in words": lambda d: d["labels"][1].update(window="all"),
+    "window a list": lambda d: d["labels"][1].update(window=[3, 4]),
+    "window empty": lambda d: d["labels"][1].update(window=""),
+    "unknown parameter": lambda d: d["parameters"].update(exec="import os"),
+    "parameter out of range": lambda d: d["parameters"].update(n_draws=-1),
+    "parameter windows broken": lambda d: d["parameters"]["windows"].update(widening={"Mg": [0, 1]}),
+    "unknown mode": lambda d: d.update(label_mode="7"),
+    "seed negative": lambda d: d.update(seed=-1),
+    "two labels as one": lambda d: d.update(single_label=True),
+    "one name twice": lambda d: d["labels"][1].update(name="teff"),
+    "feature name lost": lambda d: d["feature_names"].pop(),
+    "history in words": lambda d: d.update(history={"loss": ["low"]}),
+    "provenance a number": lambda d: d.update(provenance=3),
+}
+
+
+@pytest.mark.parametrize("change", WRONG_ENTRIES.values(), ids=WRONG_ENTRIES)
+def test_wrong_entries(folder, change):
+    edit(folder, change)
+    with pytest.raises(ModelFolderError, match=r"model\.json is not as format 1 has it \(.*copy or download"):
+        load_folder(folder)
+
+
+def test_windows_are_counted_before_they_are_written_out(folder):
+    def claim(document):
+        document["network"]["n_pixels"] = 10**8
+        document["labels"][1]["window"] = "0-99999999"
+
+    edit(folder, claim)
+    with pytest.raises(ModelFolderError, match="more than 4194304 pixels in the windows"):
+        load_folder(folder)
+
+
+@pytest.mark.parametrize("n_pixels", [80, 10**8, 10**30])
+def test_network_larger_than_its_arrays(folder, n_pixels):
+    edit(folder, lambda document: document["network"].update(n_pixels=n_pixels))
+    with pytest.raises(ModelFolderError, match=r"too small for the network|has shape .* expected"):
+        load_folder(folder)
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.999])
+def test_arrays_cut_short(folder, share):
+    data = (folder / "weights.h5").read_bytes()
+    (folder / "weights.h5").write_bytes(data[: int(share * len(data))])
+    with pytest.raises(ModelFolderError, match=r"does not match its checksum in model\.json: it is damaged, cut short"):
+        load_folder(folder)
+    sign(folder)
+    with pytest.raises(ModelFolderError, match=r"cannot be read as HDF5|too small"):
+        load_folder(folder)
+
+
+def test_a_flipped_bit(folder):
+    data = bytearray((folder / "weights.h5").read_bytes())
+    data[-9] ^= 1
+    (folder / "weights.h5").write_bytes(data)
+    with pytest.raises(ModelFolderError, match="does not match its checksum"):
+        load_folder(folder)
+
+
+ARRAY = "full1.kernel"  # (20, 8)
+NOT_PLAIN = {
+    "soft link": lambda file: file.__setitem__(ARRAY, h5py.SoftLink("/full2.kernel")),
+    "external link": lambda file: file.__setitem__(ARRAY, h5py.ExternalLink("/etc/hostname", "/")),
+    "group": lambda file: file.create_group(ARRAY),
+    "text": lambda file: put(file, ARRAY, "text"),
+    "objects": lambda file: put(file, ARRAY, ["a"] * 8, dtype=h5py.string_dtype()),
+    "external storage": lambda file: file.create_dataset(ARRAY, (20, 8), "<f4", external=[("/etc/hostname", 0, 640)]),
+    "compressed": lambda file: put(file, ARRAY, np.zeros((20, 8), "<f4"), compression="gzip"),
+    "never written": lambda file: file.create_dataset(ARRAY, (20, 8), "<f4"),
+    "virtual": lambda file: file.create_virtual_dataset(ARRAY, h5py.VirtualLayout((20, 8), "<f4")),
+}
+
+
+@pytest.mark.parametrize("change", NOT_PLAIN.values(), ids=NOT_PLAIN)
+def test_arrays_that_are_not_plain(folder, change):
+    def replace(file):
+        del file[ARRAY]
+        change(file)
+
+    edit_arrays(folder, replace)
+    with pytest.raises(ModelFolderError, match=r"full1\.kernel of .* is a link or otherwise no plain array"):
+        load_folder(folder)
+
+
+@pytest.mark.parametrize(
+    "values", [np.zeros((8, 20), "<f4"), np.zeros((20, 8), "<f8"), np.zeros((20, 8, 1), "<f4"), np.zeros(160, "<f4")]
+)
+def test_arrays_of_wrong_shape_or_type(folder, values):
+    edit_arrays(folder, lambda file: put(file, ARRAY, values))
+    with pytest.raises(ModelFolderError, match=r"has shape .* and type .*, expected \(20, 8\) and float32"):
+        load_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("full1.kernel", np.nan),
+        ("label_normalizer.mean", np.inf),
+        ("label_normalizer.scale", 0.0),
+        ("spectra_normalizer.scale", -1.0),
+    ],
+)
+def test_arrays_that_cannot_be_computed_with(folder, name, bad):
+    def spoil(file):
+        file[name][0] = bad
+
+    edit_arrays(folder, spoil)
+    with pytest.raises(ModelFolderError, match=f"{name} of .* holds NaN, infinity or a scale that is not positive"):
+        load_folder(folder)
+
+
+def test_arrays_lacking_or_too_many(folder):
+    def rename(file):
+        file.move(ARRAY, "full3.kernel")
+
+    edit_arrays(folder, rename)
+    with pytest.raises(ModelFolderError, match=r"lacking or too many are full1\.kernel, full3\.kernel"):
+        load_folder(folder)
+
+
+def test_a_pickle_called_weights(folder):
+    (folder / "weights.h5").write_bytes(b"\x80\x04cos\nsystem\n(S'echo'\ntR." + bytes(20_000))
+    sign(folder)
+    with pytest.raises(ModelFolderError, match="cannot be read as HDF5"):
+        load_folder(folder)
+
+
+def test_arrays_overwritten_at_random(folder):
+    data, rng = (folder / "weights.h5").read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        spoilt = np.frombuffer(data, np.uint8).copy()
+        spoilt[rng.integers(0, 4000, 5)] = rng.integers(0, 256, 5)
+        (folder / "weights.h5").write_bytes(spoilt)
+        sign(folder)
+        try:
+            load_folder(folder)
+        except ModelFolderError:
+            refused += 1
+    assert refused > 100
