@@ -1,6 +1,6 @@
 """Files that the commands read and write, checked before any work is done."""
 
-import os
+import tempfile
 
 import h5py
 
@@ -107,5 +107,9 @@ def _check_new(path, overwrite):
 
 
 def _check_writable(folder):
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"Nothing can be written in {folder}: no permission. Choose another place by --out.")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()  # what permissions say is not all: file systems may be read-only
+    except OSError as error:
+        raise type(error)(
+            f"Nothing can be written in {folder} ({error.strerror}). Choose another place by --out."
+        ) from error
