@@ -72,7 +72,7 @@ def as_numbers(values, name, shape=None, counterpart=None):
     return values
 
 
-def check_labels(y, label_names=None):
+def check_labels(y, label_names=None, may_be_empty=False):
     """Labels with NaN where they are missing.
 
     Parameters
@@ -81,6 +81,8 @@ def check_labels(y, label_names=None):
         Labels; NaN or -9999 where missing. Left as it is.
     label_names : sequence of str, default=None
         For the messages.
+    may_be_empty : bool, default=False
+        Whether a label may be missing in all samples.
 
     Returns
     -------
@@ -90,7 +92,7 @@ def check_labels(y, label_names=None):
     Raises
     ------
     ValueError
-        If a label is infinite, or missing in all samples.
+        If a label is infinite, or missing in all samples where that may not be.
     """
     names = range(y.shape[1]) if label_names is None else label_names
     if np.isinf(y).any():
@@ -100,6 +102,8 @@ def check_labels(y, label_names=None):
             "NaN or -9999."
         )
     y = np.where(is_missing(y), np.nan, y)
+    if may_be_empty:
+        return y
     if empty := [str(name) for name, column in zip(names, y.T, strict=True) if np.isnan(column).all()]:
         raise ValueError(
             f"y has no value at all for {', '.join(empty)}: NaN or -9999 in each of {len(y)} samples. Leave such "

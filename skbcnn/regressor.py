@@ -105,6 +105,12 @@ class CensoredBCNNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Stop when the validation loss stalls for `n_iter_no_change` epochs, and restore the best weights.
     n_iter_no_change : int, default=10
         See `early_stopping`.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights and the normalisers that an earlier `fit` left, for `max_epochs` more.
+    callbacks : callable or list of callable, default=None
+        What is called after each epoch, with one argument: a `skbcnn.network.recipe.EpochEnd` (``epoch``,
+        ``max_epochs``, the ``figures`` of that epoch as in `history_`, and ``get_weights()``). If one returns True, the
+        training ends there.
     n_draws : int, default=100
         Posterior draws of a prediction.
     random_state : int, RandomState instance or None, default=None
@@ -121,15 +127,16 @@ class CensoredBCNNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     spectra_normalizer_, label_normalizer_ : SpectraNormalizer, LabelNormalizer
         Fitted to the training stars.
     history_ : dict of str to list of float
-        An entry for each whole epoch: `loss` (with L2), `data_loss` (without), `mean_absolute_error`, `val_loss`
-        (without L2, with dropout off, over the stars held out) and `val_mean_absolute_error`, all in normalised units,
-        and `lr`. The two of validation are absent where no star is held out.
+        An entry for each whole epoch of the last call of `fit` or `partial_fit`: `loss` (with L2), `data_loss`
+        (without), `mean_absolute_error`, `val_loss` (without L2, with dropout off, over the stars held out) and
+        `val_mean_absolute_error`, all in normalised units, and `lr`. The two of validation are absent where no star is
+        held out.
     n_iter_ : int
-        Epochs run.
+        Epochs run, with those of the earlier calls that `warm_start` or `partial_fit` went on from.
     interrupted_ : bool
         Whether Ctrl-C ended the training; the best weights until then were kept.
     inv_tau_ : float
-        Inverse model precision, 2 n_train l2 / (length_scale^2 (1 - dropout_rate)).
+        Inverse model precision, 2 n_train l2 / (length_scale^2 (1 - dropout_rate)), of the last `fit`.
     noise_level_ : float or None
         Largest median flux error of a training star; None if `x_err` was not given.
     target_names_ : tuple of str
@@ -190,6 +197,8 @@ class CensoredBCNNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "early_stopping": ["boolean"],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "callbacks": [callable, list, tuple, None],
         "n_draws": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -222,6 +231,8 @@ class CensoredBCNNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         validation_fraction=0.1,
         early_stopping=False,
         n_iter_no_change=10,
+        warm_start=False,
+        callbacks=None,
         n_draws=100,
         random_state=None,
         verbose=0,
@@ -250,6 +261,8 @@ class CensoredBCNNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.callbacks = callbacks
         self.n_draws = n_draws
         self.random_state = random_state
         self.verbose = verbose
@@ -282,22 +295,76 @@ class CensoredBCNNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             If the data cannot be used; the message says why and what to do.
         """
         with self._unchanged_on_failure():
-            self._fit(self._check_training_data(X, y, x_err, y_err, sample_weight))
+            goes_on = self.warm_start and hasattr(self, "weights_")
+            stars = self._check_training_data(X, y, x_err, y_err, sample_weight, goes_on)
+            random = check_random_state(self.random_state)
+            training, validation = self._split(stars, random)
+            if not goes_on:
+                self._start_afresh(training, random)
+            self._go_through(training, validation, self.max_epochs, goes_on)
+            self.inv_tau_ = self._inverse_precision(training)
         return self
 
-    def _fit(self, stars):
-        """Learn from stars that were checked."""
-        random = check_random_state(self.random_state)
-        training, validation = self._split(stars, random)
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, x_err=None, y_err=None, sample_weight=None):
+        """Go through some stars once, from the weights as they are: for fine-tuning on a few spectra.
+
+        Normalisers are kept, no star is held out, and the learning rate is `lr` throughout: for a model that was
+        trained before, set it well below that of the training. Adam starts afresh in each call. The first call on a
+        model that was never fitted sets it up from its stars.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_pixels)
+            Continuum-normalised flux.
+        y : array-like of shape (n_samples, n_labels) or (n_samples,)
+            Labels; NaN or -9999 where missing. After the first call a label may be missing in all stars.
+        x_err : array-like of shape (n_samples, n_pixels), default=None
+            Flux errors, as in `fit`.
+        y_err : array-like of the shape of `y`, default=None
+            Label errors, as in `fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each star; 0 leaves it out.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If the data cannot be used; the message says why and what to do.
+
+        Examples
+        --------
+        >>> from skbcnn import CensoredBCNNRegressor
+        >>> X, y = [[0.0, 0.0], [1.0, 1.0]], [0.0, 1.0]
+        >>> CensoredBCNNRegressor(max_epochs=3, random_state=0).fit(X, y).set_params(lr=1e-5).partial_fit(X, y).n_iter_
+        4
+        """
+        with self._unchanged_on_failure():
+            goes_on = hasattr(self, "weights_")
+            stars = self._check_training_data(X, y, x_err, y_err, sample_weight, goes_on)
+            if not goes_on:
+                self._start_afresh(stars, check_random_state(self.random_state))
+                self.inv_tau_ = self._inverse_precision(stars)
+            self._go_through(stars, None, 1, goes_on)
+        return self
+
+    def _start_afresh(self, training, random):
+        """Forget what was learnt: normalisers from these stars, a seed of its own."""
         self.spectra_normalizer_ = SpectraNormalizer(self.input_norm_mode).fit(
             training.x, sample_weight=training.weight
         )
         self.label_normalizer_ = LabelNormalizer(self.labels_norm_mode).fit(training.y, sample_weight=training.weight)
-        self.noise_level_ = None if stars.x_err is None else float(_noise_level(training.x_err).max())
-        self.spec_ = self._network_spec()
         self.seed_ = int(random.randint(np.iinfo(np.int32).max))
-        self._learn(self._normalized(training), validation and self._normalized(validation))
-        self.inv_tau_ = 2 * len(training.x) * self.l2 / (self.length_scale**2 * (1 - self.dropout_rate))
+        self.n_iter_ = 0
+        self.noise_level_ = None
+        for name in ("preprocessing_", "provenance_"):  # told of another fit, by load_folder
+            vars(self).pop(name, None)
+
+    def _inverse_precision(self, training):
+        return 2 * len(training.x) * self.l2 / (self.length_scale**2 * (1 - self.dropout_rate))
 
     @contextmanager
     def _unchanged_on_failure(self):
@@ -403,9 +470,9 @@ class CensoredBCNNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         return r2_score(y, self.predict(X), sample_weight=sample_weight)
 
-    def _check_training_data(self, X, y, x_err, y_err, sample_weight):
+    def _check_training_data(self, X, y, x_err, y_err, sample_weight, goes_on):
         """All that came, checked, as arrays; also sets what is known of it before anything is learnt."""
-        X = self._check_spectra(X, reset=True, y=None if y is None else "no_validation")
+        X = self._check_spectra(X, reset=not goes_on, y=None if y is None else "no_validation")
         weight = check_sample_weight(sample_weight, X)
         columns = _text_columns(y)
         y = as_numbers(y, "y")
@@ -419,9 +486,14 @@ class CensoredBCNNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self._single_label = y.ndim == 1
         stars = Stars(X, y.reshape(len(X), -1), y_err, weight, x_err)
         stars = stars if weight.all() else stars.take(weight > 0)
-        self.n_outputs_ = stars.y.shape[1]
-        self.target_names_ = self._label_names(columns, self.n_outputs_)
-        y = check_labels(stars.y, self.target_names_)
+        names = self._label_names(columns, stars.y.shape[1])
+        if goes_on and names != self.target_names_:
+            raise ValueError(
+                f"The labels are {', '.join(names)}, but what was learnt is of {', '.join(self.target_names_)}. Pass "
+                "the same labels to go on from it, or start afresh: fit with warm_start=False."
+            )
+        self.n_outputs_, self.target_names_ = len(names), names
+        y = check_labels(stars.y, names, may_be_empty=goes_on)
         return stars._replace(y=y, y_err=check_label_errors(stars.y_err, y))
 
     def _check_spectra(self, X, *, reset, y="no_validation"):
@@ -510,25 +582,39 @@ class CensoredBCNNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             x_err=noise,
         )
 
-    def _learn(self, training, validation):
+    def _go_through(self, training, validation, max_epochs, goes_on):
+        """Learn from stars, from the weights as they are or afresh."""
+        spec = self._network_spec()
+        if goes_on and spec.weight_shapes != self.spec_.weight_shapes:
+            raise ValueError(
+                "The parameters now ask for a network of other layers than the one that was learnt. Go on with the "
+                "same widths and windows, or start afresh: fit with warm_start=False."
+            )
+        self.spec_ = spec
+        self.noise_level_ = _highest_noise(training.x_err, self.noise_level_)
+        seed, start = ((self.seed_, self.n_iter_), self.weights_) if goes_on else (self.seed_, None)
+        self._learn(
+            self._normalized(training), validation and self._normalized(validation), max_epochs, seed=seed, start=start
+        )
+
+    def _learn(self, training, validation, max_epochs, *, seed, start):
         """Train the network and keep what comes of it."""
         from skbcnn.network.training import train
 
         recipe = Recipe(
             lr=self.lr,
             batch_size=self.batch_size,
-            max_epochs=self.max_epochs,
+            max_epochs=max_epochs,
             reduce_lr_epsilon=self.reduce_lr_epsilon,
             reduce_lr_min=self.reduce_lr_min,
             reduce_lr_patience=self.reduce_lr_patience,
             stop_after=self.n_iter_no_change if self.early_stopping else None,
             verbose=self.verbose,
+            callbacks=_callables(self.callbacks),
         )
-        self.weights_, self.history_, self.interrupted_ = train(self.spec_, recipe, training, validation, self.seed_)
-        self.n_iter_ = len(self.history_["loss"]) if self.history_ else 0
+        self.weights_, self.history_, self.interrupted_ = train(self.spec_, recipe, training, validation, seed, start)
+        self.n_iter_ += len(self.history_.get("loss", []))
         self._live = LiveNetwork()
-        for name in ("preprocessing_", "provenance_"):  # told of another fit, by load_folder
-            vars(self).pop(name, None)
 
     def __getstate__(self):
         """Fitted state is arrays; the live network is a cache beside it."""
@@ -557,7 +643,8 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
     num_hidden, num_filters, filter_len, pool_length, activation, initializer, dropout_rate, l2, maxnorm : network
         Shape and regularisation, as in `CensoredBCNNRegressor`.
     lr, batch_size, max_epochs, reduce_lr_epsilon, reduce_lr_min, reduce_lr_patience : training
-        Likewise, and so are `noise_augmentation`, `validation_fraction`, `early_stopping` and `n_iter_no_change`.
+        Likewise, and so are `noise_augmentation`, `validation_fraction`, `early_stopping`, `n_iter_no_change`,
+        `warm_start` and `callbacks`.
     input_norm_mode, labels_norm_mode, length_scale, n_draws, random_state, verbose : the rest
         Likewise.
 
@@ -610,6 +697,8 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
         validation_fraction=0.1,
         early_stopping=False,
         n_iter_no_change=10,
+        warm_start=False,
+        callbacks=None,
         n_draws=100,
         random_state=None,
         verbose=0,
@@ -638,6 +727,8 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
             validation_fraction=validation_fraction,
             early_stopping=early_stopping,
             n_iter_no_change=n_iter_no_change,
+            warm_start=warm_start,
+            callbacks=callbacks,
             n_draws=n_draws,
             random_state=random_state,
             verbose=verbose,
@@ -684,6 +775,22 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
 def _noise_level(x_err):
     """Median flux error of each star."""
     return np.median(x_err, axis=1)
+
+
+def _highest_noise(x_err, before):
+    """Noise level of the noisiest star learnt from, None if no flux errors were given."""
+    levels = [
+        level for level in (before, None if x_err is None else float(_noise_level(x_err).max())) if level is not None
+    ]
+    return max(levels, default=None)
+
+
+def _callables(callbacks):
+    """One callback, several or none, as a tuple."""
+    several = (callbacks,) if callable(callbacks) else tuple(callbacks or ())
+    if strangers := [callback for callback in several if not callable(callback)]:
+        raise TypeError(f"callbacks holds {strangers[0]!r}, expected functions of one argument, an EpochEnd.")
+    return several
 
 
 def _text_columns(y):

@@ -67,7 +67,7 @@ def fit_tiny(parameters, data, **changes):
 def no_training(monkeypatch):
     """Fit all but the network; collects what the network would have been given: (training, held out)."""
     given = []
-    monkeypatch.setattr(CensoredBCNNRegressor, "_learn", lambda self, *stars: given.append(stars))
+    monkeypatch.setattr(CensoredBCNNRegressor, "_learn", lambda self, *stars, **kwargs: given.append(stars[:2]))
     return given
 
 
@@ -316,6 +316,107 @@ def apogee_model(apogee_data):
     )
 
 
+class TestGoingOn:
+    """warm_start and partial_fit: from what was learnt, with the normalisers of the first stars."""
+
+    def test_warm_start(self, tiny_parameters, tiny_data):
+        model = CensoredBCNNRegressor(**tiny_parameters, warm_start=True)
+        first = {name: values.copy() for name, values in model.fit(tiny_data.X, tiny_data.y).weights_.items()}
+        model.set_params(lr=1e-12).fit(tiny_data.X * 2, tiny_data.y * 2)
+        assert model.n_iter_ == 2 * model.max_epochs
+        assert len(model.history_["loss"]) == model.max_epochs
+        for name, values in model.weights_.items():
+            assert_allclose(values, first[name], atol=1e-5)  # where it began, but for the rounding of max-norm
+        learnt_from = CensoredBCNNRegressor(**tiny_parameters).fit(tiny_data.X, tiny_data.y)
+        assert_array_equal(model.spectra_normalizer_.mean_, learnt_from.spectra_normalizer_.mean_)
+        assert_array_equal(model.label_normalizer_.scale_, learnt_from.label_normalizer_.scale_)
+
+    def test_without_it_every_fit_starts_afresh(self, tiny_parameters, tiny_data):
+        model = CensoredBCNNRegressor(**tiny_parameters)
+        once = pickle.loads(pickle.dumps(model.fit(tiny_data.X, tiny_data.y)))
+        assert_same_fit(model.fit(tiny_data.X, tiny_data.y), once, tiny_data.X)
+        assert model.n_iter_ == model.max_epochs
+
+    def test_partial_fit_improves_on_its_stars(self, tiny_model, tiny_data):
+        model = pickle.loads(pickle.dumps(tiny_model)).set_params(lr=0.01)
+        few = slice(10, 20)
+        losses = []
+        for _ in range(25):
+            model.partial_fit(tiny_data.X[few], tiny_data.y[few])
+            losses += model.history_["data_loss"]
+        assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.1
+        assert model.n_iter_ == tiny_model.n_iter_ + 25
+        assert_array_equal(model.label_normalizer_.mean_, tiny_model.label_normalizer_.mean_)
+        assert (model.inv_tau_, model.noise_level_) == (tiny_model.inv_tau_, tiny_model.noise_level_)
+
+    def test_each_pass_draws_other_masks_and_is_repeatable(self, tiny_model, tiny_data):
+        def passes():
+            model = pickle.loads(pickle.dumps(tiny_model)).set_params(lr=1e-12)
+            return [model.partial_fit(tiny_data.X, tiny_data.y).history_["data_loss"][0] for _ in range(2)]
+
+        one, two = passes()
+        assert one != two
+        assert passes() == [one, two]
+
+    def test_partial_fit_takes_a_label_that_all_stars_lack(self, tiny_model, tiny_data):
+        y = tiny_data.y.copy()
+        y[:, 1] = -9999
+        model = pickle.loads(pickle.dumps(tiny_model)).set_params(l2=0.0).partial_fit(tiny_data.X, y)
+        assert_array_equal(model.weights_["label1.hidden1.kernel"], tiny_model.weights_["label1.hidden1.kernel"])
+
+    def test_first_partial_fit(self, tiny_parameters, tiny_data):
+        model = CensoredBCNNRegressor(**tiny_parameters).partial_fit(tiny_data.X, tiny_data.y, x_err=tiny_data.X_err)
+        assert model.n_iter_ == 1
+        assert "val_loss" not in model.history_
+        assert model.noise_level_ == pytest.approx(0.01)
+        with pytest.raises(ValueError, match="no value at all for teff, Mg, Al, C"):
+            CensoredBCNNRegressor(**tiny_parameters).partial_fit(tiny_data.X, np.full_like(tiny_data.y, -9999))
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"target": ["teff", "Mg", "Al", "O"], "windows": None}, "The labels are teff, Mg, Al, O, but what was"),
+            ({"num_hidden": (8, 8, 4, 5, 2)}, "network of other layers than the one that was learnt"),
+        ],
+    )
+    def test_other_network(self, tiny_model, tiny_data, changes, message):
+        model = pickle.loads(pickle.dumps(tiny_model)).set_params(**changes)
+        with pytest.raises(ValueError, match=message):
+            model.partial_fit(tiny_data.X, tiny_data.y)
+        assert_same_answer(model.set_params(**tiny_model.get_params()), tiny_model, tiny_data.X)
+
+
+class TestCallbacks:
+    def test_what_they_are_told(self, tiny_parameters, tiny_data):
+        reports = []
+        model = CensoredBCNNRegressor(**tiny_parameters, callbacks=reports.append).fit(tiny_data.X, tiny_data.y)
+        assert [(report.epoch, report.max_epochs) for report in reports] == [(1, 2), (2, 2)]
+        assert {name: [report.figures[name] for report in reports] for name in model.history_} == model.history_
+
+    def test_weights_and_end_of_training(self, tiny_parameters, tiny_data):
+        kept = []
+
+        def stop(report):
+            kept.append(report.get_weights())
+            return report.epoch == 2
+
+        told = []
+        model = CensoredBCNNRegressor(**tiny_parameters | {"max_epochs": 5}, callbacks=[stop, told.append])
+        model.fit(tiny_data.X, tiny_data.y)
+        assert model.n_iter_ == len(kept) == len(told) == 2
+        assert not model.interrupted_
+        for name, values in model.weights_.items():
+            assert_array_equal(values, kept[-1][name])
+        assert any((kept[0][name] != kept[1][name]).any() for name in kept[0])
+
+    def test_their_errors_are_the_users(self, tiny_parameters, tiny_data):
+        model = CensoredBCNNRegressor(**tiny_parameters, callbacks=lambda report: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            model.fit(tiny_data.X, tiny_data.y)
+        with pytest.raises(TypeError, match="callbacks holds 'print', expected functions of one argument"):
+            model.set_params(callbacks=["print"]).fit(tiny_data.X, tiny_data.y)
+
+
 class TestApogee:
     def test_parameters_of_astronns_page(self, apogee_model, apogee_data):
         ApogeeBCNNCensoredRegressor(**PAGE_OF_ASTRONN)._validate_params()  # 50 epochs, too
@@ -431,7 +532,7 @@ class TestBadInput:
 
     @pytest.fixture(autouse=True)
     def nothing_is_learnt(self, monkeypatch):
-        monkeypatch.setattr(CensoredBCNNRegressor, "_learn", lambda *args: pytest.fail("training started"))
+        monkeypatch.setattr(CensoredBCNNRegressor, "_learn", lambda *args, **kwargs: pytest.fail("training started"))
 
     @pytest.mark.parametrize(("spoil", "message"), WRONG_SPECTRA)
     def test_spectra_in_fit(self, apogee_data, spoil, message):

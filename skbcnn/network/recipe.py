@@ -1,5 +1,6 @@
 """What a fit is given: the stars, and how to train on them. No Keras here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -44,6 +45,25 @@ class Stars(NamedTuple):
         return Stars(*(None if values is None else values[rows] for values in self))
 
 
+class EpochEnd(NamedTuple):
+    """What a callback is told after each epoch.
+
+    Attributes
+    ----------
+    epoch, max_epochs : int
+        Which epoch has ended, counted from 1, and of how many.
+    figures : dict of str to float
+        The entry of this epoch in `history_`.
+    get_weights : callable
+        Called without arguments, it copies the weights as they now are, in the form of `weights_`.
+    """
+
+    epoch: int
+    max_epochs: int
+    figures: dict[str, float]
+    get_weights: Callable[[], dict[str, np.ndarray]]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a network is trained.
@@ -62,6 +82,8 @@ class Recipe:
         Epochs without such a fall before training stops, with the best weights restored. None: never.
     verbose : int
         1 shows a progress bar.
+    callbacks : tuple of callable
+        Each is called with an `EpochEnd` after every epoch; one that returns True ends the training.
     """
 
     lr: float
@@ -72,3 +94,4 @@ class Recipe:
     reduce_lr_patience: int
     stop_after: int | None = None
     verbose: int = 0
+    callbacks: tuple[Callable[[EpochEnd], bool | None], ...] = ()

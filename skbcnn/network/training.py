@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 from skbcnn.network.architecture import CensoredNetwork
 from skbcnn.network.backend import keras
 from skbcnn.network.losses import CensoredLoss, pack_targets, star_absolute_error, star_loss
+from skbcnn.network.recipe import EpochEnd
 from skbcnn.network.weights import get_weights, initial_weights, set_weights
 
 # our name of a history column: the name that Keras reports it under
@@ -134,6 +135,28 @@ class ProgressBar(keras.callbacks.Callback):
         self.bar.close()
 
 
+class Reports(keras.callbacks.Callback):
+    """Tells the callbacks of the user how each epoch went.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        With the callbacks.
+    """
+
+    def __init__(self, recipe):
+        super().__init__()
+        self.recipe = recipe
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Call each of them; end the training if one says so."""
+        figures = {ours: float(logs[keras_name]) for ours, keras_name in _HISTORY.items() if keras_name in logs}
+        report = EpochEnd(epoch + 1, self.recipe.max_epochs, figures, lambda: get_weights(self.model))
+        answers = [callback(report) for callback in self.recipe.callbacks]
+        if any(answer is True for answer in answers):
+            self.model.stop_training = True
+
+
 class LearningRate(keras.callbacks.Callback):
     """Writes the learning rate of each epoch into its history."""
 
@@ -143,7 +166,7 @@ class LearningRate(keras.callbacks.Callback):
         logs["loss"] = logs["data_loss"] + float(sum(self.model.losses))  # Keras's counts a short batch as a full one
 
 
-def train(spec, recipe, stars, validation, seed):
+def train(spec, recipe, stars, validation, seed, start=None):
     """Train a network.
 
     Parameters
@@ -157,8 +180,10 @@ def train(spec, recipe, stars, validation, seed):
     validation : Stars or None
         To measure the loss on, with dropout off and without L2; the learning rate follows it. None: the training loss
         takes its place.
-    seed : int
+    seed : int or sequence of int
         Of weights, masks and order. Equal seeds give equal fits at equal thread counts.
+    start : dict of str to ndarray, default=None
+        Weights to go on from. None: drawn.
 
     Returns
     -------
@@ -177,7 +202,7 @@ def train(spec, recipe, stars, validation, seed):
     """
     seed_weights, seed_masks, seed_order = np.random.SeedSequence(seed).generate_state(3).tolist()
     network = CensoredNetwork(spec, seed_masks)
-    set_weights(network, initial_weights(spec, seed_weights))
+    set_weights(network, initial_weights(spec, seed_weights) if start is None else start)
     _compile(network, recipe.lr)
     held_out = None if validation is None else Batches(validation, recipe.batch_size)
     monitor = "data_loss" if validation is None else "val_data_loss"
@@ -237,7 +262,8 @@ def _callbacks(recipe, monitor):
         monitor, mode="min", min_delta=recipe.reduce_lr_epsilon, patience=recipe.stop_after
     )
     bar = ProgressBar(recipe.max_epochs) if recipe.verbose else None
-    return [callback for callback in (plateau, stop, bar) if callback]
+    reports = Reports(recipe) if recipe.callbacks else None
+    return [callback for callback in (reports, plateau, stop, bar) if callback]
 
 
 def _history(network):
