@@ -15,6 +15,7 @@ from skbcnn.survey.grid import (
     wavelength,
 )
 from skbcnn.survey.labels import APOGEE_LABELS, MISSING, Label, is_missing, label, label_unit, resolve_target
+from skbcnn.survey.spreads import label_spreads
 from skbcnn.survey.windows import ElementWindows, apogee_windows
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "is_missing",
     "kept_pixels",
     "label",
+    "label_spreads",
     "label_unit",
     "resolve_target",
     "wavelength",
