@@ -1,7 +1,6 @@
-"""Metrics that leave missing labels out."""
+"""Metrics of predicted labels: numbers by hand, and scikit-learn's own where nothing is missing."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import sklearn.metrics
 from hypothesis import given, settings
@@ -10,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import UndefinedMetricWarning
 
-from skbcnn.metrics import r2_score, residual_table
-from skbcnn.survey import APOGEE_LABELS, MISSING
+from skbcnn.metrics import mad_std_error, mean_absolute_error, median_bias, r2_score, root_mean_squared_error
+from skbcnn.survey import MISSING
 
 MAD_TO_STD = 1.482602218505602
 whole_numbers = st.integers(-20, 20).map(float)  # sums of them are exact, so constant labels stay constant
@@ -23,56 +22,61 @@ def label_pairs(min_stars=2, min_labels=1):
     return shapes.flatmap(lambda shape: st.tuples(*(arrays(float, shape, elements=whole_numbers) for _ in range(2))))
 
 
-class TestResidualTable:
-    def test_numbers_worked_by_hand(self):
-        y_true = [[4000, 1.0], [4100, 2.0], [4200, 3.0], [4300, 4.0], [4400, 5.0]]
-        y_pred = [[4010, 1.0], [4080, 2.1], [4230, 2.9], [4300, 4.3], [4400, 4.8]]
-        table = residual_table(y_true, y_pred, label_names=["teff", "Mg"])
-        # teff: residuals 10, -20, 30, 0, 0; median 0; distances from it 10, 20, 30, 0, 0 with median 10
-        # Mg: 0, 0.1, -0.1, 0.3, -0.2; median 0; distances 0, 0.1, 0.1, 0.3, 0.2 with median 0.1
-        assert list(table["label"]) == ["teff", "Mg"]
-        assert list(table["n"]) == [5, 5]
-        assert_allclose(table["median_residual"], [0, 0], atol=1e-12)
-        assert_allclose(table["mad_std"], [10 * MAD_TO_STD, 0.1 * MAD_TO_STD])
-        assert list(table["unit"]) == ["K", "dex"]
+TEFF_AND_MG = (
+    [[4000, 1.0], [4100, 2.0], [4200, 3.0], [4300, 4.0], [4400, np.nan]],
+    [[4010, 1.0], [4080, 2.1], [4230, 2.9], [4300, 4.3], [4400, 9.0]],
+)  # residuals 10, -20, 30, 0, 0 and 0, 0.1, -0.1, 0.3
 
-    def test_residual_is_prediction_minus_truth(self):
-        assert residual_table([4000.0, 4000.0], [4050.0, 4050.0], label_names=["teff"])["median_residual"][0] == 50
 
-    @pytest.mark.parametrize("missing", [np.nan, MISSING, -9999.99, float(np.float32(-9999.99))])
-    def test_missing_labels_are_left_out(self, missing):
-        table = residual_table([[1.0], [missing], [3.0]], [[1.5], [777.0], [3.5]], label_names=["Mg"])
-        assert (table["n"][0], table["median_residual"][0], table["mad_std"][0]) == (2, 0.5, 0.0)
-
-    def test_label_that_no_star_has(self):
-        table = residual_table([[1.0, MISSING]], [[1.0, 2.0]], label_names=["Mg", "Al"])
-        assert list(table["n"]) == [1, 0]
-        assert np.isnan(table["median_residual"][1])
-        assert np.isnan(table["mad_std"][1])
-
-    def test_22_columns_are_the_labels_of_apogee(self):
-        assert list(residual_table(np.ones((3, 22)), np.ones((3, 22)))["label"]) == list(APOGEE_LABELS)
-
-    def test_names_of_a_data_frame(self):
-        y = pd.DataFrame({"Teff": [4000.0], "[TiII/H]": [0.1], "age": [3.0]})
-        table = residual_table(y, y.to_numpy())
-        assert list(table["label"]) == ["Teff", "[TiII/H]", "age"]
-        assert list(table["unit"]) == ["K", "dex", ""]
-
-    def test_units_of_the_user(self):
-        assert residual_table([1.0], [1.0], label_names=["age"], units=["Gyr"])["unit"][0] == "Gyr"
-
+class TestNumbersWorkedByHand:
     @pytest.mark.parametrize(
-        ("kwargs", "message"),
+        ("metric", "expected"),
         [
-            ({}, "2 labels and no names. Pass one name for each"),
-            ({"label_names": ["teff"]}, "2 labels and 1 names"),
-            ({"label_names": ["teff", "Mg"], "units": ["K"]}, "1 units for 2 labels"),
+            (mean_absolute_error, [60 / 5, 0.5 / 4]),
+            (root_mean_squared_error, [np.sqrt(1400 / 5), np.sqrt(0.11 / 4)]),
+            (median_bias, [0, 0.05]),
+            # distances from 0: 10, 20, 30, 0, 0; from 0.05: 0.05, 0.05, 0.15, 0.25
+            (mad_std_error, [10 * MAD_TO_STD, 0.1 * MAD_TO_STD]),
         ],
     )
-    def test_names_and_units_must_fit(self, kwargs, message):
-        with pytest.raises(ValueError, match=message):
-            residual_table(np.ones((2, 2)), np.ones((2, 2)), **kwargs)
+    def test_two_labels(self, metric, expected):
+        assert_allclose(metric(*TEFF_AND_MG, multioutput="raw_values"), expected, atol=1e-12)
+        assert_allclose(metric(*TEFF_AND_MG), np.mean(expected))
+        assert_allclose(metric(*TEFF_AND_MG, multioutput=[1, 3]), np.average(expected, weights=[1, 3]))
+        assert_allclose(metric(*TEFF_AND_MG, label_scale=[100, 0.5]), np.mean(np.divide(expected, [100, 0.5])))
+
+    @pytest.mark.parametrize(
+        ("metric", "expected"),
+        [
+            (mean_absolute_error, (1 + 2 * 3 + 3 * 7) / 6),
+            (root_mean_squared_error, np.sqrt((1 + 2 * 9 + 3 * 49) / 6)),
+            (median_bias, 5),  # 1, 3, 3, 7, 7, 7
+            (mad_std_error, 2 * MAD_TO_STD),  # from 5: 4, 2, 2, 2, 2, 2
+        ],
+    )
+    def test_weights(self, metric, expected):
+        assert_allclose(metric([0.0, 0.0, 0.0], [1.0, 3.0, 7.0], sample_weight=[1, 2, 3]), expected)
+
+    def test_bias_is_prediction_minus_truth(self):
+        assert median_bias([4000.0, 4000.0], [4050.0, 4050.0]) == 50
+
+    def test_biases_cancel_unless_absolute(self):
+        pair = [[0.0, 0.0]], [[1.0, -1.0]]
+        assert median_bias(*pair) == 0
+        assert median_bias(*pair, absolute=True) == 1
+        assert_array_equal(median_bias(*pair, absolute=True, multioutput="raw_values"), [1, 1])
+
+
+@settings(deadline=None, max_examples=60)
+@given(label_pairs(min_stars=1, min_labels=2), st.lists(st.integers(1, 5), min_size=8, max_size=8))
+def test_errors_agree_with_sklearn_where_nothing_is_missing(pair, weights):
+    weights, importance = weights[: len(pair[0])], np.arange(1, 1 + pair[0].shape[1])
+    for ours in (mean_absolute_error, root_mean_squared_error):
+        theirs = getattr(sklearn.metrics, ours.__name__)
+        for multioutput in ("raw_values", "uniform_average", importance):
+            for sample_weight in (None, weights):
+                kwargs = {"sample_weight": sample_weight, "multioutput": multioutput}
+                assert_allclose(ours(*pair, **kwargs), theirs(*pair, **kwargs), rtol=1e-12)
 
 
 class TestR2:
@@ -144,21 +148,13 @@ class TestR2:
         with pytest.raises(ValueError, match=message):
             r2_score(np.eye(3), np.eye(3), multioutput=multioutput)
 
-
-@pytest.mark.parametrize("metric", [r2_score, lambda *pair: residual_table(*pair, label_names=["Mg", "Al"])])
-class TestBadInput:
-    def test_shapes_differ(self, metric):
-        with pytest.raises(ValueError, match=r"y_true has shape \(3, 2\), but y_pred has shape \(3, 1\)"):
-            metric(np.ones((3, 2)), np.ones((3, 1)))
-
-    @pytest.mark.parametrize("lost", [np.nan, MISSING])
-    def test_prediction_missing_where_truth_is_not(self, metric, lost):
-        with pytest.raises(ValueError, match="y_pred is missing in 1 places"):
-            metric([[1.0, 2.0], [2.0, 3.0]], [[1.0, lost], [2.0, 3.0]])
-
-    @pytest.mark.parametrize("which", [0, 1])
-    def test_infinite(self, metric, which):
-        pair = [np.ones((2, 2)), np.ones((2, 2))]
-        pair[which][0, 0] = np.inf
-        with pytest.raises(ValueError, match=f"Input {('y_true', 'y_pred')[which]} contains infinity"):
-            metric(*pair)
+    @pytest.mark.parametrize("label_scale", [None, [100, 0.1], "std"])
+    def test_scale_enters_the_variance_weighted_mean_only(self, label_scale):
+        y_true = np.array([[4000, 0.0], [4200, 0.1], [4400, 0.5]])
+        y_pred = y_true + np.array([[10, 0.0], [0, 0.1], [-50, 0.2]])
+        raw = r2_score(y_true, y_pred, multioutput="raw_values")
+        assert_allclose(r2_score(y_true, y_pred, multioutput="raw_values", label_scale=label_scale), raw)
+        scales = {"None": 1, "std": y_true.std(axis=0)}.get(str(label_scale), label_scale)
+        expected = np.average(raw, weights=y_true.var(axis=0) / np.square(scales))
+        averaged = r2_score(y_true, y_pred, multioutput="variance_weighted", label_scale=label_scale)
+        assert_allclose(averaged, expected)
