@@ -23,11 +23,9 @@ class WindowBranch(keras.layers.Layer):
         The labels, and the widths of their layers.
     regularizer : keras.Regularizer
         Of the first kernels.
-    seeds : iterator of int
-        For the dropout masks while training.
     """
 
-    def __init__(self, spec, group, regularizer, seeds):
+    def __init__(self, spec, group, regularizer):
         super().__init__()
         n = len(group.labels)
         self.gather = WindowGather([spec.windows[j] for j in group.labels])
@@ -35,7 +33,7 @@ class WindowBranch(keras.layers.Layer):
         self.hidden1 = StackedDense(n, widest, group.width_1, spec.activation, regularizer, sizes)
         self.hidden2 = StackedDense(n, group.width_1, group.width_2, spec.activation)
         self.heads = StackedDense(n, group.width_2 + spec.n_context, 2)
-        self.dropout1, self.dropout2 = (MCDropout(spec.dropout_rate, next(seeds)) for _ in range(2))
+        self.dropout1, self.dropout2 = (MCDropout(spec.dropout_rate) for _ in range(2))
 
     def before_dropout(self, x):
         """First window layer: (n, pixels) to (labels, n, width_1)."""
@@ -53,24 +51,21 @@ class WindowBranch(keras.layers.Layer):
 class CensoredNetwork(keras.Model):
     """Spectra (n, pixels) to means and log-variances (n, 2, labels), in normalised units.
 
-    Weights start at zero; `skbcnn.network.weights` fills them.
+    Weights start at zero; `skbcnn.network.weights` fills them. `seed_dropout` starts the masks of a training anew.
 
     Parameters
     ----------
     spec : NetworkSpec
         Shape and fixed settings.
-    seed : int, default=0
-        Of the dropout masks while training.
 
     References
     ----------
     .. [1] Leung & Bovy (2019), MNRAS 483, 3255, figure 6.
     """
 
-    def __init__(self, spec, seed=0):
+    def __init__(self, spec):
         super().__init__()
         self.spec = spec
-        seeds = iter(np.random.SeedSequence(seed).generate_state(3 + 2 * len(spec.groups)).tolist())
         regularizer = keras.regularizers.L2(spec.l2) if spec.l2 else None
         shared = {"activation": spec.activation, "kernel_initializer": "zeros", "kernel_regularizer": regularizer}
         convolution = {"kernel_size": spec.kernel_size, "padding": "same", **shared}
@@ -79,14 +74,14 @@ class CensoredNetwork(keras.Model):
         self.conv2 = keras.layers.Conv1D(spec.num_filters[1], **convolution)
         self.pool = keras.layers.MaxPooling1D(spec.pool_size)
         self.full1, self.full2 = (keras.layers.Dense(units, **shared) for units in (h0, h1))
-        self.drop_conv1, self.drop_flat, self.drop_full1 = (MCDropout(spec.dropout_rate, next(seeds)) for _ in range(3))
+        self.drop_conv1, self.drop_flat, self.drop_full1 = (MCDropout(spec.dropout_rate) for _ in range(3))
         constraint = keras.constraints.MaxNorm(spec.maxnorm, axis=0) if spec.maxnorm else None
         self.aux = None
         if spec.n_free:
             self.aux = keras.layers.Dense(spec.n_free, kernel_initializer="zeros", kernel_constraint=constraint)
         n_full = len(spec.full_labels)
         self.full_heads = keras.layers.Dense(2 * n_full, kernel_initializer="zeros") if n_full else None
-        self.branches = [WindowBranch(spec, group, regularizer, seeds) for group in spec.groups]
+        self.branches = [WindowBranch(spec, group, regularizer) for group in spec.groups]
         in_file_order = spec.full_labels + tuple(j for group in spec.groups for j in group.labels)
         self.label_order = np.argsort(in_file_order).astype(np.int32)
         self.build((None, spec.n_pixels))
@@ -101,6 +96,20 @@ class CensoredNetwork(keras.Model):
             if layer is not None:
                 layer.build((None, n_inputs))
         self.built = True
+
+    def seed_dropout(self, seed):
+        """Start the masks drawn while training anew.
+
+        Parameters
+        ----------
+        seed : int
+            Equal seeds give equal masks.
+        """
+        windows = [dropout for branch in self.branches for dropout in (branch.dropout1, branch.dropout2)]
+        places = [self.drop_conv1, self.drop_flat, self.drop_full1, *windows]
+        seeds = np.random.SeedSequence(seed).generate_state(len(places))
+        for dropout, of_place in zip(places, seeds.tolist(), strict=True):
+            dropout.reseed(of_place)
 
     def before_dropout(self, x):
         """Everything that no mask can change: the first convolution and the first window layers.

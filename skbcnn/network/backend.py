@@ -37,7 +37,7 @@ with _hushed():
     import tensorflow as tf
 
     tf.zeros(1)  # the first operation starts the runtime, which has things to say too
-    tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())  # each fit traces its own network
+    tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())  # each network has its steps
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(

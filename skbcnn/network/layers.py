@@ -17,14 +17,24 @@ class MCDropout(keras.layers.Layer):
     ----------
     rate : float
         Share of units dropped.
-    seed : int
+    seed : int, default=0
         Of the masks while training.
     """
 
-    def __init__(self, rate, seed):
+    def __init__(self, rate, seed=0):
         super().__init__()
         self.rate = rate
         self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def reseed(self, seed):
+        """Start the masks of training anew.
+
+        Parameters
+        ----------
+        seed : int
+            As in the constructor.
+        """
+        self.seed_generator.state.assign([seed, 0])
 
     def call(self, x, keep=None, training=False):
         """Apply the masks given, or masks of our own while training."""

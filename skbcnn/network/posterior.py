@@ -1,14 +1,14 @@
 """Asking the posterior: the moments of many draws, each draw one network for all spectra."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 
-from skbcnn.network.architecture import CensoredNetwork
 from skbcnn.network.backend import tf
 from skbcnn.network.losses import LOGVAR_LIMIT
 from skbcnn.network.masks import draw_flux_noise, draw_masks
-from skbcnn.network.weights import set_weights
+from skbcnn.network.pool import POOL
 
 CHUNK = 128  # spectra asked at once; always padded to this, so a star's arithmetic never depends on its neighbours
 
@@ -56,24 +56,23 @@ def stack_masks(spec, masks):
 
 
 class Posterior:
-    """A trained network and its draws, ready to be asked.
+    """Trained weights and their draws, ready to be asked.
+
+    The network is borrowed for each chunk of spectra, so that models of one spec share it and what was traced for it.
 
     Parameters
     ----------
     spec : NetworkSpec
         Of the network.
     weights : mapping of str to ndarray
-        As `NetworkSpec.weight_shapes`.
+        As `NetworkSpec.weight_shapes`. Not to be changed afterwards.
     seed : int
         Of the draws.
     """
 
     def __init__(self, spec, weights, seed):
-        self.spec, self.seed = spec, seed
-        self.network = CensoredNetwork(spec)
-        set_weights(self.network, weights)
+        self.spec, self.weights, self.seed = spec, weights, seed
         self._masks = {}
-        self._compiled = {}
 
     def masks(self, n_draws):
         """Masks of the first draws, kept until another number is asked for.
@@ -110,48 +109,55 @@ class Posterior:
         """
         masks, noise = self.masks(n_draws), None
         for x, x_err in chunks:
-            if x_err is None:
-                answer = self._compile(self._moments, masks)(_padded(x), masks)
-            else:
+            function, inputs = _moments, (_padded(x), masks)
+            if x_err is not None:
                 if noise is None:
                     noise = tf.constant(draw_flux_noise(self.spec.n_pixels, self.seed, n_draws))
-                answer = self._compile(self._noisy_moments, masks, noise)(_padded(x), masks, _padded(x_err), noise)
+                function, inputs = _noisy_moments, (*inputs, _padded(x_err), noise)
+            with POOL.lend(self.spec, owner=self) as lent:
+                lent.hold(self.weights, owner=self)
+                answer = _compiled(function, lent, inputs)(*inputs)
             yield Moments(*(part.numpy()[: len(x)] for part in answer))
 
-    def _compile(self, function, masks, *noise):
-        """A function of ours, traced once for any number of draws."""
-        if function.__name__ not in self._compiled:
-            chunk = tf.TensorSpec((CHUNK, self.spec.n_pixels), tf.float32)
-            any_draws = [tf.TensorSpec((None, *tensor.shape[1:]), tf.float32) for tensor in (*masks, *noise)]
-            signature = (chunk, tuple(any_draws[: len(masks)]), *((chunk, any_draws[-1]) if noise else ()))
-            self._compiled[function.__name__] = tf.function(function).get_concrete_function(*signature)
-        return self._compiled[function.__name__]
 
-    def _moments(self, x, masks):
-        features = self.network.before_dropout(x)  # no mask reaches this far: once, not once a draw
-        return self._accumulate(masks, lambda draw: features)
+def _compiled(function, lent, inputs):
+    """A function of a network, traced once for any number of draws."""
+    if function.__name__ not in lent.compiled:
+        of_chunk = tf.TensorSpec((CHUNK, lent.network.spec.n_pixels), tf.float32)
+        _, masks, *noise = tf.nest.map_structure(lambda x: tf.TensorSpec((None, *x.shape[1:]), tf.float32), inputs)
+        signature = (of_chunk, masks, of_chunk, noise[-1]) if noise else (of_chunk, masks)
+        traced = tf.function(functools.partial(function, lent.network), autograph=False)
+        lent.compiled[function.__name__] = traced.get_concrete_function(*signature)
+    return lent.compiled[function.__name__]
 
-    def _noisy_moments(self, x, masks, x_err, noise):
-        return self._accumulate(masks, lambda draw: self.network.before_dropout(x + noise[draw] * x_err))
 
-    def _accumulate(self, masks, features_of):
-        """Loop over the draws, adding up their moments (Welford's update for the spread)."""
-        n_draws = tf.shape(masks[0])[0]
-        zeros = tf.zeros((CHUNK, self.spec.n_labels), tf.float64)
+def _moments(network, x, masks):
+    features = network.before_dropout(x)  # no mask reaches this far: once, not once a draw
+    return _accumulate(network, masks, lambda draw: features)
 
-        def add(draw, mean, squares, logvar):
-            answer = self.network.after_dropout(features_of(draw), [mask[draw] for mask in masks])
-            answer = tf.cast(answer, tf.float64)
-            difference = answer[:, 0] - mean
-            mean = mean + difference / tf.cast(draw + 1, tf.float64)
-            logvar = logvar + tf.clip_by_value(answer[:, 1], -LOGVAR_LIMIT, LOGVAR_LIMIT)  # as the loss does
-            return draw + 1, mean, squares + difference * (answer[:, 0] - mean), logvar
 
-        _, mean, squares, logvar = tf.while_loop(
-            lambda draw, *_: draw < n_draws, add, (0, zeros, zeros, zeros), parallel_iterations=1
-        )
-        count = tf.cast(n_draws, tf.float64)
-        return mean, squares / count, tf.exp(logvar / count)
+def _noisy_moments(network, x, masks, x_err, noise):
+    return _accumulate(network, masks, lambda draw: network.before_dropout(x + noise[draw] * x_err))
+
+
+def _accumulate(network, masks, features_of):
+    """Loop over the draws, adding up their moments (Welford's update for the spread)."""
+    n_draws = tf.shape(masks[0])[0]
+    zeros = tf.zeros((CHUNK, network.spec.n_labels), tf.float64)
+
+    def add(draw, mean, squares, logvar):
+        answer = network.after_dropout(features_of(draw), [mask[draw] for mask in masks])
+        answer = tf.cast(answer, tf.float64)
+        difference = answer[:, 0] - mean
+        mean = mean + difference / tf.cast(draw + 1, tf.float64)
+        logvar = logvar + tf.clip_by_value(answer[:, 1], -LOGVAR_LIMIT, LOGVAR_LIMIT)  # as the loss does
+        return draw + 1, mean, squares + difference * (answer[:, 0] - mean), logvar
+
+    _, mean, squares, logvar = tf.while_loop(
+        lambda draw, *_: draw < n_draws, add, (0, zeros, zeros, zeros), parallel_iterations=1
+    )
+    count = tf.cast(n_draws, tf.float64)
+    return mean, squares / count, tf.exp(logvar / count)
 
 
 def _padded(x):

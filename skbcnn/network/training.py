@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from skbcnn.network.architecture import CensoredNetwork
 from skbcnn.network.backend import keras
 from skbcnn.network.losses import CensoredLoss, pack_targets, star_absolute_error, star_loss
+from skbcnn.network.pool import POOL
 from skbcnn.network.recipe import EpochEnd
-from skbcnn.network.weights import get_weights, initial_weights, set_weights
+from skbcnn.network.weights import get_weights, initial_weights
 
 # our name of a history column: the name that Keras reports it under
 _HISTORY = {
@@ -201,33 +201,33 @@ def train(spec, recipe, stars, validation, seed, start=None):
         If Ctrl-C ended training. A second Ctrl-C propagates.
     """
     seed_weights, seed_masks, seed_order = np.random.SeedSequence(seed).generate_state(3).tolist()
-    network = CensoredNetwork(spec, seed_masks)
-    set_weights(network, initial_weights(spec, seed_weights) if start is None else start)
-    _compile(network, recipe.lr)
     held_out = None if validation is None else Batches(validation, recipe.batch_size)
     monitor = "data_loss" if validation is None else "val_data_loss"
-    best, callbacks = KeepBest(monitor), _callbacks(recipe, monitor)
+    history, best, callbacks = keras.callbacks.History(), KeepBest(monitor), _callbacks(recipe, monitor)
     interrupted = False
-    try:
-        network.fit(
-            Batches(stars, recipe.batch_size, seed_order),
-            epochs=recipe.max_epochs,
-            validation_data=held_out,
-            callbacks=[LearningRate(), best, keras.callbacks.TerminateOnNaN(), *callbacks],
-            shuffle=False,  # Batches deals the stars itself, by a seed of ours
-            verbose=0,
-        )
-    except KeyboardInterrupt:
-        interrupted = True
-        warnings.warn("Training interrupted by user; the best weights so far are kept.", stacklevel=2)
-    finally:
-        for callback in callbacks:
-            if isinstance(callback, ProgressBar):
-                callback.close()
-    stopped_early = interrupted or recipe.stop_after is not None
-    weights = best.weights if stopped_early and best.weights is not None else get_weights(network)
+    with POOL.lend(spec) as lent:
+        lent.hold(initial_weights(spec, seed_weights) if start is None else start)
+        _start_anew(lent.network, recipe.lr, seed_masks)
+        try:
+            lent.network.fit(
+                Batches(stars, recipe.batch_size, seed_order),
+                epochs=recipe.max_epochs,
+                validation_data=held_out,
+                callbacks=[LearningRate(), best, keras.callbacks.TerminateOnNaN(), *callbacks, history],
+                shuffle=False,  # Batches deals the stars itself, by a seed of ours
+                verbose=0,
+            )
+        except KeyboardInterrupt:
+            interrupted = lent.spoilt = True  # stopped anywhere, even within a step
+            warnings.warn("Training interrupted by user; the best weights so far are kept.", stacklevel=2)
+        finally:
+            for callback in callbacks:
+                if isinstance(callback, ProgressBar):
+                    callback.close()
+        stopped_early = interrupted or recipe.stop_after is not None
+        weights = best.weights if stopped_early and best.weights is not None else get_weights(lent.network)
     _check_converged(weights, recipe)
-    return TrainedNetwork(weights, _history(network), interrupted)
+    return TrainedNetwork(weights, _history(history), interrupted)
 
 
 def _check_converged(weights, recipe):
@@ -238,14 +238,26 @@ def _check_converged(weights, recipe):
         )
 
 
-def _compile(network, lr):
+def _start_anew(network, lr, seed_masks):
+    """Leave nothing of an earlier training: step, moments and rate of the optimizer, and the dropout masks."""
+    if not network.compiled:
+        _compile(network)
+    for variable in network.optimizer.variables:
+        variable.assign(keras.ops.zeros_like(variable))
+    network.optimizer.learning_rate = lr
+    network.seed_dropout(seed_masks)
+
+
+def _compile(network):
+    """Loss, metrics and optimizer; the learning rate is set with each training."""
     metrics = {"data_loss": star_loss, "mean_absolute_error": star_absolute_error}
     network.compile(
-        optimizer=keras.optimizers.Adam(lr),
+        optimizer=keras.optimizers.Adam(),
         loss=CensoredLoss(),
         weighted_metrics=[keras.metrics.MeanMetricWrapper(function, name) for name, function in metrics.items()],
         jit_compile=False,
     )
+    network.optimizer.build(network.trainable_variables)
 
 
 def _callbacks(recipe, monitor):
@@ -266,7 +278,7 @@ def _callbacks(recipe, monitor):
     return [callback for callback in (reports, plateau, stop, bar) if callback]
 
 
-def _history(network):
+def _history(history):
     """Per-epoch figures under our names, without an epoch that was cut short."""
-    columns = getattr(getattr(network, "history", None), "history", {})
+    columns = history.history
     return {ours: [float(v) for v in columns[name]] for ours, name in _HISTORY.items() if name in columns}

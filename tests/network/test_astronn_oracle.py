@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skbcnn.network.architecture import CensoredNetwork
 from skbcnn.network.posterior import Posterior
+from skbcnn.network.weights import set_weights
 from skbcnn.survey import APOGEE_LABELS
 
 N_DRAWS = 150
@@ -67,8 +69,10 @@ def moments(astronn):
     return moments
 
 
-def test_without_dropout(astronn):
-    answer = np.asarray(astronn.posterior.network(astronn.x))
+def test_without_dropout(astronn, dr14_spec):
+    network = CensoredNetwork(dr14_spec)
+    set_weights(network, astronn.weights)
+    answer = np.asarray(network(astronn.x))
     assert_allclose(answer[:, 0], astronn.oracle["pred_nodropout_norm"], rtol=0, atol=1e-5)
     assert_allclose(answer[:, 1], astronn.oracle["logvar_nodropout"], rtol=0, atol=1e-5)
 

@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skbcnn.network import training
+from skbcnn.network.architecture import CensoredNetwork
 from skbcnn.network.recipe import Recipe, Stars
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.training import Batches, train
@@ -283,14 +284,14 @@ class TestCtrlC:
         def interrupted(*args, **kwargs):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(training.CensoredNetwork, "fit", interrupted)
+        monkeypatch.setattr(CensoredNetwork, "fit", interrupted)
         monkeypatch.setattr(training.warnings, "warn", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(spec, dataclasses.replace(RECIPE, verbose=1), STARS, HELD_OUT, seed=0)
         assert len(bars) == 1
 
     def test_other_errors_propagate_and_close_the_bar(self, spec, monkeypatch, bars):
-        monkeypatch.setattr(training.CensoredNetwork, "fit", lambda *args, **kwargs: 1 / 0)
+        monkeypatch.setattr(CensoredNetwork, "fit", lambda *args, **kwargs: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(spec, dataclasses.replace(RECIPE, verbose=1), STARS, HELD_OUT, seed=0)
         assert len(bars) == 1

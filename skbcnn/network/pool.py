@@ -1,0 +1,147 @@
+"""Networks that are built and traced once, and lent to whoever trains or predicts.
+
+Building a Keras network and tracing its steps takes seconds, a small fit less. So a network is not thrown away after
+use: it waits, with its compiled functions, for the next who needs one of the same `NetworkSpec`. Nobody may rely on
+what the one before left in it: `hold` puts weights in, and `skbcnn.network.training` also resets the optimizer and the
+dropout seeds, so that a lent network answers bit for bit as a new one would.
+"""
+
+import threading
+import weakref
+from contextlib import contextmanager
+
+from skbcnn.network.architecture import CensoredNetwork
+from skbcnn.network.weights import set_weights
+
+MAX_IDLE = 6  # networks that wait for the next borrower
+MAX_IDLE_BYTES = 2**28  # of their variables: at default widths a trained network of APOGEE has 42 MB
+
+
+class LentNetwork:
+    """A network, what was compiled for it, and whose weights it holds.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Of the network.
+
+    Attributes
+    ----------
+    network : CensoredNetwork
+        Its weights are whatever was put in last.
+    compiled : dict
+        Functions traced for this network, by a name that their maker chooses.
+    spoilt : bool
+        Set by a borrower who cannot vouch for the state of the network: it is then thrown away.
+    """
+
+    def __init__(self, spec):
+        self.network = CensoredNetwork(spec)
+        self.compiled = {}
+        self.spoilt = False
+        self._owner = None
+
+    def hold(self, weights, owner=None):
+        """Put weights in, unless they are in already.
+
+        Parameters
+        ----------
+        weights : mapping of str to ndarray
+            As `NetworkSpec.weight_shapes`.
+        owner : object, default=None
+            Whose weights they are, if they never change: asked for the same owner again, nothing is done.
+        """
+        if self.holds(owner):
+            return
+        self._owner = None  # whatever happens in the next line
+        set_weights(self.network, weights)
+        self._owner = None if owner is None else weakref.ref(owner)
+
+    def holds(self, owner):
+        """Whether the weights of an owner are in.
+
+        Parameters
+        ----------
+        owner : object
+            As in `hold`.
+
+        Returns
+        -------
+        held : bool
+        """
+        return owner is not None and self._owner is not None and self._owner() is owner
+
+    @property
+    def n_bytes(self):
+        """Size of its variables, those of the optimizer among them."""
+        optimizer = getattr(self.network, "optimizer", None)
+        variables = [*self.network.variables, *(optimizer.variables if optimizer else ())]
+        return sum(variable.value.dtype.size * variable.value.shape.num_elements() for variable in variables)
+
+
+class NetworkPool:
+    """Idle networks, the least recently used thrown away when there are too many.
+
+    Parameters
+    ----------
+    max_idle : int
+        How many may wait.
+    max_bytes : int
+        How large they may be in sum. The last one that came back is kept whatever its size.
+    """
+
+    def __init__(self, max_idle, max_bytes):
+        self.max_idle, self.max_bytes = max_idle, max_bytes
+        self._idle = []  # (spec, network), last used last
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def lend(self, spec, owner=None):
+        """Lend a network for exclusive use: an idle one, else a new one.
+
+        A network around which anything was raised is not taken back.
+
+        Parameters
+        ----------
+        spec : NetworkSpec
+            Of the network.
+        owner : object, default=None
+            Prefer a network that holds the weights of this owner.
+
+        Yields
+        ------
+        lent : LentNetwork
+            In an unknown state.
+        """
+        lent = self._take(spec, owner) or LentNetwork(spec)
+        yield lent
+        if not lent.spoilt:
+            self._take_back(spec, lent)
+
+    def _take(self, spec, owner):
+        """The best of the idle networks of a spec, None if there is none."""
+        with self._lock:
+            fitting = [i for i, (other, _) in enumerate(self._idle) if other == spec]
+            if not fitting:
+                return None
+            # least recently used first: its owner, if it has one, is the least likely to come back
+            best = next((i for i in fitting if self._idle[i][1].holds(owner)), fitting[0])
+            return self._idle.pop(best)[1]
+
+    def _take_back(self, spec, lent):
+        """Keep a network, and throw away those that are too many."""
+        with self._lock:
+            self._idle.append((spec, lent))
+            while len(self._idle) > 1 and (len(self._idle) > self.max_idle or self._n_bytes() > self.max_bytes):
+                del self._idle[0]
+
+    def _n_bytes(self):
+        return sum(lent.n_bytes for _, lent in self._idle)
+
+    def clear(self):
+        """Throw all idle networks away."""
+        with self._lock:
+            self._idle.clear()
+
+
+POOL = NetworkPool(MAX_IDLE, MAX_IDLE_BYTES)  # of this process
