@@ -6,6 +6,11 @@ import numpy as np
 
 from skbcnn.survey.labels import is_missing
 
+# A gap below the lowest values, in units of how far all others spread, that no distribution of labels has. -9999 leaves
+# one of 4 (teff) to 4000 (abundances). Equal values hardly occur by chance, so that a smaller gap tells.
+_GAP_OF_SEVERAL, _GAP_OF_ONE = 3, 100
+_FEWEST_DISTINCT = 5  # of few values one cannot tell
+
 
 def check_finite_spectra(X):
     """Refuse spectra with NaN or infinite flux.
@@ -110,6 +115,42 @@ def check_labels(y, label_names=None, may_be_empty=False):
             "labels out of y and target."
         )
     return y
+
+
+def warn_of_transformed_magic(y, label_names):
+    """Warn where missing labels look as if they had been scaled along with the others.
+
+    A linear scaler turns -9999 into a number that looks like a label, but leaves it where it was: as the lowest value,
+    far below all others compared to how far these spread.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples, n_labels)
+        Labels, NaN where missing.
+    label_names : sequence of str
+        For the message.
+
+    Warns
+    -----
+    UserWarning
+        Once, naming the labels.
+    """
+    suspects = [str(name) for name, column in zip(label_names, y.T, strict=True) if _holds_transformed_magic(column)]
+    if suspects:
+        warnings.warn(
+            f"The lowest values of {', '.join(suspects)} lie far below all others, as -9999 does after scaling. If "
+            "they mark missing labels, pass y as it was: scaling is done here, without the missing ones. "
+            "TransformedTargetRegressor is safe with skbcnn's LabelNormalizer only.",
+            stacklevel=4,
+        )
+
+
+def _holds_transformed_magic(column):
+    values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
+    if len(values) < _FEWEST_DISTINCT + 1:
+        return False
+    gap, spread = values[1] - values[0], values[-1] - values[1]
+    return gap > (_GAP_OF_SEVERAL if counts[0] > 1 else _GAP_OF_ONE) * spread
 
 
 def check_label_errors(y_err, y):

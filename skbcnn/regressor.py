@@ -15,7 +15,14 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from tqdm.auto import tqdm
 
 from skbcnn._sklearn import Interval, Options, StrOptions, check_sample_weight, fit_context
-from skbcnn.checks import as_numbers, check_finite_spectra, check_flux_errors, check_label_errors, check_labels
+from skbcnn.checks import (
+    as_numbers,
+    check_finite_spectra,
+    check_flux_errors,
+    check_label_errors,
+    check_labels,
+    warn_of_transformed_magic,
+)
 from skbcnn.metrics import r2_score
 from skbcnn.network.recipe import Recipe, Stars
 from skbcnn.network.spec import NetworkSpec
@@ -494,6 +501,7 @@ class CensoredBCNNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             )
         self.n_outputs_, self.target_names_ = len(names), names
         y = check_labels(stars.y, names, may_be_empty=goes_on)
+        warn_of_transformed_magic(y, names)
         return stars._replace(y=y, y_err=check_label_errors(stars.y_err, y))
 
     def _check_spectra(self, X, *, reset, y="no_validation"):

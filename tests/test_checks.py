@@ -5,8 +5,16 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
-from skbcnn.checks import as_numbers, check_finite_spectra, check_flux_errors, check_label_errors, check_labels
+from skbcnn.checks import (
+    as_numbers,
+    check_finite_spectra,
+    check_flux_errors,
+    check_label_errors,
+    check_labels,
+    warn_of_transformed_magic,
+)
 from skbcnn.survey import MISSING
 
 NAN, INF = np.nan, np.inf
@@ -114,3 +122,31 @@ class TestFluxErrors:
     def test_text(self):
         with pytest.raises(ValueError, match=r"x_err holds .* values, expected numbers"):
             check_flux_errors([["a"] * 3] * 2, self.X)
+
+
+class TestTransformedMagic:
+    @pytest.fixture
+    def y(self):
+        return np.random.default_rng(0).normal([4655, -0.1], [294, 0.3], size=(300, 2))
+
+    @pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler(), RobustScaler()])
+    @pytest.mark.parametrize(("column", "name", "n_missing"), [(0, "teff", 2), (1, "Al", 40), (1, "Al", 1)])
+    def test_scaled_along(self, y, scaler, column, name, n_missing):
+        y[:n_missing, column] = MISSING
+        with pytest.warns(UserWarning, match=rf"lowest values of {name} lie far below .* LabelNormalizer only"):
+            warn_of_transformed_magic(scaler.fit_transform(y), ["teff", "Al"])
+
+    @pytest.mark.parametrize(
+        "column",
+        [
+            np.random.default_rng(1).normal(size=500),
+            np.random.default_rng(1).standard_cauchy(size=500),
+            np.r_[-5, np.random.default_rng(1).uniform(size=50)],  # one bad star
+            np.r_[np.zeros(50), np.arange(50)],
+            [0, 0, 1, 1, 1],
+            [NAN, 1, 1, 1, NAN],
+            [0, 0, *range(100, 104)],
+        ],
+    )
+    def test_plain_labels(self, column):
+        warn_of_transformed_magic(np.reshape(column, (-1, 1)).astype(float), ["Al"])  # a warning would be an error
