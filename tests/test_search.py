@@ -1,0 +1,235 @@
+"""Model selection and meta-estimators of scikit-learn around the regressor, as a user writes them."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import BaggingRegressor
+from sklearn.exceptions import FitFailedWarning
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingRandomSearchCV,
+    KFold,
+    RandomizedSearchCV,
+    cross_val_predict,
+    cross_val_score,
+    cross_validate,
+    learning_curve,
+    validation_curve,
+)
+from sklearn.multioutput import MultiOutputRegressor, RegressorChain
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skbcnn import CensoredBCNNRegressor, ElementWindows, LabelNormalizer, SpectraNormalizer
+from skbcnn.metrics import get_scorer, get_scorer_names
+from skbcnn.survey import MISSING
+
+NAMES = ["teff", "Mg", "Al"]
+
+
+@pytest.fixture(scope="module")
+def data():
+    """60 spectra of 40 pixels and 3 labels, some of them -9999."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(1, 0.1, size=(60, 40)).astype(np.float32)
+    y = np.column_stack([4500 + 3000 * (X[:, 0] - 1), X[:, 5] - 1, X[:, 6] + X[:, 7]]).astype(float)
+    y[3, 1] = y[7, 2] = y[50, 0] = MISSING
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Not fitted, and never to be changed."""
+    return CensoredBCNNRegressor(
+        windows=ElementWindows({"Mg": [5, 6, 7], "Al": [6, 7]}, 40),
+        target=NAMES,
+        num_hidden=(8, 8, 4, 4, 2),
+        lr=0.01,
+        batch_size=16,
+        max_epochs=2,
+        n_draws=5,
+        random_state=0,
+    )
+
+
+@pytest.fixture(scope="module")
+def pipeline(network):
+    return Pipeline([("pixels", SpectraNormalizer()), ("network", network)])
+
+
+GRID = {
+    "pixels__mode": [0, 3],
+    "network__lr": [0.01, 0.001],
+    "network__dropout_rate": [0.1, 0.3],
+    "network__num_hidden": [(8, 8, 4, 4, 2), [6, 6, 4, 4, 0]],
+}
+
+
+class TestGridSearch:
+    def test_over_network_and_transformer(self, pipeline, data):
+        search = GridSearchCV(pipeline, GRID, cv=2, scoring=get_scorer("neg_mad_std_error", label_scale="std"))
+        search.fit(*data)
+        scores = search.cv_results_["mean_test_score"]
+        assert len(scores) == 16
+        assert np.isfinite(scores).all()
+        assert len(np.unique(scores)) == 16  # every parameter had its effect
+        assert search.best_score_ == scores.max()
+        assert search.best_estimator_.named_steps.network.get_params()["lr"] == search.best_params_["network__lr"]
+        assert search.predict(data[0]).shape == (60, 3)
+
+    @pytest.mark.parametrize("name", get_scorer_names())
+    def test_ready_scorers(self, network, data, name):
+        scores = cross_val_score(network, *data, cv=2, scoring=get_scorer(name))
+        assert np.isfinite(scores).all()
+
+    def test_several_scorers(self, network, data):
+        scoring = {name: get_scorer(name) for name in ("r2", "neg_crps_gaussian")}
+        results = cross_validate(network, *data, cv=2, scoring=scoring, return_estimator=True)
+        folds = KFold(2).split(data[0])
+        for model, (_, test), r2 in zip(results["estimator"], folds, results["test_r2"], strict=True):
+            assert model.score(data[0][test], data[1][test]) == pytest.approx(r2)
+
+    def test_seeds_from_outside(self, network, data):
+        search = RandomizedSearchCV(network, {"random_state": [1, 2]}, n_iter=2, cv=2, random_state=0).fit(*data)
+        assert len(np.unique(search.cv_results_["mean_test_score"])) == 2
+
+    def test_halving(self, network, data):
+        search = HalvingRandomSearchCV(
+            network,
+            {"lr": [0.001, 0.003, 0.01, 0.03]},
+            resource="max_epochs",
+            min_resources=1,
+            max_resources=3,
+            cv=2,
+            random_state=0,
+        ).fit(*data)
+        assert set(search.cv_results_["n_resources"]) == {1, 3}
+        assert search.best_estimator_.n_iter_ == 3
+
+    def test_bad_parameters_are_scored_as_failed_ones(self, network, data):
+        search = GridSearchCV(network, {"num_hidden": [(8, 8, 4, 4, 2), (8, 8)]}, cv=2)
+        with (
+            pytest.warns(FitFailedWarning, match="expected 5 whole numbers"),  # scikit-learn's, with our sentence in it
+            pytest.warns(UserWarning, match="non-finite"),
+        ):
+            search.fit(*data)
+        assert search.best_params_ == {"num_hidden": (8, 8, 4, 4, 2)}
+
+
+TWO_WORKERS = """
+import numpy as np
+from sklearn.model_selection import GridSearchCV
+from skbcnn import CensoredBCNNRegressor
+X = np.random.default_rng(0).normal(1, 0.1, size=(60, 40)).astype(np.float32)
+network = CensoredBCNNRegressor(num_hidden=(8, 8, 4, 4, 2), max_epochs=2, n_draws=5, random_state=0)
+def scores(n_jobs):
+    search = GridSearchCV(network, {"lr": [0.01, 0.001], "dropout_rate": [0.1, 0.3]}, cv=2, n_jobs=n_jobs)
+    search.fit(X, X[:, :3])
+    return search.cv_results_["split0_test_score"], search.predict(X)
+for one, two in zip(scores(1), scores(2)):
+    assert (one == two).all(), abs(one - two).max()
+print("equal")
+"""
+
+
+class TestWorkers:
+    def test_two_workers_bit_for_bit(self):
+        """With one thread for each fit; with other numbers of threads sums are rounded in another order."""
+        result = subprocess.run(
+            [sys.executable, "-c", TWO_WORKERS],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.stdout == "equal\n", result.stderr
+
+    def test_in_threads(self, network, data):
+        """Joblib's threads share one process, and fit at the same time."""
+        from joblib import parallel_backend
+
+        serial = cross_val_predict(network, *data, cv=4)
+        with parallel_backend("threading"):
+            assert_allclose(cross_val_predict(network, *data, cv=4, n_jobs=2), serial, rtol=1e-4)
+
+
+class TestCurves:
+    def test_cross_val_predict(self, network, data):
+        X, y = data
+        predicted = cross_val_predict(network, X, y, cv=3)
+        train, test = next(KFold(3).split(X))
+        assert_array_equal(predicted[test], clone(network).fit(X[train], y[train]).predict(X[test]))
+
+    def test_learning_curve(self, network, data):
+        sizes, train, test = learning_curve(network, *data, cv=2, train_sizes=[0.5, 1.0])
+        assert list(sizes) == [15, 30]
+        assert np.isfinite([train, test]).all()
+
+    def test_validation_curve(self, network, data):
+        train, test = validation_curve(network, *data, param_name="max_epochs", param_range=[1, 3], cv=2)
+        assert np.isfinite([train, test]).all()
+
+
+class TestMetaEstimators:
+    @pytest.mark.parametrize("n_jobs", [None, 2])
+    def test_bagging_is_a_deep_ensemble(self, network, data, n_jobs):
+        X, y = data
+        ensemble = BaggingRegressor(network, n_estimators=3, random_state=0, n_jobs=n_jobs).fit(X, y)
+        predictions = [model.predict(X) for model in ensemble.estimators_]
+        assert_allclose(ensemble.predict(X), np.mean(predictions, axis=0), rtol=1e-6)
+        assert (np.std(predictions, axis=0) > 0).all()
+
+    def test_label_normalizer_around_the_labels(self, network, data):
+        X, y = data
+        model = TransformedTargetRegressor(network, transformer=LabelNormalizer()).fit(X, y)
+        assert_allclose(model.predict(X), network.fit(X, y).predict(X), rtol=1e-3)  # it normalises anyway
+
+    def test_other_scalers_around_the_labels(self, network, data):
+        model = TransformedTargetRegressor(network, transformer=StandardScaler())
+        with pytest.warns(UserWarning, match="lowest values of .*Mg, Al lie far below"):
+            model.fit(*data)
+
+    @pytest.mark.parametrize("meta", [MultiOutputRegressor, RegressorChain])
+    def test_one_model_for_each_label(self, data, meta):
+        X, y = data
+        network = CensoredBCNNRegressor(num_hidden=(8, 8, 4, 4, 2), max_epochs=1, n_draws=3, random_state=0)
+        if meta is RegressorChain:
+            y = np.where(y == MISSING, 0, y)  # later labels of the chain learn from the earlier ones
+        assert meta(network).fit(X, y).predict(X).shape == (60, 3)
+
+    def test_missing_labels_in_one_model_for_each(self, data):
+        X, y = data
+        network = CensoredBCNNRegressor(num_hidden=(8, 8, 4, 4, 2), max_epochs=1, n_draws=3, random_state=0)
+        models = MultiOutputRegressor(network).fit(X, y)
+        for j, model in enumerate(models.estimators_):
+            assert model.label_normalizer_.mean_ == pytest.approx(y[y[:, j] > MISSING, j].mean(), rel=0.05, abs=0.05)
+
+
+class TestParameters:
+    def test_nested(self, pipeline):
+        copy = clone(pipeline).set_params(network__lr=0.5, pixels__mode=2)
+        assert (copy["network"].lr, copy["pixels"].mode) == (0.5, 2)
+        assert pipeline["network"].lr == 0.01
+
+    def test_clone_of_a_fitted_model_is_not_fitted(self, network, data):
+        fitted = clone(network).fit(*data)
+        copy = clone(fitted)
+        assert not hasattr(copy, "weights_")
+        assert_array_equal(copy.fit(*data).predict(data[0]), fitted.predict(data[0]))
+
+    def test_lists_serve_as_tuples(self, network, data):
+        as_list = clone(network).set_params(num_hidden=[8, 8, 4, 4, 2], num_filters=[2, 4]).fit(*data)
+        assert_array_equal(as_list.predict(data[0]), clone(network).fit(*data).predict(data[0]))
+
+    def test_pandas_output_of_the_transformers(self, network, data):
+        pipeline = make_pipeline(SpectraNormalizer(), clone(network)).set_output(transform="pandas").fit(*data)
+        assert list(pipeline[:-1].transform(data[0]).columns[:2]) == ["x0", "x1"]
+        assert list(pipeline[-1].feature_names_in_[:2]) == ["x0", "x1"]
+        assert pipeline.predict(data[0]).shape == (60, 3)
