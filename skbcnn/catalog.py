@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from astropy.table import Column, Table
+from astropy.table import Table
 
 from skbcnn.atomic import atomic_path, created_h5
-from skbcnn.survey import label_unit
 
-_KINDS = {"": "mean", "_err": "total", "_err_model": "model", "_err_predictive": "predictive"}  # suffix: attribute
 _UNITS = {"ra": "deg", "dec": "deg"}  # of columns of the stars that come without
 
 
@@ -44,6 +42,7 @@ def prediction_table(prediction, *, columns=None, meta=None):
 
     See Also
     --------
+    Prediction.to_table : The labels alone.
     write_table : Write it.
 
     Examples
@@ -60,21 +59,9 @@ def prediction_table(prediction, *, columns=None, meta=None):
     """
     n_samples = len(prediction.mean)
     found = [_star_column(name, values, n_samples) for name, values in (columns or {}).items()]
-    found += _label_columns(prediction)
-    if prediction.noisier is not None:
-        found.append(Column(prediction.noisier, name="noisier"))
+    found += prediction.to_table(errors=("total", "model", "predictive")).itercols()
     _check_names([column.name for column in found])
     return Table(found, meta=dict(meta or {}))
-
-
-def _label_columns(prediction):
-    """Four columns for each label: its mean, and the three kinds of error."""
-    values = {suffix: getattr(prediction, kind) for suffix, kind in _KINDS.items()}
-    return [
-        Column(array[:, j] if array.ndim == 2 else array, name=name + suffix, unit=label_unit(name) or None)
-        for j, name in enumerate(prediction.label_names)
-        for suffix, array in values.items()
-    ]
 
 
 def _star_column(name, values, n_samples):

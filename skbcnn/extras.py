@@ -2,7 +2,11 @@
 
 from importlib.util import find_spec
 
-_PACKAGES = {"cli": ("click", "rich"), "plot": ("matplotlib",)}  # of each extra, by the name that is imported
+_PACKAGES = {
+    "cli": ("click", "rich"),
+    "pandas": ("pandas",),
+    "plot": ("matplotlib",),
+}  # of each extra, by the name that is imported
 
 
 def require_extra(extra, feature):
@@ -10,7 +14,7 @@ def require_extra(extra, feature):
 
     Parameters
     ----------
-    extra : {"cli", "plot"}
+    extra : {"cli", "pandas", "plot"}
         Name of the extra that brings them.
     feature : str
         What needs them, as the sentence begins.

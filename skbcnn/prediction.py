@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skbcnn.extras import require_extra
+
+_SUFFIXES = {"total": "_err", "model": "_err_model", "predictive": "_err_predictive"}  # of columns, by kind of error
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -56,6 +60,78 @@ class Prediction:
         ValueError
             If there is no such kind.
         """
-        if kind not in ("total", "predictive", "model"):
+        if kind not in _SUFFIXES:
             raise ValueError(f"kind={kind!r}, expected 'total', 'predictive' or 'model'.")
         return getattr(self, kind)
+
+    def to_table(self, errors=("total",)):
+        """The labels and their error bars as a table with units.
+
+        Parameters
+        ----------
+        errors : sequence of {"total", "model", "predictive"}, default=("total",)
+            The kinds of error that follow each label.
+
+        Returns
+        -------
+        table : astropy.table.Table
+            For each label ``<label>`` and, of `errors`, ``<label>_err`` (total), ``<label>_err_model`` and
+            ``<label>_err_predictive``, in K or dex where the label is known; at the end ``noisier``, if it is told.
+
+        Raises
+        ------
+        ValueError
+            If there is no such kind of error.
+
+        See Also
+        --------
+        skbcnn.catalog.prediction_table : The same beside what is known of the stars, for files.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skbcnn.prediction import Prediction
+        >>> stars = Prediction(*np.array([[[4700.0]], [[30.0]], [[40.0]], [[50.0]]]), label_names=("teff",))
+        >>> print(stars.to_table())
+         teff  teff_err
+          K       K
+        ------ --------
+        4700.0     50.0
+        """
+        from astropy.table import Column, Table  # here, so that importing this module stays light
+
+        from skbcnn.survey import label_unit
+
+        errors = (errors,) if isinstance(errors, str) else errors
+        values = {"": self.mean} | {_SUFFIXES.get(kind): self.std(kind) for kind in errors}
+        columns = [
+            Column(array[:, j] if array.ndim == 2 else array, name=name + suffix, unit=label_unit(name) or None)
+            for j, name in enumerate(self.label_names)
+            for suffix, array in values.items()
+        ]
+        if self.noisier is not None:
+            columns.append(Column(self.noisier, name="noisier"))
+        return Table(columns)
+
+    def to_pandas(self, errors=("total",)):
+        """The labels and their error bars as a data frame, without units.
+
+        Parameters
+        ----------
+        errors : sequence of {"total", "model", "predictive"}, default=("total",)
+            The kinds of error that follow each label.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            The columns of `to_table`.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If pandas is not installed.
+        ValueError
+            If there is no such kind of error.
+        """
+        require_extra("pandas", "Prediction.to_pandas")
+        return self.to_table(errors).to_pandas()
