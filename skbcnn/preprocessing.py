@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skbcnn._sklearn import Interval, Options, StrOptions, check_sample_weight, feature_names_in, fit_context
 from skbcnn.checks import check_beside
+from skbcnn.pickling import VersionedPickle
 from skbcnn.survey import (
     DEFAULT_BAD_BITS,
     N_APSTAR_PIXELS,
@@ -48,7 +49,7 @@ def _check_n_pixels(estimator, X, n_expected, advice):
         )
 
 
-class _SpectrumTransformer(TransformerMixin, BaseEstimator):
+class _SpectrumTransformer(VersionedPickle, TransformerMixin, BaseEstimator):
     """A transformer of raw spectra: learns nothing, and lets NaN pixels in."""
 
     def __sklearn_tags__(self):
@@ -646,7 +647,7 @@ def _std(X, weight, over):
     return np.where(std <= len(X) * np.finfo(float).eps * np.abs(mean), 1, std)
 
 
-class _Normalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class _Normalizer(VersionedPickle, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Subtract, divide, squash: what pixels and labels have in common."""
 
     _parameter_constraints: ClassVar[dict] = {

@@ -26,6 +26,7 @@ from skbcnn.checks import (
 from skbcnn.metrics import r2_score
 from skbcnn.network.recipe import Recipe, Stars
 from skbcnn.network.spec import NetworkSpec
+from skbcnn.pickling import VersionedPickle
 from skbcnn.prediction import Prediction
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
 from skbcnn.survey import N_APSTAR_PIXELS, ElementWindows, apogee_windows, chips, resolve_target
@@ -54,7 +55,7 @@ class LiveNetwork:
         return [np.concatenate(parts) for parts in zip(*self._posterior.moments(chunks, model.n_draws), strict=True)]
 
 
-class CensoredBCNNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Bayesian convolutional network that reads each label only inside its own windows.
 
     Labels without a window are read from the full spectrum. Labels with one are read from it, from the means of the
@@ -626,7 +627,7 @@ class CensoredBCNNRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def __getstate__(self):
         """Fitted state is arrays; the live network is a cache beside it."""
-        state = super().__getstate__().copy()
+        state = super().__getstate__()
         state.pop("_live", None)
         return state
 

@@ -11,6 +11,7 @@ from importlib.resources import files
 import numpy as np
 
 N_APOGEE_PIXELS = 7514
+_MOST_IN_REPR = 5
 
 
 class ElementWindows(Mapping):
@@ -199,9 +200,15 @@ class ElementWindows(Mapping):
 
     __hash__ = None
 
+    def __reduce__(self):
+        """Copies and pickles are made anew, so that their arrays cannot be written to either."""
+        return type(self), (self._pixels, self.n_pixels, self._widening)
+
     def __repr__(self):
-        sizes = ", ".join(f"{name}: {len(pixels)}" for name, pixels in self.items())
-        return f"ElementWindows({sizes} of {self.n_pixels} pixels)"
+        sizes = [f"{name}: {len(pixels)}" for name, pixels in self.items()]
+        if len(sizes) > _MOST_IN_REPR:
+            sizes = [*sizes[:_MOST_IN_REPR], f"... {len(sizes)} labels"]
+        return f"ElementWindows({', '.join(sizes)} of {self.n_pixels} pixels)"
 
 
 def _runs(text):

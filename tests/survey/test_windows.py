@@ -131,9 +131,12 @@ class TestOwnWindows:
         assert again == windows
         assert again.n_pixels == windows.n_pixels
         assert again.widening("C") == (8, 4)
+        assert not again["C"].flags.writeable
 
     def test_repr(self):
         assert repr(ElementWindows({"Mg": [1, 2], "Al": [2]}, 4)) == "ElementWindows(Mg: 2, Al: 1 of 4 pixels)"
+        first = "ElementWindows(C: 3806, C1: 557, N: 3776, O: 505, Na: 13, ... 25 labels of 7514 pixels)"
+        assert repr(apogee_windows()) == first
 
 
 class TestWindowsThatCannotBe:
