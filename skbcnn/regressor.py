@@ -16,13 +16,13 @@ from tqdm.auto import tqdm
 
 from skbcnn._sklearn import Interval, Options, StrOptions, check_sample_weight, fit_context
 from skbcnn.checks import (
-    as_numbers,
     check_finite_spectra,
     check_flux_errors,
     check_label_errors,
     check_labels,
     warn_of_transformed_magic,
 )
+from skbcnn.labelled import error_values, label_columns, label_values
 from skbcnn.metrics import r2_score
 from skbcnn.network.recipe import Recipe, Stars
 from skbcnn.network.spec import NetworkSpec
@@ -67,7 +67,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     windows : ElementWindows, mapping of str to array-like of int, or None, default=None
         Pixels in which each label may be read. Labels that are not named, or all with None, see everything.
     target : sequence of str, default=None
-        Names of the columns of `y`. None: the column names of a DataFrame, else "0", "1", ...
+        Names of the labels, in the order in which they are predicted. None: those of the columns of `y`, if it is a
+        table, else "0", "1", ...
     num_hidden : sequence of 5 int, default=(192, 96, 32, 16, 2)
         Widths: two full-spectrum layers, two window layers, free numbers that window labels are told (0: none).
     num_filters : sequence of 2 int, default=(2, 4)
@@ -153,6 +154,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         Of the posterior draws.
     preprocessing_, provenance_ : dict
         Of a model from `skbcnn.persistence.load_folder` only: how the spectra were prepared, and what it learnt from.
+    n_outputs_ : int
+        Number of labels.
     n_features_in_ : int
         Pixels of a spectrum.
     feature_names_in_ : ndarray of str
@@ -283,13 +286,17 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         ----------
         X : array-like of shape (n_samples, n_pixels)
             Continuum-normalised flux.
-        y : array-like of shape (n_samples, n_labels) or (n_samples,)
-            Labels; NaN or -9999 where missing.
+        y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+            Labels; NaN or -9999 where missing. The columns of a table (pandas, astropy, structured array) are matched
+            to the labels by name, in any order and spelling; units are converted, and what is masked is missing.
+            Columns without names stand in the order of the labels.
         x_err : array-like of shape (n_samples, n_pixels), default=None
             Flux errors. Their level is kept, so that noisier stars are flagged in prediction, and
             `noise_augmentation` adds fresh noise of this size.
-        y_err : array-like of the shape of `y`, default=None
+        y_err : array-like of the shape of `y`, or table, default=None
             Label errors (standard deviations); 0, or missing, where unknown. Never looked at beside a missing label.
+            The columns of a table are called as the labels are, or ``<label>_err``; columns without names stand
+            beside those of `y` as it came.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each star; 0 leaves it out.
 
@@ -325,11 +332,11 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         ----------
         X : array-like of shape (n_samples, n_pixels)
             Continuum-normalised flux.
-        y : array-like of shape (n_samples, n_labels) or (n_samples,)
-            Labels; NaN or -9999 where missing. After the first call a label may be missing in all stars.
+        y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+            Labels, as in `fit`. After the first call a label may be missing in all stars.
         x_err : array-like of shape (n_samples, n_pixels), default=None
             Flux errors, as in `fit`.
-        y_err : array-like of the shape of `y`, default=None
+        y_err : array-like of the shape of `y`, or table, default=None
             Label errors, as in `fit`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each star; 0 leaves it out.
@@ -466,8 +473,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         ----------
         X : array-like of shape (n_samples, n_pixels)
             Spectra.
-        y : array-like of shape (n_samples, n_labels) or (n_samples,)
-            True labels; NaN or -9999 where missing.
+        y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+            True labels; NaN or -9999 where missing. The columns of a table are matched by name, as in `fit`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each star.
 
@@ -476,34 +483,37 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         score : float
             Average over the labels; 1 is perfect.
         """
+        check_is_fitted(self)
+        y = label_values(y, self.target_names_)
         return r2_score(y, self.predict(X), sample_weight=sample_weight)
 
     def _check_training_data(self, X, y, x_err, y_err, sample_weight, goes_on):
         """All that came, checked, as arrays; also sets what is known of it before anything is learnt."""
         X = self._check_spectra(X, reset=not goes_on, y=None if y is None else "no_validation")
         weight = check_sample_weight(sample_weight, X)
-        columns = _text_columns(y)
-        y = as_numbers(y, "y")
-        check_consistent_length(X, y)
-        if y.ndim not in (1, 2):
-            raise ValueError(f"y has shape {y.shape}, expected (n_samples, n_labels) or (n_samples,).")
-        y_err = None if y_err is None else as_numbers(y_err, "y_err", y.shape, "y").reshape(len(X), -1)
+        y, y_err = self._check_columns(X, y, y_err, goes_on)
         x_err = check_flux_errors(x_err, X)
         if self.noise_augmentation > 0 and x_err is None:
             raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass x_err to fit.")
-        self._single_label = y.ndim == 1
-        stars = Stars(X, y.reshape(len(X), -1), y_err, weight, x_err)
+        stars = Stars(X, y, y_err, weight, x_err)
         stars = stars if weight.all() else stars.take(weight > 0)
-        names = self._label_names(columns, stars.y.shape[1])
+        y = check_labels(stars.y, self.target_names_, may_be_empty=goes_on)
+        warn_of_transformed_magic(y, self.target_names_)
+        return stars._replace(y=y, y_err=check_label_errors(stars.y_err, y))
+
+    def _check_columns(self, X, y, y_err, goes_on):
+        """Labels and their errors as numbers, a column for each label; also sets which labels they are."""
+        labels = label_columns(y)
+        check_consistent_length(X, labels.columns[0])
+        names = self.target_names_ if goes_on and self.target is None else self._label_names(labels)
         if goes_on and names != self.target_names_:
             raise ValueError(
                 f"The labels are {', '.join(names)}, but what was learnt is of {', '.join(self.target_names_)}. Pass "
                 "the same labels to go on from it, or start afresh: fit with warm_start=False."
             )
-        self.n_outputs_, self.target_names_ = len(names), names
-        y = check_labels(stars.y, names, may_be_empty=goes_on)
-        warn_of_transformed_magic(y, names)
-        return stars._replace(y=y, y_err=check_label_errors(stars.y_err, y))
+        self._single_label, self.n_outputs_, self.target_names_ = labels.single, len(names), names
+        y = labels.values(names, labels.positions(names))
+        return y, None if y_err is None else error_values(y_err, labels, names)
 
     def _check_spectra(self, X, *, reset, y="no_validation"):
         """Spectra as finite float32, of the right number of pixels."""
@@ -515,16 +525,17 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     def _check_n_pixels(self, X):
         """Any number of pixels will do."""
 
-    def _label_names(self, columns, n_labels):
-        """Names of the columns of y."""
-        names = self.target if self.target is not None else columns
-        names = tuple(map(str, range(n_labels) if names is None else names))
-        if len(names) != n_labels or len(set(names)) != len(names):
+    def _label_names(self, labels):
+        """Names of the labels: as asked for, as the columns have them, or numbers."""
+        n_labels = len(labels.columns)
+        if self.target is None and labels.names is not None:
+            return labels.names_once()
+        names = tuple(map(str, range(n_labels) if self.target is None else self.target))
+        if len(set(names)) != len(names) or (len(names) != n_labels and not labels.is_table):
             raise ValueError(
                 f"target names {len(names)} labels ({', '.join(names)}), but y has {n_labels} columns. Name each "
                 "column once, in order."
             )
-        _check_same_columns(columns, names)
         return names
 
     def _element_windows(self):
@@ -647,7 +658,7 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
     Parameters
     ----------
     target : "all", str or sequence of str, default="all"
-        Labels in the order of the columns of `y`, in any spelling. ``"all"`` is the 22 labels of the DR14 network:
+        Labels in any spelling, in the order in which they are predicted. ``"all"`` is the 22 of the DR14 network:
         teff, logg, C, C1, N, O, Na, Mg, Al, Si, P, S, K, Ca, Ti, Ti2, V, Cr, Mn, Fe, Co, Ni.
     num_hidden, num_filters, filter_len, pool_length, activation, initializer, dropout_rate, l2, maxnorm : network
         Shape and regularisation, as in `CensoredBCNNRegressor`.
@@ -761,15 +772,15 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
             + advice.get(shape[1], "For other surveys and grids use CensoredBCNNRegressor with windows of your own.")
         )
 
-    def _label_names(self, columns, n_labels):
+    def _label_names(self, labels):
         """Canonical names of the labels that `target` asks for."""
         names = tuple(resolve_target(self.target))
-        if len(names) != n_labels:
+        n_labels = len(labels.columns)
+        if len(names) != n_labels and not labels.is_table:
             raise ValueError(
                 f"y has {n_labels} columns, but target={self.target!r} means {len(names)} labels: {', '.join(names)}. "
                 "Pass a y with these columns in this order, or name the labels that y holds: target=[...]."
             )
-        _check_same_columns(columns and resolve_target(columns), names)
         return names
 
     def _element_windows(self):
@@ -800,23 +811,6 @@ def _callables(callbacks):
     if strangers := [callback for callback in several if not callable(callback)]:
         raise TypeError(f"callbacks holds {strangers[0]!r}, expected functions of one argument, an EpochEnd.")
     return several
-
-
-def _text_columns(y):
-    """Names of the columns of a table, None if they have none or only numbers."""
-    columns = getattr(y, "columns", None)
-    if columns is None or not all(isinstance(name, str) for name in columns):
-        return None
-    return list(columns)
-
-
-def _check_same_columns(columns, names):
-    """Refuse a table whose columns are others than the labels meant, or stand in another order."""
-    if columns is not None and tuple(columns) != tuple(names):
-        raise ValueError(
-            f"The columns of y are {', '.join(columns)}, but target means {', '.join(names)}. Put them in the same "
-            "order: y[list(target)], or pass target=list(y.columns)."
-        )
 
 
 def _widths(name, values, n_expected):
