@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
+import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
@@ -95,6 +97,25 @@ class TestGridSearch:
         folds = KFold(2).split(data[0])
         for model, (_, test), r2 in zip(results["estimator"], folds, results["test_r2"], strict=True):
             assert model.score(data[0][test], data[1][test]) == pytest.approx(r2)
+
+    @pytest.mark.parametrize("name", ["r2", "neg_gaussian_nll_loss"])
+    def test_tables_are_scored_by_name(self, pipeline, data, name):
+        X, y = data
+        fitted = clone(pipeline).fit(X, y)
+        shuffled = pd.DataFrame(y, columns=NAMES)[["Al", "teff", "Mg"]]
+        assert get_scorer(name)(fitted, X, shuffled) == get_scorer(name)(fitted, X, y)
+
+    def test_errors_are_scored_by_name(self, network, data):
+        X, y = data
+        table, errors = pd.DataFrame(y, columns=NAMES), pd.DataFrame(np.full(y.shape, [50, 0.1, 0.2]), columns=NAMES)
+        with sklearn.config_context(enable_metadata_routing=True):
+            scorer = get_scorer("neg_gaussian_nll_loss").set_score_request(y_err=True)
+            network = clone(network).set_fit_request(y_err=False)
+            by_place = cross_validate(network, X, y, cv=2, scoring=scorer, params={"y_err": errors.to_numpy()})
+            by_name = cross_validate(
+                network, X, table[["Mg", "Al", "teff"]], cv=2, scoring=scorer, params={"y_err": errors}
+            )
+        assert_array_equal(by_name["test_score"], by_place["test_score"])
 
     def test_seeds_from_outside(self, network, data):
         search = RandomizedSearchCV(network, {"random_state": [1, 2]}, n_iter=2, cv=2, random_state=0).fit(*data)

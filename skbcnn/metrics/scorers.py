@@ -11,6 +11,7 @@ from sklearn import config_context
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skbcnn._sklearn import BaseScorer, shared_predictions
+from skbcnn.labelled import error_values, label_columns, label_values
 from skbcnn.metrics.magic import accepted_per_star, magic_metric
 from skbcnn.metrics.probabilistic import crps_gaussian, expected_calibration_error, gaussian_nll_loss
 from skbcnn.metrics.regression import (
@@ -199,6 +200,7 @@ class MagicScorer(BaseScorer):
         """Score of the predictions; called by scikit-learn, with the metadata that were asked for."""
         self._warn_overlap("The scorer was made with arguments that have now come as metadata too.", kwargs)
         predicted = self._predicted(method_caller, estimator, X)
+        y_true, kwargs = _in_order_of(estimator, y_true, kwargs)
         return self._sign * self._score_func(y_true, *predicted, **{**self._kwargs, **kwargs})
 
     def _predicted(self, method_caller, estimator, X):
@@ -210,6 +212,27 @@ class MagicScorer(BaseScorer):
             shared["predict_with_std"] = _predict_with_std(estimator, X)
             shared["predict"] = shared["predict_with_std"][0]
         return shared["predict_with_std"]
+
+
+def _in_order_of(estimator, y_true, metadata):
+    """Tables of labels and of their errors in the order in which the estimator predicts, if it says which that is."""
+    names = _label_names(estimator)
+    if names is None:
+        return y_true, metadata
+    labels = label_columns(y_true)
+    y_err = metadata.get("y_err")
+    if y_err is not None:
+        metadata = {**metadata, "y_err": error_values(y_err, labels, names).reshape(labels.shape)}
+    return label_values(y_true, names), metadata
+
+
+def _label_names(estimator):
+    """Names of the labels that an estimator predicts: its own, those of the best of a search, or of a last step."""
+    if hasattr(estimator, "target_names_"):
+        return estimator.target_names_
+    steps = getattr(estimator, "steps", None)
+    inner = steps[-1][1] if steps else getattr(estimator, "best_estimator_", None)
+    return None if inner is None else _label_names(inner)
 
 
 def _predict_with_std(estimator, X):
