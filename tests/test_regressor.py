@@ -293,7 +293,7 @@ class TestWhatIsLearntFrom:
         def interrupted(*args, **kwargs):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("skbcnn.network.architecture.CensoredNetwork.fit", interrupted)
+        monkeypatch.setattr("skbcnn.network.training._run", interrupted)
         with pytest.warns(UserWarning, match="interrupted"):
             model = fit_tiny(tiny_parameters, tiny_data)
         assert model.interrupted_ is True

@@ -94,15 +94,38 @@ def _mean_over_present(values, present):
     return ops.sum(values * present, axis=-1) / ops.maximum(ops.sum(present, axis=-1), 1.0)
 
 
-class CensoredLoss(keras.losses.Loss):
-    """`star_loss` averaged over the stars of a batch by their weights.
+def weighted_sums(targets, moments, weight):
+    """Sums over the stars of a batch, from which means over many batches follow.
 
-    Stars without any label must come with weight 0: they then count in neither the sum nor its divisor.
+    Parameters
+    ----------
+    targets : tensor of shape (n, 3, n_labels)
+        From `pack_targets`.
+    moments : tensor of shape (n, 2, n_labels)
+        Predicted means and log-variances.
+    weight : tensor of shape (n,)
+        Of the stars. Those without any label must come with weight 0: they then count in neither a sum nor its divisor.
+
+    Returns
+    -------
+    sums : tensor of shape (3,)
+        Weighted losses, weighted absolute errors, weights.
     """
+    of_star = ops.stack([star_loss(targets, moments), star_absolute_error(targets, moments), ops.ones_like(weight)])
+    return ops.sum(of_star * weight, axis=1)
 
-    def __init__(self):
-        super().__init__(name="censored_loss", reduction="mean_with_sample_weight")
 
-    def call(self, y_true, y_pred):
-        """Loss of each star."""
-        return star_loss(y_true, y_pred)
+def mean_loss(sums):
+    """Loss of a batch: `star_loss` averaged over its stars by their weights.
+
+    Parameters
+    ----------
+    sums : tensor of shape (3,)
+        From `weighted_sums`.
+
+    Returns
+    -------
+    loss : scalar tensor
+        0 for a batch of weight 0.
+    """
+    return ops.divide_no_nan(sums[0], sums[2])

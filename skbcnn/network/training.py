@@ -7,20 +7,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from skbcnn.network.backend import keras
-from skbcnn.network.losses import CensoredLoss, pack_targets, star_absolute_error, star_loss
+from skbcnn.network.losses import pack_targets
 from skbcnn.network.pool import POOL
 from skbcnn.network.recipe import EpochEnd
+from skbcnn.network.steps import Steps
 from skbcnn.network.weights import get_weights, initial_weights
-
-# our name of a history column: the name that Keras reports it under
-_HISTORY = {
-    "loss": "loss",
-    "data_loss": "data_loss",
-    "mean_absolute_error": "mean_absolute_error",
-    "val_loss": "val_data_loss",
-    "val_mean_absolute_error": "val_mean_absolute_error",
-    "lr": "lr",
-}
 
 
 class TrainedNetwork(NamedTuple):
@@ -42,7 +33,7 @@ class TrainedNetwork(NamedTuple):
     interrupted: bool
 
 
-class Batches(keras.utils.PyDataset):
+class Batches:
     """Stars in batches of one shape, shuffled anew each epoch if a seed is given.
 
     The last batch is filled up with stars of weight 0. Stars without any label weigh nothing either.
@@ -58,13 +49,12 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(self, stars, batch_size, seed=None):
-        super().__init__()
         self.stars, self.seed, self.epoch = stars, seed, 0
         self.n_stars = len(stars.x)
         self.batch_size = min(batch_size, self.n_stars)
         self.targets = pack_targets(stars.y, stars.y_err)
-        relative = stars.weight / stars.weight.max()  # their unit cancels in the loss, but not in float32
-        self.weight = (relative * (self.targets[:, 2].sum(axis=1) > 0)).astype(np.float32)
+        weight = np.where(self.targets[:, 2].any(axis=1), stars.weight, 0)
+        self.weight = (weight / weight.max()).astype(np.float32)  # the unit cancels in the loss, but not in float32
         self._shuffle()
 
     def _shuffle(self):
@@ -86,7 +76,7 @@ class Batches(keras.utils.PyDataset):
             x += x_err[rows] * self._random(1, index).standard_normal(x.shape, dtype=np.float32)
         return x, self.targets[rows], np.where(filling, np.float32(0), self.weight[rows])
 
-    def on_epoch_end(self):
+    def next_epoch(self):
         """Deal the stars anew."""
         self.epoch += 1
         self._shuffle()
@@ -126,8 +116,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Advance by one epoch."""
-        losses = {ours: f"{logs[keras_name]:.3f}" for ours, keras_name in _HISTORY.items() if keras_name in logs}
-        self.bar.set_postfix({name: losses[name] for name in ("data_loss", "val_loss") if name in losses})
+        self.bar.set_postfix({name: f"{logs[name]:.3f}" for name in ("data_loss", "val_loss") if name in logs})
         self.bar.update()
 
     def close(self):
@@ -150,20 +139,10 @@ class Reports(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Call each of them; end the training if one says so."""
-        figures = {ours: float(logs[keras_name]) for ours, keras_name in _HISTORY.items() if keras_name in logs}
-        report = EpochEnd(epoch + 1, self.recipe.max_epochs, figures, lambda: get_weights(self.model))
+        report = EpochEnd(epoch + 1, self.recipe.max_epochs, dict(logs), lambda: get_weights(self.model))
         answers = [callback(report) for callback in self.recipe.callbacks]
         if any(answer is True for answer in answers):
             self.model.stop_training = True
-
-
-class LearningRate(keras.callbacks.Callback):
-    """Writes the learning rate of each epoch into its history."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Read it before the schedule changes it."""
-        logs["lr"] = float(self.model.optimizer.learning_rate)
-        logs["loss"] = logs["data_loss"] + float(sum(self.model.losses))  # Keras's counts a short batch as a full one
 
 
 def train(spec, recipe, stars, validation, seed, start=None):
@@ -201,22 +180,16 @@ def train(spec, recipe, stars, validation, seed, start=None):
         If Ctrl-C ended training. A second Ctrl-C propagates.
     """
     seed_weights, seed_masks, seed_order = np.random.SeedSequence(seed).generate_state(3).tolist()
+    batches = Batches(stars, recipe.batch_size, seed_order)
     held_out = None if validation is None else Batches(validation, recipe.batch_size)
-    monitor = "data_loss" if validation is None else "val_data_loss"
-    history, best, callbacks = keras.callbacks.History(), KeepBest(monitor), _callbacks(recipe, monitor)
+    monitor = "data_loss" if validation is None else "val_loss"
+    epochs, best, callbacks = [], KeepBest(monitor), _callbacks(recipe, monitor)
     interrupted = False
     with POOL.lend(spec) as lent:
         lent.hold(initial_weights(spec, seed_weights) if start is None else start)
-        _start_anew(lent.network, recipe.lr, seed_masks)
         try:
-            lent.network.fit(
-                Batches(stars, recipe.batch_size, seed_order),
-                epochs=recipe.max_epochs,
-                validation_data=held_out,
-                callbacks=[LearningRate(), best, keras.callbacks.TerminateOnNaN(), *callbacks, history],
-                shuffle=False,  # Batches deals the stars itself, by a seed of ours
-                verbose=0,
-            )
+            steps = _start_anew(lent, recipe.lr, seed_masks)
+            _run(steps, batches, held_out, [best, *callbacks], recipe.max_epochs, epochs)
         except KeyboardInterrupt:
             interrupted = lent.spoilt = True  # stopped anywhere, even within a step
             warnings.warn("Training interrupted by user; the best weights so far are kept.", stacklevel=2)
@@ -227,7 +200,51 @@ def train(spec, recipe, stars, validation, seed, start=None):
         stopped_early = interrupted or recipe.stop_after is not None
         weights = best.weights if stopped_early and best.weights is not None else get_weights(lent.network)
     _check_converged(weights, recipe)
-    return TrainedNetwork(weights, _history(history), interrupted)
+    return TrainedNetwork(weights, _history(epochs), interrupted)
+
+
+def _start_anew(lent, lr, seed_masks):
+    """The steps of a network in which nothing of an earlier training is left."""
+    if "steps" not in lent.compiled:
+        lent.compiled["steps"] = Steps(lent.network)
+    lent.network.seed_dropout(seed_masks)
+    lent.network.stop_training = False
+    lent.compiled["steps"].start_anew(lr)
+    return lent.compiled["steps"]
+
+
+def _run(steps, batches, held_out, callbacks, max_epochs, epochs):
+    """Train until the epochs are done, or a callback or the loss says stop; add the figures of each to `epochs`."""
+    callbacks = keras.callbacks.CallbackList(callbacks, model=steps.network)
+    callbacks.on_train_begin()
+    for number in range(max_epochs):
+        callbacks.on_epoch_begin(number)
+        figures = _one_epoch(steps, batches, held_out)
+        epochs.append(figures)
+        callbacks.on_epoch_end(number, dict(figures))
+        if steps.network.stop_training or not np.isfinite(figures["loss"]):
+            break
+        batches.next_epoch()
+    callbacks.on_train_end()
+
+
+def _one_epoch(steps, batches, held_out):
+    """Learn from all batches, then measure the loss on the stars held out."""
+    network = steps.network
+    lr = float(network.optimizer.learning_rate)
+    data_loss, absolute_error = _means(steps.learn, batches)
+    penalty = float(sum(network.losses))
+    figures = {"loss": data_loss + penalty, "data_loss": data_loss, "mean_absolute_error": absolute_error}
+    if held_out is not None:
+        figures["val_loss"], figures["val_mean_absolute_error"] = _means(steps.measure, held_out)
+    return figures | {"lr": lr}
+
+
+def _means(step, batches):
+    """Loss and absolute error over all batches, each batch passed to a step."""
+    sums = sum(step(*batches[index]) for index in range(len(batches)))  # on the device: no batch waits for the last
+    loss, absolute_error, weight = sums.numpy().tolist()
+    return loss / weight, absolute_error / weight
 
 
 def _check_converged(weights, recipe):
@@ -236,28 +253,6 @@ def _check_converged(weights, recipe):
             f"Training diverged: with lr={recipe.lr} the weights grew beyond all bounds. Lower lr, and check that X is "
             "normalised flux, near 1."
         )
-
-
-def _start_anew(network, lr, seed_masks):
-    """Leave nothing of an earlier training: step, moments and rate of the optimizer, and the dropout masks."""
-    if not network.compiled:
-        _compile(network)
-    for variable in network.optimizer.variables:
-        variable.assign(keras.ops.zeros_like(variable))
-    network.optimizer.learning_rate = lr
-    network.seed_dropout(seed_masks)
-
-
-def _compile(network):
-    """Loss, metrics and optimizer; the learning rate is set with each training."""
-    metrics = {"data_loss": star_loss, "mean_absolute_error": star_absolute_error}
-    network.compile(
-        optimizer=keras.optimizers.Adam(),
-        loss=CensoredLoss(),
-        weighted_metrics=[keras.metrics.MeanMetricWrapper(function, name) for name, function in metrics.items()],
-        jit_compile=False,
-    )
-    network.optimizer.build(network.trainable_variables)
 
 
 def _callbacks(recipe, monitor):
@@ -278,7 +273,6 @@ def _callbacks(recipe, monitor):
     return [callback for callback in (reports, plateau, stop, bar) if callback]
 
 
-def _history(history):
-    """Per-epoch figures under our names, without an epoch that was cut short."""
-    columns = history.history
-    return {ours: [float(v) for v in columns[name]] for ours, name in _HISTORY.items() if name in columns}
+def _history(epochs):
+    """The figures of whole epochs, column by column."""
+    return {name: [figures[name] for figures in epochs] for name in epochs[0]} if epochs else {}

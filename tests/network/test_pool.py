@@ -14,7 +14,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import skbcnn
-from skbcnn.network import posterior, training
+from skbcnn.network import posterior, steps, training
 from skbcnn.network.architecture import CensoredNetwork
 from skbcnn.network.pool import LentNetwork, NetworkPool
 from skbcnn.network.posterior import Posterior
@@ -215,15 +215,14 @@ class TestTraining:
         assert built == []
 
     def test_steps_are_traced_once(self, used_pool, small_spec, monkeypatch):
-        traced, step = [], CensoredNetwork.train_step
-        monkeypatch.setattr(CensoredNetwork, "train_step", lambda *args: traced.append(args) or step(*args))
+        traced, loss = [], steps.weighted_sums
+        monkeypatch.setattr(steps, "weighted_sums", lambda *args: traced.append(args) or loss(*args))
         used_pool.clear()
         fit(small_spec)
-        assert traced
-        traced.clear()
+        assert len(traced) == 2  # learning and measuring
         for n, batch_size in ((21, 8), (40, 8), (21, 5), (3, 64)):
             fit(small_spec, n=n, batch_size=batch_size)
-        assert not traced
+        assert len(traced) == 2
 
     def test_fresh_process(self, first, small_spec):
         given = small_spec, RECIPE, draw_stars(small_spec, 21, 1), draw_stars(small_spec, 9, 2), 0
@@ -233,11 +232,11 @@ class TestTraining:
         assert_same(first, training.TrainedNetwork(*pickle.loads(ended.stdout)))
 
     def test_after_ctrl_c(self, first, small_spec, monkeypatch):
-        def press(callback, batch, logs=None):
+        def press(steps, *batch):
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(training.LearningRate, "on_test_batch_end", press)
+            patch.setattr(training, "_means", press)
             with pytest.warns(UserWarning, match="interrupted"):
                 interrupted = fit(small_spec, seed=5)
         assert interrupted.history == {}  # and not that of the fit before
@@ -245,7 +244,7 @@ class TestTraining:
 
     def test_after_a_failed_fit(self, first, small_spec, monkeypatch):
         with monkeypatch.context() as patch:
-            patch.setattr(training.LearningRate, "on_train_batch_end", lambda *args, **kwargs: 1 / 0)
+            patch.setattr(training.KeepBest, "on_epoch_end", lambda *args, **kwargs: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 fit(small_spec, seed=5)
         assert_same(fit(small_spec), first)

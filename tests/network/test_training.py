@@ -8,7 +8,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skbcnn.network import training
-from skbcnn.network.architecture import CensoredNetwork
 from skbcnn.network.recipe import Recipe, Stars
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.training import Batches, train
@@ -152,13 +151,13 @@ class TestBatches:
             assert_allclose(weight[weight > 0] * 21, number[weight > 0] + 1)  # each star keeps its own weight
             assert_array_equal(np.sort(number[weight > 0]), np.arange(21))
             epochs.append(number)
-            batches.on_epoch_end()
+            batches.next_epoch()
         assert (epochs[0] != epochs[1]).any()
         assert_array_equal(self.rows(Batches(numbered._replace(x_err=None), 8, seed=4))[0], epochs[0])
 
     def test_without_seed_order_and_flux_are_kept(self, numbered):
         batches = Batches(numbered, 8)
-        batches.on_epoch_end()
+        batches.next_epoch()
         number, weight = self.rows(batches)
         assert_array_equal(number[weight > 0], np.arange(21))
 
@@ -184,7 +183,7 @@ class TestBatches:
         batches = Batches(numbered, 21, seed=0)
         first = batches[0][0]
         assert_array_equal(batches[0][0], first)
-        batches.on_epoch_end()
+        batches.next_epoch()
         second = batches[0][0]
         assert_allclose(first[:, :1000].std(), 0.25, rtol=0.03)
         assert_array_equal(first[:, 1000:], 0)
@@ -243,14 +242,16 @@ class TestPadding:
 
 
 class TestCtrlC:
-    def press_at(self, monkeypatch, event, number):
-        """Press Ctrl-C when a callback is told of the epoch or batch of that number."""
+    def press_at(self, monkeypatch, epoch, batch):
+        """Press Ctrl-C when a batch is asked for."""
+        deal = Batches.__getitem__
 
-        def press(callback, told, logs=None):
-            if told == number:
+        def press(batches, index):
+            if (batches.epoch, index) == (epoch, batch):
                 signal.raise_signal(signal.SIGINT)
+            return deal(batches, index)
 
-        monkeypatch.setattr(training.LearningRate, event, press)
+        monkeypatch.setattr(Batches, "__getitem__", press)
 
     @pytest.fixture
     def bars(self, monkeypatch):
@@ -260,7 +261,7 @@ class TestCtrlC:
         return closed
 
     def test_best_weights_so_far_are_kept(self, spec, forward, monkeypatch, bars):
-        self.press_at(monkeypatch, "on_epoch_begin", 2)
+        self.press_at(monkeypatch, epoch=2, batch=0)
         with pytest.warns(UserWarning, match="interrupted"):
             trained = train(spec, dataclasses.replace(RECIPE, verbose=1), STARS, HELD_OUT, seed=0)
         assert trained.interrupted is True
@@ -271,7 +272,7 @@ class TestCtrlC:
         assert bars[0].bar.n == 2
 
     def test_in_the_middle_of_the_first_epoch(self, spec, monkeypatch):
-        self.press_at(monkeypatch, "on_train_batch_end", 1)
+        self.press_at(monkeypatch, epoch=0, batch=2)
         with pytest.warns(UserWarning, match="interrupted"):
             trained = train(spec, RECIPE, STARS, HELD_OUT, seed=0)
         assert trained.interrupted
@@ -284,14 +285,14 @@ class TestCtrlC:
         def interrupted(*args, **kwargs):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(CensoredNetwork, "fit", interrupted)
+        monkeypatch.setattr(training, "_run", interrupted)
         monkeypatch.setattr(training.warnings, "warn", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(spec, dataclasses.replace(RECIPE, verbose=1), STARS, HELD_OUT, seed=0)
         assert len(bars) == 1
 
     def test_other_errors_propagate_and_close_the_bar(self, spec, monkeypatch, bars):
-        monkeypatch.setattr(CensoredNetwork, "fit", lambda *args, **kwargs: 1 / 0)
+        monkeypatch.setattr(training, "_run", lambda *args, **kwargs: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(spec, dataclasses.replace(RECIPE, verbose=1), STARS, HELD_OUT, seed=0)
         assert len(bars) == 1
