@@ -48,7 +48,7 @@ def save_folder(model, path, *, preprocessing=None, provenance=None, overwrite=F
     Parameters
     ----------
     model : CensoredBCNNRegressor or ApogeeBCNNCensoredRegressor
-        Fitted.
+        Fitted. Its `callbacks` are left out, and so is a `random_state` that is no number.
     path : str or path-like
         The folder to make.
     preprocessing : mapping, default=None
@@ -221,6 +221,7 @@ def _parameters(model):
         parameters["windows"] = _windows_to_plain(parameters["windows"], model.n_features_in_)
     if not isinstance(parameters["random_state"], Integral):
         parameters["random_state"] = None
+    parameters["callbacks"] = None  # functions are code
     return {name: _plain(value, name) for name, value in parameters.items()}
 
 
