@@ -22,7 +22,6 @@ from skbcnn.checks import (
     check_labels,
     warn_of_transformed_magic,
 )
-from skbcnn.labelled import error_values, label_columns, label_values
 from skbcnn.metrics import r2_score
 from skbcnn.network.recipe import Recipe, Stars
 from skbcnn.network.spec import NetworkSpec
@@ -483,6 +482,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         score : float
             Average over the labels; 1 is perfect.
         """
+        from skbcnn.labelled import label_values  # here, since it imports astropy
+
         check_is_fitted(self)
         y = label_values(y, self.target_names_)
         return r2_score(y, self.predict(X), sample_weight=sample_weight)
@@ -503,6 +504,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     def _check_columns(self, X, y, y_err, goes_on):
         """Labels and their errors as numbers, a column for each label; also sets which labels they are."""
+        from skbcnn.labelled import error_values, label_columns  # here, since they import astropy
+
         labels = label_columns(y)
         check_consistent_length(X, labels.columns[0])
         names = self.target_names_ if goes_on and self.target is None else self._label_names(labels)

@@ -136,7 +136,9 @@ def test_round_trip_of_the_apogee_model(tmp_path):
 def test_round_trip_of_one_label_and_odd_parameters(stars, tmp_path):
     X, _, y = stars
     odd = TINY | {"num_hidden": np.array([8, 8, 4, 4, 0]), "maxnorm": np.float64(2), "input_norm_mode": "3s"}
-    model = CensoredBCNNRegressor(**odd | {"random_state": np.random.RandomState(3), "early_stopping": np.True_, "callbacks": [len]})
+    model = CensoredBCNNRegressor(
+        **odd | {"random_state": np.random.RandomState(3), "early_stopping": np.True_, "callbacks": [len]}
+    )
     model.fit(X, y[:, 0])
     model.history_["val_loss"] = [float("nan")]
     again = load_folder(save_folder(model, tmp_path / "model"))

@@ -1,8 +1,6 @@
 """A table of residuals, one row for each label."""
 
 import numpy as np
-from astropy.stats import mad_std
-from astropy.table import Table
 
 from skbcnn.metrics import checking
 from skbcnn.metrics.checking import check_pairs
@@ -50,6 +48,9 @@ def residual_table(y_true, y_pred, *, label_names=None, units=None):
      teff   3               0  14.826    K
        Mg   2             0.1 0.14826  dex
     """
+    from astropy.stats import mad_std  # here, since importing astropy takes longer than all else of the package
+    from astropy.table import Table
+
     names = _named(label_names, y_true)
     units = [label_unit(name) for name in names] if units is None else list(units)
     if len(units) != len(names):

@@ -3,10 +3,11 @@
 Each takes values and weights of shape (n_samples, n_labels) and answers for each label; NaN where no star counts.
 """
 
-import numpy as np
-from astropy.stats import mad_std
+from statistics import NormalDist
 
-MAD_TO_STD = float(mad_std([-1.0, 0.0, 1.0]))
+import numpy as np
+
+MAD_TO_STD = 1 / NormalDist().inv_cdf(0.75)
 """Standard deviation of a Gaussian whose median absolute deviation is 1."""
 
 

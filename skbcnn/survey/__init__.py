@@ -3,7 +3,8 @@
 Nothing here learns. The other rooms ask this one for facts; this one asks nobody.
 """
 
-from skbcnn.survey.bitmask import DEFAULT_BAD_BITS, PixelFlag, bad_pixels
+from skbcnn.survey import bitmask
+from skbcnn.survey.bitmask import DEFAULT_BAD_BITS, bad_pixels
 from skbcnn.survey.grid import (
     N_APSTAR_PIXELS,
     Chip,
@@ -41,3 +42,9 @@ __all__ = [
     "resolve_target",
     "wavelength",
 ]
+
+
+def __getattr__(name):
+    if name == "PixelFlag":  # made by astropy, which is slow to import
+        return bitmask.PixelFlag
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

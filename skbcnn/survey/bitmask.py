@@ -1,30 +1,40 @@
-"""Pixel flags of apStar files (APOGEE_PIXMASK) and which of them make a pixel unusable."""
+"""Pixel flags of apStar files (APOGEE_PIXMASK) and which of them make a pixel unusable.
+
+``PixelFlag`` is the map of their names, as the SDSS bitmask pages define them: ``PixelFlag.SIG_SKYLINE`` is bit 12.
+astropy is imported when it is first asked for, since that takes longer than all else here.
+"""
 
 import numpy as np
-from astropy.nddata.bitmask import bitfield_to_boolean_mask, extend_bit_flag_map
 
-PixelFlag = extend_bit_flag_map(
-    "PixelFlag",
-    BADPIX=1 << 0,
-    CRPIX=1 << 1,
-    SATPIX=1 << 2,
-    UNFIXABLE=1 << 3,
-    BADDARK=1 << 4,
-    BADFLAT=1 << 5,
-    BADERR=1 << 6,
-    NOSKY=1 << 7,
-    LITTROW_GHOST=1 << 8,
-    PERSIST_HIGH=1 << 9,
-    PERSIST_MED=1 << 10,
-    PERSIST_LOW=1 << 11,
-    SIG_SKYLINE=1 << 12,
-    SIG_TELLURIC=1 << 13,
-    NOT_ENOUGH_PSF=1 << 14,
-)
-"""APOGEE_PIXMASK, as the SDSS bitmask pages define it: ``PixelFlag.SIG_SKYLINE`` is bit 12."""
+_NAMES = (
+    "BADPIX",
+    "CRPIX",
+    "SATPIX",
+    "UNFIXABLE",
+    "BADDARK",
+    "BADFLAT",
+    "BADERR",
+    "NOSKY",
+    "LITTROW_GHOST",
+    "PERSIST_HIGH",
+    "PERSIST_MED",
+    "PERSIST_LOW",
+    "SIG_SKYLINE",
+    "SIG_TELLURIC",
+    "NOT_ENOUGH_PSF",
+)  # of bits 0, 1, ...
 
 DEFAULT_BAD_BITS = (0, 1, 2, 3, 4, 5, 6, 7, 12)
 """Bits that make a pixel unusable: the detector's faults and strong sky lines."""
+
+
+def __getattr__(name):
+    if name != "PixelFlag":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from astropy.nddata.bitmask import extend_bit_flag_map
+
+    globals()[name] = extend_bit_flag_map(name, **{flag: 1 << bit for bit, flag in enumerate(_NAMES)})
+    return globals()[name]
 
 
 def bad_pixels(bitmask, bits=DEFAULT_BAD_BITS):
@@ -53,6 +63,8 @@ def bad_pixels(bitmask, bits=DEFAULT_BAD_BITS):
     >>> bad_pixels([0, 1, 1 << 9, 1 << 12])
     array([False,  True, False,  True])
     """
+    from astropy.nddata.bitmask import bitfield_to_boolean_mask
+
     bitmask = np.asarray(bitmask)
     if bitmask.dtype.kind not in "iu":
         raise TypeError(
