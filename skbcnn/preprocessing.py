@@ -266,8 +266,8 @@ class ContinuumNormalizer(OneToOneFeatureMixin, _SpectrumTransformer):
     Notes
     -----
     Inside a pipeline, errors and bitmask come by metadata routing. They are not changed by the steps before, so they
-    must be on the same grid as X is here:
-    ``ContinuumNormalizer().set_fit_request(x_err=True, bitmask=True).set_transform_request(x_err=True, bitmask=True)``.
+    must be on the same grid as X is here. Give them a name of their own, since the regressor has an `x_err` too:
+    ``set_fit_request(x_err="flux_err", bitmask=True).set_transform_request(x_err="flux_err", bitmask=True)``.
 
     References
     ----------
@@ -666,6 +666,7 @@ class _Normalizer(VersionedPickle, OneToOneFeatureMixin, TransformerMixin, BaseE
     def _learn(self, X, sample_weight):
         """Fit on values that are numbers or NaN."""
         mode = self._mode
+        sample_weight = sample_weight / sample_weight.max()  # their unit cancels, unless a sum of them overflows
         zero, one = np.zeros(X.shape[1]), np.ones(X.shape[1])
         self.mean_ = zero if mode.centre is None else _mean(X, sample_weight, mode.centre)
         if isinstance(mode.scale, str):

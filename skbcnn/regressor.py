@@ -297,7 +297,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             The columns of a table are called as the labels are, or ``<label>_err``; columns without names stand
             beside those of `y` as it came.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each star; 0 leaves it out.
+            Weight of each star in the loss, the statistics of the normalisers and the validation loss. Only ratios
+            count; 0 leaves a star out.
 
         Returns
         -------

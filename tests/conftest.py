@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
 
 
@@ -52,3 +53,14 @@ def tiny_model(tiny_parameters, tiny_data):
     return CensoredBCNNRegressor(**tiny_parameters).fit(
         tiny_data.X, tiny_data.y, x_err=tiny_data.X_err, y_err=tiny_data.y_err
     )
+
+
+@pytest.fixture(scope="session")
+def fitted_state():
+    """Function that takes all that a regressor learnt out of it, to be compared by `numpy.testing.assert_equal`."""
+
+    def fitted_state(model):
+        learnt = {name: value for name, value in vars(model).items() if name.endswith("_")}
+        return {name: vars(value) if isinstance(value, BaseEstimator) else value for name, value in learnt.items()}
+
+    return fitted_state

@@ -177,6 +177,12 @@ class TestBatches:
         weights = [self.rows(Batches(numbered._replace(weight=numbered.weight * w), 8))[1] for w in (1, unit)]
         assert_allclose(weights[1] / weights[1].sum(), weights[0] / weights[0].sum(), rtol=1e-6)
 
+    def test_a_heavy_star_without_label_leaves_the_others_their_weight(self, numbered):
+        numbered.y[3] = np.nan
+        numbered.weight[3] = 1e60
+        _, weight = self.rows(Batches(numbered, 21))
+        assert_allclose(weight[0], np.where(np.arange(21) == 3, 0, numbered.weight / 21))
+
     def test_noise_is_fresh_and_of_the_size_given(self, numbered):
         numbered = numbered._replace(x=np.zeros((21, 2000), np.float32), x_err=np.full((21, 2000), 0.25, np.float32))
         numbered.x_err[:, 1000:] = 0

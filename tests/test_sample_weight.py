@@ -1,0 +1,116 @@
+"""Weights of the stars: what they mean for loss, normalisers and validation."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_equal
+
+from skbcnn import CensoredBCNNRegressor
+
+REPETITIONS = np.resize([2, 1, 3, 0, 1], 30)
+
+
+@pytest.fixture(scope="module")
+def fit(tiny_parameters, tiny_data):
+    """Fit to chosen stars of the tiny data; without dropout, so that a fit can be worked by hand."""
+
+    def fit(rows=slice(None), sample_weight=None, **changes):
+        stars = {name: values[rows] for name, values in tiny_data.items()}
+        model = CensoredBCNNRegressor(**tiny_parameters | {"dropout_rate": 0.0} | changes)
+        return model.fit(stars["X"], stars["y"], stars["X_err"], stars["y_err"], sample_weight=sample_weight)
+
+    return fit
+
+
+FULL_BATCH = {"batch_size": 100, "validation_fraction": 0, "max_epochs": 20, "input_norm_mode": 2}
+
+
+@pytest.fixture(scope="module")
+def models(fit):
+    """Fitted to weighted stars, and to copies of them."""
+    return fit(sample_weight=REPETITIONS, **FULL_BATCH), fit(np.repeat(np.arange(30), REPETITIONS), **FULL_BATCH)
+
+
+class TestRepetition:
+    """A star of weight n is n stars. In batches of all stars: which ones meet in smaller batches is chance."""
+
+    def test_predictions(self, models, fit, tiny_data):
+        unweighted = fit(**FULL_BATCH)
+        answers = (model.predict(tiny_data.X, return_std=True) for model in (*models, unweighted))
+        for weighted, repeated, other in zip(*answers, strict=True):
+            assert_allclose(weighted, repeated, rtol=1e-4)
+            assert not np.allclose(weighted, other, rtol=1e-2)
+
+    def test_statistics_of_the_normalisers(self, models):
+        for name in ("spectra_normalizer_", "label_normalizer_"):
+            weighted, repeated = (getattr(model, name) for model in models)
+            assert_allclose(weighted.mean_, repeated.mean_, rtol=1e-12)
+            assert_allclose(weighted.scale_, repeated.scale_, rtol=1e-12)
+
+    def test_losses(self, models):
+        weighted, repeated = (model.history_ for model in models)
+        assert weighted.keys() == repeated.keys()
+        for name, values in weighted.items():
+            assert_allclose(values, repeated[name], rtol=1e-4)
+
+
+class TestAbsence:
+    def test_weight_zero(self, tiny_parameters, tiny_model, tiny_data, fitted_state):
+        """Stars of weight 0, however odd, put among the others leave the fit as it is bit for bit."""
+        places = [0, 4, 30]
+
+        def put_in(values, filling):
+            return np.insert(values, places, filling, axis=0)
+
+        model = CensoredBCNNRegressor(**tiny_parameters).fit(
+            put_in(tiny_data.X, 99.0),
+            put_in(tiny_data.y, -500.0),
+            x_err=put_in(tiny_data.X_err, 77.0),
+            y_err=put_in(tiny_data.y_err, 0.0),
+            sample_weight=put_in(np.ones(30), 0.0),
+        )
+        assert_equal(fitted_state(model), fitted_state(tiny_model))
+
+    @pytest.mark.parametrize("method", ["fit", "partial_fit"])
+    def test_all_zero(self, method, tiny_parameters, tiny_data):
+        model = CensoredBCNNRegressor(**tiny_parameters)
+        with pytest.raises(ValueError, match=r"(?i)sample.weight.*(zero for every sample|non-zero)"):
+            getattr(model, method)(tiny_data.X, tiny_data.y, sample_weight=np.zeros(30))
+
+
+class TestUnit:
+    @pytest.mark.parametrize("unit", [2.0, 2.0**-1000, 2.0**1020])
+    def test_does_not_matter(self, unit, fit, fitted_state):
+        assert_equal(fitted_state(fit(sample_weight=unit * REPETITIONS)), fitted_state(fit(sample_weight=REPETITIONS)))
+
+    def test_equal_weights_are_none(self, fit, fitted_state):
+        assert_equal(fitted_state(fit(sample_weight=np.full(30, 0.3))), fitted_state(fit()))
+
+
+class TestValidation:
+    def test_loss_is_weighted(self, fit, tiny_data, monkeypatch):
+        """Without dropout the loss can be worked by hand from what the model predicts for the stars held out."""
+        held_out, split = [], CensoredBCNNRegressor._split
+
+        def spy(*args):
+            training, validation = split(*args)
+            held_out.extend(np.flatnonzero((x == tiny_data.X).all(axis=1)).item() for x in validation.x)
+            return training, validation
+
+        monkeypatch.setattr(CensoredBCNNRegressor, "_split", spy)
+        weight = np.random.default_rng(0).uniform(0.1, 5, size=30)
+        model = fit(sample_weight=weight, validation_fraction=0.5)
+
+        prediction = model.predict_distribution(tiny_data.X[held_out])
+        scale = model.label_normalizer_.scale_
+        variance = (prediction.predictive**2 + tiny_data.y_err[held_out] ** 2) / scale**2
+        error = (tiny_data.y[held_out] - prediction.mean) / scale
+        has_label = ~np.isnan(error).all(axis=1)
+        of_labels = {
+            "val_loss": 0.5 * (error**2 / variance + np.log(variance)),
+            "val_mean_absolute_error": abs(error),
+        }
+        for name, values in of_labels.items():
+            of_stars = np.nanmean(values[has_label], axis=1)
+            expected = np.average(of_stars, weights=weight[held_out][has_label])
+            assert_allclose(model.history_[name][-1], expected, rtol=1e-5)
+            assert abs(of_stars.mean() / expected - 1) > 0.01
