@@ -416,6 +416,23 @@ class TestPrepareSpectra:
         for a, b in zip(prepare_spectra(*with_gaps), prepare_spectra(*without_gaps(*with_gaps)), strict=True):
             assert_array_equal(a, b)
 
+    @pytest.mark.parametrize(
+        "options", [{}, {"data_release": 14, "degree": 1, "weighting": "astronn", "bad_bits": (3,)}]
+    )
+    def test_is_gap_removal_and_normalisation_of_flux_and_errors(self, options):
+        random = np.random.default_rng(0)
+        flux, err = random.uniform(90, 110, (3, 8575)), random.uniform(1, 5, (3, 8575))
+        bitmask = random.integers(0, 2, (3, 8575)) << 3
+        flux[:, :246] = flux[1, 500] = np.nan
+        X, x_err = prepare_spectra(flux, err, bitmask, **options)
+        remover = ChipGapRemover(options.get("data_release", 17))
+        by_hand = ContinuumNormalizer(**options).normalize(
+            remover.transform(flux), remover.transform(err), bitmask[:, kept_pixels()]
+        )
+        assert_array_equal(X, by_hand.flux)
+        assert_array_equal(x_err, by_hand.err)
+        assert (x_err == 0).any()
+
     def test_no_errors_in_none_out(self):
         X, x_err = prepare_spectra(toy_spectra(1)[0])
         assert X.shape == (1, 7514)

@@ -5,13 +5,14 @@ nor weights. These do: error bars come from ``predict(X, return_std=True)``, the
 """
 
 import difflib
+from inspect import signature
 from typing import NamedTuple
 
 from sklearn import config_context
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skbcnn._sklearn import BaseScorer, shared_predictions
-from skbcnn.metrics.magic import accepted_per_star, magic_metric
+from skbcnn.metrics.magic import PER_STAR, accepted_per_star, magic_metric
 from skbcnn.metrics.probabilistic import crps_gaussian, expected_calibration_error, gaussian_nll_loss
 from skbcnn.metrics.regression import (
     mad_std_error,
@@ -62,7 +63,8 @@ def make_magic_scorer(metric, *, greater_is_better=True, needs_std=False, **kwar
     -------
     scorer : MagicScorer
         Called as ``scorer(estimator, X, y_true)``; answers with a float, larger is better. ``set_score_request`` tells
-        which of `sample_weight` and `y_err` are to reach it from ``GridSearchCV.fit`` or ``cross_validate``.
+        which of `sample_weight` and `y_err` are to reach it from ``GridSearchCV.fit`` or ``cross_validate``. Whatever
+        else is requested so is handed on to ``estimator.predict``.
 
     Raises
     ------
@@ -78,6 +80,11 @@ def make_magic_scorer(metric, *, greater_is_better=True, needs_std=False, **kwar
     A search that passes `y_err` or `sample_weight` to the scorer needs metadata routing: see the example of
     `get_scorer`. Scorers of one ``cross_validate(scoring={...})`` share their predictions. Steps of a pipeline hand
     ``return_std`` on to the last one, whether routing is on or not.
+
+    Scorers of scikit-learn predict without metadata: a pipeline whose steps ask for errors or flags in ``transform``
+    is scored on spectra prepared without them. These scorers hand them on, if asked to by the names that the pipeline
+    knows: ``set_score_request(flux_err=True, bitmask=True)``. If error bars are needed too, the last step must ask for
+    ``set_predict_request(return_std=True)``.
 
     Examples
     --------
@@ -198,12 +205,18 @@ class MagicScorer(BaseScorer):
     def _score(self, method_caller, estimator, X, y_true, **kwargs):
         """Score of the predictions; called by scikit-learn, with the metadata that were asked for."""
         self._warn_overlap("The scorer was made with arguments that have now come as metadata too.", kwargs)
-        predicted = self._predicted(method_caller, estimator, X)
+        of_metric = {*PER_STAR, *signature(self._score_func).parameters}
+        handed_on = {name: kwargs.pop(name) for name in set(kwargs) - of_metric}
+        predicted = self._predicted(method_caller, estimator, X, handed_on)
         y_true, kwargs = _in_order_of(estimator, y_true, kwargs)
         return self._sign * self._score_func(y_true, *predicted, **{**self._kwargs, **kwargs})
 
-    def _predicted(self, method_caller, estimator, X):
+    def _predicted(self, method_caller, estimator, X, handed_on):
         """Predicted labels, and their standard deviations if the metric needs them."""
+        if handed_on:  # not shared: other scorers may not ask for the same
+            return (
+                _predict_with_std(estimator, X, **handed_on) if self._needs_std else [estimator.predict(X, **handed_on)]
+            )
         if not self._needs_std:
             return [method_caller(estimator, "predict", X)]
         shared = shared_predictions(method_caller)
@@ -236,12 +249,13 @@ def _label_names(estimator):
     return None if inner is None else _label_names(inner)
 
 
-def _predict_with_std(estimator, X):
+def _predict_with_std(estimator, X, **metadata):
     """Labels and standard deviations from an estimator that has them."""
     hint = "It must answer predict(X, return_std=True) with labels and standard deviations: choose one that does."
     try:
-        with config_context(enable_metadata_routing=False):  # so that a Pipeline hands return_std on without a request
-            predicted = estimator.predict(X, return_std=True)
+        # without routing a Pipeline hands return_std on to its last step, whatever that asks for
+        with config_context(enable_metadata_routing=bool(metadata)):
+            predicted = estimator.predict(X, return_std=True, **metadata)
     except TypeError as error:
         if "return_std" not in str(error):
             raise
