@@ -99,13 +99,6 @@ class TestPrediction:
         with pytest.raises(ValueError, match="kind='epistemic', expected 'total', 'predictive' or 'model'"):
             tiny_model.predict_std(tiny_data.X, "epistemic")
 
-    def test_each_spectrum_alone_bit_for_bit(self, tiny_model, tiny_data):
-        together = tiny_model.predict(tiny_data.X)
-        order = np.random.default_rng(0).permutation(30)
-        many = np.resize(order, 2 * CHUNK + 3)
-        for rows in ([4], range(7), range(29, -1, -1), order, many):
-            assert_array_equal(tiny_model.predict(tiny_data.X[np.array(rows)]), together[np.array(rows)])
-
     def test_number_of_draws(self, tiny_model, tiny_data):
         more = pickle.loads(pickle.dumps(tiny_model)).set_params(n_draws=20)
         assert (more.predict(tiny_data.X) != tiny_model.predict(tiny_data.X)).all()
@@ -187,32 +180,6 @@ class TestFitted:
 
 
 class TestRepeatability:
-    def test_missing_is_missing(self, tiny_parameters, tiny_model, tiny_data):
-        """-9999 for NaN, and whatever stands in their errors, is the same fit bit for bit."""
-        missing = np.isnan(tiny_data.y)
-        y = np.where(missing, -9999.0, tiny_data.y)
-        y_err = tiny_data.y_err.copy()
-        y_err[missing] = np.resize([np.nan, -1.0, np.inf, 1e30], missing.sum())
-        again = CensoredBCNNRegressor(**tiny_parameters).fit(tiny_data.X, y, x_err=tiny_data.X_err, y_err=y_err)
-        assert_same_fit(again, tiny_model, tiny_data.X)
-
-    def test_weight_zero_is_absence(self, tiny_parameters, tiny_model, tiny_data):
-        """Stars of weight 0, however odd, put among the others leave the fit as it is bit for bit."""
-        places = [0, 4, 30]
-
-        def put_in(values, filling):
-            return np.insert(values, places, filling, axis=0)
-
-        weight = put_in(np.ones(30), 0.0)
-        again = CensoredBCNNRegressor(**tiny_parameters).fit(
-            put_in(tiny_data.X, 99.0),
-            put_in(tiny_data.y, -500.0),
-            x_err=put_in(tiny_data.X_err, 77.0),
-            y_err=put_in(tiny_data.y_err, 0.0),
-            sample_weight=weight,
-        )
-        assert_same_fit(again, tiny_model, tiny_data.X)
-
     def test_one_label_and_no_random_state(self, tiny_parameters, tiny_data):
         """Also a 1-D y: answers are 1-D, and a model without a seed keeps the one it drew."""
         parameters = {**tiny_parameters, "random_state": None, "target": ["Mg"], "windows": {"Mg": [5, 6, 7]}}
@@ -257,13 +224,6 @@ class TestWhatIsLearntFrom:
     def test_flux_noise_is_added_only_if_asked_for(self, tiny_parameters, tiny_data, no_training):
         fit_tiny(tiny_parameters, tiny_data)
         assert no_training[0][0].x_err is None
-
-    def test_weights(self, tiny_parameters, tiny_data, no_training):
-        weight = np.arange(30.0)
-        CensoredBCNNRegressor(**{**tiny_parameters, "validation_fraction": 0}).fit(
-            tiny_data.X, tiny_data.y, sample_weight=weight
-        )
-        assert_array_equal(no_training[0][0].weight, weight[1:])
 
     def test_missing_errors_are_counted_once(self, tiny_parameters, tiny_data, no_training):
         y_err = tiny_data.y_err.copy()
