@@ -87,7 +87,7 @@ def check_labels(y, label_names=None, may_be_empty=False):
     label_names : sequence of str, default=None
         For the messages.
     may_be_empty : bool, default=False
-        Whether a label may be missing in all samples.
+        Whether a label may be missing in all samples, if another is not.
 
     Returns
     -------
@@ -107,9 +107,8 @@ def check_labels(y, label_names=None, may_be_empty=False):
             "NaN or -9999."
         )
     y = np.where(is_missing(y), np.nan, y)
-    if may_be_empty:
-        return y
-    if empty := [str(name) for name, column in zip(names, y.T, strict=True) if np.isnan(column).all()]:
+    empty = [str(name) for name, column in zip(names, y.T, strict=True) if np.isnan(column).all()]
+    if empty and (len(empty) == y.shape[1] or not may_be_empty):
         raise ValueError(
             f"y has no value at all for {', '.join(empty)}: NaN or -9999 in each of {len(y)} samples. Leave such "
             "labels out of y and target."

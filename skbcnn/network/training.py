@@ -54,7 +54,7 @@ class Batches:
         self.batch_size = min(batch_size, self.n_stars)
         self.targets = pack_targets(stars.y, stars.y_err)
         weight = np.where(self.targets[:, 2].any(axis=1), stars.weight, 0)
-        self.weight = (weight / (weight.max() or 1)).astype(np.float32)  # the unit cancels in the loss, but not in float32
+        self.weight = (weight / (weight.max() or 1)).astype(np.float32)  # their unit cancels, but not in float32
         self._shuffle()
 
     def _shuffle(self):
