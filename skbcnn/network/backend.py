@@ -1,4 +1,4 @@
-"""The one place that imports TensorFlow and Keras, without their start-up chatter."""
+"""The one place that imports TensorFlow and Keras: without their start-up chatter, on the threads allotted to us."""
 
 import contextlib
 import os
@@ -32,10 +32,27 @@ def _hushed():
             os.close(visible)
 
 
+def _limit_threads():
+    """Tell TensorFlow the number of threads that joblib allots to this process; by itself it takes all cores.
+
+    Only before its first operation does it listen. What the user has set by `tf.config.threading` stays.
+    """
+    allotted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # joblib's workers are started with it
+    if not allotted.isdigit():
+        return
+    threading = tf.config.threading
+    with contextlib.suppress(RuntimeError):  # the first operation was long ago, and not ours
+        if not threading.get_intra_op_parallelism_threads():
+            threading.set_intra_op_parallelism_threads(int(allotted))
+        if not threading.get_inter_op_parallelism_threads():
+            threading.set_inter_op_parallelism_threads(int(allotted))
+
+
 with _hushed():
     import keras
     import tensorflow as tf
 
+    _limit_threads()
     tf.zeros(1)  # the first operation starts the runtime, which has things to say too
     tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())  # each network has its steps
 

@@ -4,6 +4,18 @@ from skbcnn.network.backend import keras, tf
 from skbcnn.network.losses import mean_loss, weighted_sums
 
 
+class Adam(keras.optimizers.Adam):
+    """Keras's Adam for one device.
+
+    Keras sums the gradients over all devices. What TensorFlow registers for that sum is never forgotten, and with it
+    the graph of every network that was ever trained: 7 MB each.
+    """
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            self.update_step(gradient, variable, learning_rate)
+
+
 class Steps:
     """What is done with a batch: learn from it, or measure the loss on it.
 
@@ -17,7 +29,7 @@ class Steps:
 
     def __init__(self, network):
         self.network = network
-        network.compile(optimizer=keras.optimizers.Adam(), jit_compile=False)
+        network.compile(optimizer=Adam(), jit_compile=False)
         network.optimizer.build(network.trainable_variables)  # now, since variables made in a trace cost a second one
         n_pixels, n_labels = network.spec.n_pixels, network.spec.n_labels
         batch = [tf.TensorSpec((None, *shape), tf.float32) for shape in ((n_pixels,), (3, n_labels), ())]

@@ -1,0 +1,51 @@
+"""Many fits in one process do not pile up."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STATUS = Path("/proc/self/status")
+FITS = """
+import json, sys
+import numpy as np
+from skbcnn import CensoredBCNNRegressor
+
+def anonymous_megabytes():
+    lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    return int(lines["RssAnon"].split()[0]) / 1024
+
+X = np.random.default_rng(0).normal(size=(200, 500)).astype(np.float32)
+grown = []
+for number in range(30):
+    rate = 0.1 + 0.01 * (number % int(sys.argv[1]))  # another rate of dropout is another network
+    CensoredBCNNRegressor(max_epochs=2, n_draws=5, dropout_rate=rate, random_state=number).fit(X, X[:, :3]).predict(X)
+    grown.append(anonymous_megabytes())
+print(json.dumps(grown))
+"""
+
+
+def megabytes_after_each_fit(n_networks):
+    result = subprocess.run(
+        [sys.executable, "-c", FITS, str(n_networks)], capture_output=True, text=True, check=True, timeout=900
+    )
+    return json.loads(result.stdout)
+
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not STATUS.exists(), reason="reads the memory of a process as Linux shows it"),
+]
+
+
+def test_fits_of_one_network():
+    used = megabytes_after_each_fit(n_networks=1)
+    assert used[29] - used[4] < 50, [round(value) for value in used]
+
+
+def test_fits_of_more_networks_than_are_kept():
+    """The pool is full after six; what was thrown away is freed when Python next collects its garbage."""
+    used = megabytes_after_each_fit(n_networks=10)
+    assert min(used[25:]) - min(used[10:15]) < 50, [round(value) for value in used]
