@@ -41,10 +41,9 @@ def _batches(X):
 
 def _check_n_pixels(estimator, X, n_expected, advice):
     """Refuse spectra on another grid, in scikit-learn's words, and say what to do."""
-    shape = np.shape(X)
-    if len(shape) == 2 and shape[1] != n_expected:
+    if X.shape[1] != n_expected:
         raise ValueError(
-            f"X has {shape[1]} features, but {type(estimator).__name__} is expecting {n_expected} features as input, "
+            f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting {n_expected} features as input, "
             f"one for each pixel. {advice}"
         )
 
@@ -60,11 +59,13 @@ class _SpectrumTransformer(VersionedPickle, TransformerMixin, BaseEstimator):
         return tags
 
     def _validated(self, X, *, reset):
+        """Spectra as an array, on the grid that the parameters ask for."""
+        self._check_grid(check_array(X, dtype=FLOATS, ensure_all_finite=False, estimator=self))
         return validate_data(self, X, reset=reset, dtype=FLOATS, ensure_all_finite=False)
 
 
 class ChipGapRemover(_SpectrumTransformer):
-    """Drop the pixels of apStar spectra that lie between the detectors.
+    """Drop the pixels of spectra that lie between the detectors.
 
     Learns nothing: `transform` may be called without `fit`. Flux errors pass through it as flux does; NaN may be
     anywhere.
@@ -72,13 +73,16 @@ class ChipGapRemover(_SpectrumTransformer):
     Parameters
     ----------
     data_release : int, default=17
-        SDSS data release, 11 to 17, which decides where the chips end.
+        SDSS data release, 11 to 17, which decides where the chips end on the apStar grid of 8575 pixels.
+    chips : sequence of (int, int), default=None
+        First pixel (included) and last pixel (excluded) of each chip, from left to right, on a grid other than
+        APOGEE's. None takes the chips of the release.
 
     Attributes
     ----------
     n_features_in_ : int
-        8575, once fitted.
-    feature_names_in_ : ndarray of shape (8575,)
+        Number of pixels, once fitted: 8575 unless `chips` are given.
+    feature_names_in_ : ndarray of shape (n_pixels,)
         Names of the pixels, if X had names in `fit`.
 
     See Also
@@ -91,21 +95,24 @@ class ChipGapRemover(_SpectrumTransformer):
     >>> from skbcnn import ChipGapRemover
     >>> ChipGapRemover(data_release=17).transform(np.ones((2, 8575), dtype=np.float32)).shape
     (2, 7514)
+    >>> ChipGapRemover(chips=[(0, 2), (3, 5)]).transform([[1.0, 1.1, 0.0, 0.9, 1.0, 0.0]])
+    array([[1. , 1.1, 0.9, 1. ]])
     """
 
-    _parameter_constraints: ClassVar[dict] = {"data_release": _RELEASE_CONSTRAINT}
+    _parameter_constraints: ClassVar[dict] = {"data_release": _RELEASE_CONSTRAINT, "chips": ["array-like", None]}
 
-    def __init__(self, data_release=17):
+    def __init__(self, data_release=17, *, chips=None):
         self.data_release = data_release
+        self.chips = chips
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Check that the spectra are on the apStar grid.
+        """Check that the spectra are on the grid of the chips.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, 8575)
-            Flux.
+        X : array-like of shape (n_samples, n_pixels)
+            Flux, of 8575 pixels unless `chips` are given.
         y : Ignored
             For scikit-learn's sake.
 
@@ -116,9 +123,9 @@ class ChipGapRemover(_SpectrumTransformer):
         Raises
         ------
         ValueError
-            If X has another number of pixels, among them spectra from which the gaps are gone already.
+            If X has another number of pixels, among them spectra from which the gaps are gone already, or `chips` are
+            no chips of X.
         """
-        self._check_grid(X)
         self._validated(X, reset=True)
         return self
 
@@ -127,21 +134,20 @@ class ChipGapRemover(_SpectrumTransformer):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, 8575)
+        X : array-like of shape (n_samples, n_pixels)
             Flux, or anything else given per pixel.
 
         Returns
         -------
         X_out : ndarray of shape (n_samples, 7514), or (n_samples, 7214) for releases 11 and 12
-            float32 stays float32.
+            As many pixels as `chips` have, if these are given. float32 stays float32.
 
         Raises
         ------
         ValueError
-            If X has another number of pixels.
+            As in `fit`.
         """
-        self._check_grid(X)
-        return self._validated(X, reset=False)[:, kept_pixels(self.data_release)]
+        return self._validated(X, reset=False)[:, self._kept()]
 
     def inverse_transform(self, X):
         """Put the gaps back, as NaN.
@@ -153,18 +159,23 @@ class ChipGapRemover(_SpectrumTransformer):
 
         Returns
         -------
-        X_out : ndarray of shape (n_samples, 8575)
+        X_out : ndarray of shape (n_samples, n_pixels)
             NaN where no detector is: what was there is not remembered.
 
         Raises
         ------
         ValueError
             If X has another number of pixels.
+        NotFittedError
+            If `chips` are given and `fit` was not called: they do not tell how long the spectra were.
         """
-        kept = kept_pixels(self.data_release)
+        if self.chips is not None:
+            check_is_fitted(self, "n_features_in_")
+        kept = self._kept()
+        X = check_array(X, dtype=FLOATS, ensure_all_finite=False, estimator=self)
         _check_n_pixels(self, X, len(kept), "Pass spectra from which ChipGapRemover removed the gaps.")
-        X = check_array(X, dtype=FLOATS, ensure_all_finite=False)
-        X_out = np.full((len(X), N_APSTAR_PIXELS), np.nan, dtype=X.dtype)
+        n_pixels = N_APSTAR_PIXELS if self.chips is None else self.n_features_in_
+        X_out = np.full((len(X), n_pixels), np.nan, dtype=X.dtype)
         X_out[:, kept] = X
         return X_out
 
@@ -173,23 +184,42 @@ class ChipGapRemover(_SpectrumTransformer):
 
         Parameters
         ----------
-        input_features : array-like of str of shape (8575,), default=None
-            Names of the pixels that come in; None takes those seen in `fit`, or ``x0`` to ``x8574``.
+        input_features : array-like of str of shape (n_pixels,), default=None
+            Names of the pixels that come in; None takes those seen in `fit`, or ``x0``, ``x1``, ...
 
         Returns
         -------
         names : ndarray of str objects
         """
-        return feature_names_in(self, input_features)[kept_pixels(self.data_release)]
+        return feature_names_in(self, input_features)[self._kept()]
+
+    def _kept(self):
+        """Pixels that stay."""
+        if self.chips is None:
+            return kept_pixels(self.data_release)
+        return np.concatenate([np.arange(start, stop) for start, stop in self.chips])
 
     def _check_grid(self, X):
-        n_kept = len(kept_pixels(self.data_release))
+        if self.chips is not None:
+            _check_chips(self.chips, X.shape[1])
+            return
         advice = (
             "The gaps of these spectra are removed already: leave ChipGapRemover out."
-            if np.shape(X)[-1:] == (n_kept,)
-            else "Pass spectra on the apStar grid, as they stand in the files."
+            if X.shape[1] == len(self._kept())
+            else "Pass spectra on the apStar grid, as they stand in the files, or `chips` on the grid of X."
         )
         _check_n_pixels(self, X, N_APSTAR_PIXELS, advice)
+
+
+def _check_chips(chips, n_pixels):
+    """Refuse chips of a user that do not lie in the spectrum one after the other."""
+    bounds = np.asarray(chips)
+    pairs = bounds.ndim == 2 and bounds.shape[1] == 2 and bounds.dtype.kind in "iu" and len(bounds)
+    if not pairs or not (bounds[:, 0] < bounds[:, 1]).all() or (np.diff([0, *bounds.ravel(), n_pixels]) < 0).any():
+        raise ValueError(
+            f"chips is {chips!r}, expected pairs (start, stop) of pixel numbers from left to right, within the "
+            f"{n_pixels} pixels of X."
+        )
 
 
 class NormalizedSpectra(NamedTuple):
@@ -237,12 +267,13 @@ class ContinuumNormalizer(OneToOneFeatureMixin, _SpectrumTransformer):
     ----------
     data_release : int, default=17
         SDSS data release whose chips and continuum pixels are used, on spectra without gaps.
-    pixels : array-like of int, default=None
+    pixels : array-like of int or "all", default=None
         Continuum pixels, 0-based, on the grid of X; None takes those of the release. Networks published for DR14
         need ``continuum_pixels(14)`` whatever the release of the file.
-    chips : sequence of (int, int), default=None
+    chips : sequence of (int, int) or "one", default=None
         First pixel (included) and last pixel (excluded) of each chip, for a grid other than APOGEE's; side by side,
-        from the first pixel to the last. Needs `pixels`. None takes the chips of the release.
+        from the first pixel to the last. ``"one"`` is a single chip of any length. Needs `pixels`. None takes the chips
+        of the release.
     degree : int, default=2
         Degree of the polynomials.
     weighting : {"inverse_variance", "astronn"}, default="inverse_variance"
@@ -251,6 +282,9 @@ class ContinuumNormalizer(OneToOneFeatureMixin, _SpectrumTransformer):
         flagged pixels among them. Without errors all pixels weigh the same.
     bad_bits : sequence of int, default=(0, 1, 2, 3, 4, 5, 6, 7, 12)
         Bits of the apStar pixel mask that make a pixel unusable.
+    no_continuum : {"raise", "fill"}, default="raise"
+        What to do with a chip of a spectrum that has too few usable continuum pixels, or a continuum that is not
+        positive, as in an empty row: refuse it, or treat all its pixels as unusable.
 
     Attributes
     ----------
@@ -285,11 +319,12 @@ class ContinuumNormalizer(OneToOneFeatureMixin, _SpectrumTransformer):
 
     _parameter_constraints: ClassVar[dict] = {
         "data_release": _RELEASE_CONSTRAINT,
-        "pixels": ["array-like", None],
-        "chips": ["array-like", None],
+        "pixels": ["array-like", StrOptions({"all"}), None],
+        "chips": ["array-like", StrOptions({"one"}), None],
         "degree": [Interval(Integral, 0, None, closed="left")],
         "weighting": [StrOptions(set(_WEIGHTINGS))],
         "bad_bits": ["array-like"],
+        "no_continuum": [StrOptions({"raise", "fill"})],
     }
 
     def __init__(
@@ -301,6 +336,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, _SpectrumTransformer):
         degree=2,
         weighting="inverse_variance",
         bad_bits=DEFAULT_BAD_BITS,
+        no_continuum="raise",
     ):
         self.data_release = data_release
         self.pixels = pixels
@@ -308,6 +344,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, _SpectrumTransformer):
         self.degree = degree
         self.weighting = weighting
         self.bad_bits = bad_bits
+        self.no_continuum = no_continuum
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, x_err=None, bitmask=None):
@@ -397,8 +434,8 @@ class ContinuumNormalizer(OneToOneFeatureMixin, _SpectrumTransformer):
         Raises
         ------
         ValueError
-            If a chip of a spectrum has too few usable continuum pixels, or its continuum is not positive, as in an
-            empty row; row and chip are named. If shapes do not fit.
+            If a chip of a spectrum has too few usable continuum pixels, or its continuum is not positive, unless
+            `no_continuum` says otherwise; row and chip are named. If shapes do not fit.
         TypeError
             If `bitmask` is not of an integer type.
 
@@ -424,7 +461,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, _SpectrumTransformer):
             raw_err = None if x_err is None else x_err[rows].astype(np.float64)
             known, flagged = self._sort_pixels(raw, raw_err, None if bitmask is None else bitmask[rows])
             continuum = self._continuum(raw, raw_err, known, flagged, grid, rows.start)
-            measured = known & ~flagged
+            measured = known & ~flagged & np.isfinite(continuum)
             good[rows] = measured & (raw >= 0)
             with np.errstate(invalid="ignore"):  # infinite flux and errors are replaced here
                 flux[rows] = np.where(measured, np.maximum(raw / continuum, 0), 1)
@@ -434,8 +471,6 @@ class ContinuumNormalizer(OneToOneFeatureMixin, _SpectrumTransformer):
 
     def _checked(self, X, x_err, bitmask, *, reset):
         """Arrays and the grid they are on, once shapes and parameters fit together."""
-        if self.chips is None:
-            _check_n_pixels(self, X, len(kept_pixels(self.data_release)), self._advice(X))
         X = self._validated(X, reset=reset)
         grid = self._grid(X.shape[1])
         if x_err is not None:
@@ -444,10 +479,14 @@ class ContinuumNormalizer(OneToOneFeatureMixin, _SpectrumTransformer):
             bitmask = check_beside("bitmask", bitmask, X)
         return X, x_err, bitmask, grid
 
-    def _advice(self, X):
-        if np.shape(X)[-1:] == (N_APSTAR_PIXELS,):
-            return f"Remove the chip gaps with ChipGapRemover(data_release={self.data_release}) first."
-        return "Pass APOGEE spectra without gaps, or `pixels` and `chips` on the grid of X."
+    def _check_grid(self, X):
+        if self.chips is None:
+            advice = (
+                f"Remove the chip gaps with ChipGapRemover(data_release={self.data_release}) first."
+                if X.shape[1] == N_APSTAR_PIXELS
+                else "Pass APOGEE spectra without gaps, or `pixels` and `chips` on the grid of X."
+            )
+            _check_n_pixels(self, X, len(kept_pixels(self.data_release)), advice)
 
     def _grid(self, n_pixels):
         """The chips and their continuum pixels."""
@@ -472,6 +511,8 @@ class ContinuumNormalizer(OneToOneFeatureMixin, _SpectrumTransformer):
                     "Pass `pixels` on the grid of X."
                 )
             return continuum_pixels(self.data_release)
+        if isinstance(self.pixels, str):
+            return np.arange(n_pixels)
         pixels = np.asarray(self.pixels)
         if pixels.ndim != 1 or pixels.dtype.kind not in "iu" or not np.isin(pixels, np.arange(n_pixels)).all():
             raise ValueError(
@@ -500,15 +541,18 @@ class ContinuumNormalizer(OneToOneFeatureMixin, _SpectrumTransformer):
                 factor[use] = weighting.factor(err[:, chip][:, pixels][use])
             height = np.where(use, flux[:, chip][:, pixels], 0)
             fitted, determined = _weighted_polynomials(height, factor, pixels, chip.stop - chip.start, self.degree)
-            _refuse_rows(~determined, first_row, f"fewer than {self.degree + 1} usable continuum pixels on chip {name}")
-            _refuse_rows((fitted <= 0).any(axis=1), first_row, f"a continuum that is not positive on chip {name}")
-            continuum[:, chip] = fitted
+            negative = (fitted <= 0).any(axis=1)
+            if self.no_continuum == "raise":
+                too_few = f"fewer than {self.degree + 1} usable continuum pixels on chip {name}"
+                _refuse_rows(~determined, first_row, too_few)
+                _refuse_rows(negative, first_row, f"a continuum that is not positive on chip {name}")
+            continuum[:, chip] = np.where((determined & ~negative)[:, None], fitted, np.nan)
         return continuum
 
 
 def _chips_side_by_side(chips, n_pixels):
     """A user's chips as slices, refused unless they fill the spectrum."""
-    bounds = np.asarray(chips)
+    bounds = np.asarray([(0, n_pixels)] if isinstance(chips, str) else chips)
     ordered = bounds.ndim == 2 and bounds.shape[1] == 2 and (bounds[:, 0] < bounds[:, 1]).all()
     if not ordered or not np.array_equal([0, *bounds[:, 1]], [*bounds[:, 0], n_pixels]):
         raise ValueError(
@@ -542,7 +586,8 @@ def _refuse_rows(refused, first_row, what):
         some = ", ".join(map(str, rows[:10])) + (f" and {len(rows) - 10} more" if len(rows) > 10 else "")
         raise ValueError(
             f"Row{'s' if len(rows) > 1 else ''} {some} of X {'have' if len(rows) > 1 else 'has'} {what}, so the "
-            "spectrum cannot be normalised. Leave such spectra out (the second row of an apStar file may be empty)."
+            "spectrum cannot be normalised. Leave such spectra out (the second row of an apStar file may be empty), or "
+            "choose no_continuum='fill'."
         )
 
 

@@ -521,8 +521,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     def _check_spectra(self, X, *, reset, y="no_validation"):
         """Spectra as finite float32, of the right number of pixels."""
-        self._check_n_pixels(X)
+        if not reset:  # else what is wrong otherwise (sparse, complex, empty) is said first
+            self._check_n_pixels(X)
         X = validate_data(self, X, y, reset=reset, dtype=np.float32, ensure_all_finite=False)
+        self._check_n_pixels(X)
         check_finite_spectra(X)
         return X
 
@@ -756,12 +758,11 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
             n_draws=n_draws,
             random_state=random_state,
             verbose=verbose,
-        )
-        del self.windows  # no parameter here: the windows are those of DR14
+        )  # `windows` stays None and is no parameter: `_element_windows` takes those of DR14
 
     def _check_n_pixels(self, X):
         """Exactly the pixels of DR13 to DR17 without the chip gaps."""
-        shape = np.shape(X)
+        shape = getattr(X, "shape", ())  # of what has none, scikit-learn makes an array first
         expected = apogee_windows().n_pixels
         if len(shape) != 2 or shape[1] == expected:
             return
@@ -772,7 +773,8 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
             "later release, or pass windows on this grid to CensoredBCNNRegressor.",
         }
         raise ValueError(
-            f"X has {shape[1]} pixels a spectrum, expected the {expected} of APOGEE DR13 to DR17 without chip gaps. "
+            f"X has {shape[1]} features, but {type(self).__name__} is expecting {expected} features as input: spectra "
+            f"of APOGEE DR13 to DR17 without chip gaps, not of n_features = {shape[1]} pixels. "
             + advice.get(shape[1], "For other surveys and grids use CensoredBCNNRegressor with windows of your own.")
         )
 

@@ -14,9 +14,9 @@ from numpy.polynomial.chebyshev import Chebyshev
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from skbcnn.preprocessing import (
     ChipGapRemover,
@@ -32,43 +32,6 @@ GIANT = "apStar-dr17-2M17335483-2753043.fits"
 DWARF = "apStar-dr17-2M19485057+5005279.fits"
 MODES = [0, 1, 2, 3, "3s", 4, 255]
 LINEAR_MODES = [mode for mode in MODES if mode != "3s"]
-
-FIXED_GRID = [ChipGapRemover(), ContinuumNormalizer()]
-NEED_NO_DATA = {
-    "check_do_not_raise_errors_in_init_or_set_params",
-    "check_estimator_cloneable",
-    "check_estimator_repr",
-    "check_estimator_tags_renamed",
-    "check_get_params_invariance",
-    "check_mixin_order",
-    "check_no_attributes_set_in_init",
-    "check_parameters_default_constructible",
-    "check_set_params",
-    "check_valid_tag_types",
-}
-
-
-@parametrize_with_checks(
-    [
-        *(SpectraNormalizer(mode) for mode in MODES),
-        *(LabelNormalizer(mode) for mode in MODES),
-    ]
-)
-def test_sklearn_checks_of_normalizers(estimator, check):
-    check(estimator)
-
-
-def checks_without_data():
-    for transformer in FIXED_GRID:
-        for estimator, check in estimator_checks_generator(transformer):
-            name = getattr(check, "func", check).__name__
-            if name in NEED_NO_DATA:
-                yield pytest.param(estimator, check, id=f"{type(transformer).__name__}-{name}")
-
-
-@pytest.mark.parametrize(("estimator", "check"), list(checks_without_data()))
-def test_sklearn_checks_that_need_no_data(estimator, check):
-    check(estimator)
 
 
 @pytest.fixture
@@ -125,6 +88,24 @@ class TestChipGapRemover:
         assert_array_equal(back[:, on_chip], X[:, on_chip])
         assert np.isnan(back[:, ~on_chip]).all()
 
+    def test_chips_of_another_grid(self):
+        X = np.arange(12.0).reshape(2, 6)
+        remover = ChipGapRemover(chips=[(1, 3), (3, 5)]).fit(X)
+        assert_array_equal(remover.transform(X), X[:, 1:5])
+        assert_array_equal(remover.get_feature_names_out(), ["x1", "x2", "x3", "x4"])
+        back = remover.inverse_transform(remover.transform(X))
+        assert_array_equal(back[:, 1:5], X[:, 1:5])
+        assert np.isnan(back[:, [0, 5]]).all()
+
+    def test_inverse_needs_fit_where_the_chips_do_not_tell_the_length(self):
+        with pytest.raises(NotFittedError):
+            ChipGapRemover(chips=[(1, 3)]).inverse_transform(np.ones((1, 2)))
+
+    @pytest.mark.parametrize("chips", [[], [3, 5], [(0, 7)], [(-1, 3)], [(2, 2)], [(3, 5), (0, 2)], [(0.0, 2.0)]])
+    def test_chips_that_do_not_lie_in_the_spectra(self, chips):
+        with pytest.raises(ValueError, match=r"chips is .*, expected pairs \(start, stop\).* within the 6 pixels of X"):
+            ChipGapRemover(chips=chips).fit(np.ones((1, 6)))
+
     def test_needs_no_fit(self):
         assert ChipGapRemover().transform(np.ones((1, 8575))).shape == (1, 7514)
 
@@ -144,7 +125,7 @@ class TestChipGapRemover:
         with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
             ChipGapRemover().inverse_transform(np.ones(7514))
 
-    @pytest.mark.parametrize("transformer", FIXED_GRID)
+    @pytest.mark.parametrize("transformer", [ChipGapRemover(), ContinuumNormalizer()])
     @pytest.mark.parametrize("data_release", [10, 18, 17.5, "DR17"])
     def test_unknown_release(self, transformer, data_release):
         with pytest.raises(ValueError, match=r"'data_release' parameter .* must be an int in the range \[11, 17\]"):
@@ -312,6 +293,24 @@ class TestRefusedSpectra:
         flux[0, 2] = np.nan
         with pytest.raises(ValueError, match="Row 0 of X has fewer than 3 usable"):
             normalizer.transform(flux)
+
+    def test_chips_without_continuum_may_be_filled(self):
+        flux, errors = np.full((3, 20), 2.0), np.full((3, 20), 0.1)
+        flux[1] = -1
+        flux[2, 10:] = np.nan
+        normalizer = ContinuumNormalizer(pixels="all", chips=[(0, 10), (10, 20)], degree=0, no_continuum="fill")
+        spectra = normalizer.normalize(flux, errors)
+        assert_allclose(spectra.flux, 1)
+        filled = np.zeros((3, 20), dtype=bool)
+        filled[1], filled[2, 10:] = True, True
+        assert_array_equal(spectra.good, ~filled)
+        assert_allclose(spectra.err, np.where(filled, 0, 0.05))
+
+    def test_one_chip_of_any_length(self):
+        for n_pixels in (3, 30):
+            flux = np.random.default_rng(0).uniform(1, 2, (2, n_pixels))
+            told = ContinuumNormalizer(pixels=range(n_pixels), chips=[(0, n_pixels)])
+            assert_array_equal(ContinuumNormalizer(pixels="all", chips="one").transform(flux), told.transform(flux))
 
     def test_rows_are_counted_over_batches_and_long_lists_cut(self, monkeypatch):
         monkeypatch.setattr("skbcnn.preprocessing._VALUES_AT_ONCE", 15 * 20)

@@ -438,9 +438,9 @@ def spoilt(values, row, column, by):
 
 
 WRONG_SPECTRA = [
-    pytest.param(lambda X: np.ones((12, 8575)), "8575 pixels.*expected the 7514.*ChipGapRemover", id="8575 pixels"),
-    pytest.param(lambda X: np.ones((12, 7214)), "7214 pixels.*expected the 7514.*DR11 and DR12", id="7214 pixels"),
-    pytest.param(lambda X: X[:, :100], "100 pixels.*expected the 7514.*windows of your own", id="100 pixels"),
+    pytest.param(lambda X: np.ones((12, 8575)), "X has 8575 features.*expecting 7514.*ChipGapRem", id="8575 pixels"),
+    pytest.param(lambda X: np.ones((12, 7214)), "X has 7214 features.*expecting 7514.*DR11 and DR12", id="7214 pixels"),
+    pytest.param(lambda X: X[:, :100], "X has 100 features.*expecting 7514.*windows of your own", id="100 pixels"),
     pytest.param(lambda X: X[0], "Expected 2D array, got 1D array", id="one spectrum"),
     pytest.param(lambda X: X[:0], r"0 sample\(s\)", id="no spectrum"),
     pytest.param(lambda X: spoilt(X, 5, 70, np.nan), "NaN.*1 of 12.*row 5, pixel 70.*Continuum", id="NaN"),
