@@ -8,6 +8,7 @@ import inspect
 import os
 import pickle
 import sys
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -113,6 +114,14 @@ def test_no_check_is_left_out():
     assert [test for test in REPEATED.values() if not callable(here.get(test))] == []
     if sklearn.__version__ >= "1.9":  # older releases have fewer
         assert set(REPEATED) - names == set()
+
+
+def test_docs_name_every_check():
+    page = (Path(__file__).parents[1] / "docs" / "sklearn.md").read_text(encoding="utf-8")
+    for name in AS_THEY_ARE | set(REPEATED):
+        assert f"`{name.removeprefix('check_')}`" in page
+    for test in REPEATED.values():
+        assert f"`{test}`" in page
 
 
 @pytest.fixture(scope="module")
