@@ -168,7 +168,7 @@ class TestVersion:
         del state["_skbcnn_version"]
         with pytest.warns(OtherVersionWarning, match=r"pickled by skbcnn \(version unknown\)"):
             ChipGapRemover.__new__(ChipGapRemover).__setstate__(state)
-        assert set(state) == {"data_release"}
+        assert set(state) == {"chips", "data_release"}
 
     def test_the_warning_reaches_other_processes(self):
         warning = OtherVersionWarning("ChipGapRemover", "2", "1")
