@@ -46,6 +46,6 @@ def test_fits_of_one_network():
 
 
 def test_fits_of_more_networks_than_are_kept():
-    """The pool is full after six; what was thrown away is freed when Python next collects its garbage."""
+    """The pool is full after six; what is thrown away is freed at once."""
     used = megabytes_after_each_fit(n_networks=10)
     assert min(used[25:]) - min(used[10:15]) < 50, [round(value) for value in used]

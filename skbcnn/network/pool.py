@@ -6,6 +6,7 @@ what the one before left in it: `hold` puts weights in, and `skbcnn.network.trai
 dropout seeds, so that a lent network answers bit for bit as a new one would.
 """
 
+import gc
 import threading
 import weakref
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ from skbcnn.network.architecture import CensoredNetwork
 from skbcnn.network.weights import set_weights
 
 MAX_IDLE = 6  # networks that wait for the next borrower
-MAX_IDLE_BYTES = 2**28  # of their variables: at default widths a trained network of APOGEE has 42 MB
+# Of their variables, those of the optimizer among them. One of APOGEE at default widths has 45 MB and takes about 110
+# with what TensorFlow keeps for its compiled steps: three may wait.
+MAX_IDLE_BYTES = 150_000_000
 
 
 class LentNetwork:
@@ -132,8 +135,12 @@ class NetworkPool:
         """Keep a network, and throw away those that are too many."""
         with self._lock:
             self._idle.append((spec, lent))
+            n_before = len(self._idle)
             while len(self._idle) > 1 and (len(self._idle) > self.max_idle or self._n_bytes() > self.max_bytes):
                 del self._idle[0]
+            too_many = len(self._idle) < n_before
+        if too_many:
+            gc.collect()  # networks are full of cycles, and Python does not know how large they are
 
     def _n_bytes(self):
         return sum(lent.n_bytes for _, lent in self._idle)

@@ -8,7 +8,7 @@ class Adam(keras.optimizers.Adam):
     """Keras's Adam for one device.
 
     Keras sums the gradients over all devices. What TensorFlow registers for that sum is never forgotten, and with it
-    the graph of every network that was ever trained: 7 MB each.
+    the graph and variables of every network that was ever trained: 57 MB each at the default widths of APOGEE.
     """
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):

@@ -171,8 +171,20 @@ class TestBounds:
         for spec in other_specs(small_spec, 3):
             assert network() is not None
             borrow(pool, spec)
-        gc.collect()
         assert network() is None
+
+    def test_nothing_of_tensorflow_is_left(self, pool, small_spec):
+        def n_held():
+            pool.clear()
+            gc.collect()
+            return sum(type(held).__name__ in ("FuncGraph", "ResourceVariable") for held in gc.get_objects())
+
+        fit(small_spec)
+        before = n_held()
+        for spec in other_specs(small_spec, 2):
+            trained = fit(spec)
+            list(Posterior(spec, trained.weights, 0).moments([(draw_stars(spec, 3, 0).x, None)], 2))
+        assert n_held() == before
 
     def test_clear(self, pool, small_spec):
         network = weakref.ref(borrow(pool, small_spec).network)
