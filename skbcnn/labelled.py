@@ -8,12 +8,10 @@ the labels, with NaN where a table masks them.
 
 import difflib
 import re
+import sys
 from typing import NamedTuple
 
 import numpy as np
-from astropy import units
-from astropy.table import Column, Table
-from astropy.utils.masked import Masked
 
 from skbcnn.checks import as_numbers
 from skbcnn.survey import is_missing, label, label_unit
@@ -204,7 +202,7 @@ class LabelColumns(NamedTuple):
         column = self.columns[position]
         what = self.argument if self.names is None else f"Column {self.names[position]!r} of {self.argument}"
         values = as_numbers(_unmasked(column), what, self.shape[:1], "the table")
-        unit = column.unit if isinstance(column, Column | units.Quantity) else None
+        unit = column.unit if _is_of_astropy(column, "Column", "Quantity") else None
         if unit is None or not (expected := label_unit(label_name)):
             return values
         return np.where(is_missing(values), np.nan, values * _factor(unit, expected, what))
@@ -302,8 +300,17 @@ def error_values(y_err, labels, label_names):
     return errors.values(label_names, order)
 
 
+_HOME = {"Table": "table", "Column": "table", "Quantity": "units", "Masked": "utils.masked"}  # of classes, in astropy
+
+
+def _is_of_astropy(values, *names):
+    """Whether these are of one of some classes of astropy, which is not imported: unless it was, nothing can be."""
+    homes = (sys.modules.get(f"astropy.{_HOME[name]}") for name in names)
+    return isinstance(values, tuple(getattr(home, name, ()) for home, name in zip(homes, names, strict=True)))
+
+
 def _read(values, argument):
-    if isinstance(values, Table):
+    if _is_of_astropy(values, "Table"):
         return _of_table(values, values.colnames, argument)
     if isinstance(values, np.ndarray) and values.dtype.names:
         return _of_table(values, values.dtype.names, argument)
@@ -326,8 +333,8 @@ def _of_data_frame(frame, argument):
 
 def _of_array(values, argument):
     """Columns without names; a Series or Column may have one."""
-    is_series = isinstance(values, Column) or hasattr(values, "to_numpy")
-    if not is_series and not isinstance(values, np.ma.MaskedArray | Masked | units.Quantity):
+    is_series = _is_of_astropy(values, "Column") or hasattr(values, "to_numpy")
+    if not is_series and not isinstance(values, np.ma.MaskedArray) and not _is_of_astropy(values, "Masked", "Quantity"):
         values = as_numbers(values, argument)
     name = values.name if is_series and np.ndim(values) == 1 and isinstance(values.name, str) else None
     if np.ndim(values) not in (1, 2):
@@ -340,7 +347,7 @@ def _unmasked(column):
     """What is masked, or NA to pandas, as NaN."""
     if isinstance(column, np.ma.MaskedArray):
         return np.where(np.ma.getmaskarray(column), np.nan, np.ma.getdata(column))
-    if isinstance(column, Masked):
+    if _is_of_astropy(column, "Masked"):
         return np.where(column.mask, np.nan, np.asarray(column.unmasked))
     if hasattr(getattr(column, "dtype", None), "na_value"):  # an extension type of pandas
         return column.to_numpy(dtype=object, na_value=np.nan)
@@ -349,6 +356,8 @@ def _unmasked(column):
 
 def _factor(unit, expected, what):
     """What values of one unit are to be multiplied by to be in another."""
+    from astropy import units  # it is there, since the values have one of its units
+
     if expected == "dex" and str(unit) in _DEX:
         return 1.0
     try:

@@ -12,6 +12,7 @@ from sklearn import config_context
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skbcnn._sklearn import BaseScorer, shared_predictions
+from skbcnn.labelled import error_values, label_columns, label_values
 from skbcnn.metrics.magic import PER_STAR, accepted_per_star, magic_metric
 from skbcnn.metrics.probabilistic import crps_gaussian, expected_calibration_error, gaussian_nll_loss
 from skbcnn.metrics.regression import (
@@ -228,8 +229,6 @@ class MagicScorer(BaseScorer):
 
 def _in_order_of(estimator, y_true, metadata):
     """Tables of labels and of their errors in the order in which the estimator predicts, if it says which that is."""
-    from skbcnn.labelled import error_values, label_columns, label_values  # here, since they import astropy
-
     names = _label_names(estimator)
     if names is None:
         return y_true, metadata
