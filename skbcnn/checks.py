@@ -10,6 +10,26 @@ from skbcnn.survey.labels import is_missing
 # one of 4 (teff) to 4000 (abundances). Equal values hardly occur by chance, so that a smaller gap tells.
 _GAP_OF_SEVERAL, _GAP_OF_ONE = 3, 100
 _FEWEST_DISTINCT = 5  # of few values one cannot tell
+_BLOCK_SIZE = 2**21  # numbers looked at in one go: 8 MB
+
+
+def in_blocks(values):
+    """A large array as float32, a few rows at a time: nothing of its size is ever made.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_pixels)
+        Of numbers; memory-mapped, perhaps, and of any type.
+
+    Yields
+    ------
+    block : ndarray of shape (n_rows, n_pixels), float32
+        The rows in order.
+    """
+    n_rows = max(1, _BLOCK_SIZE // max(1, values.shape[1]))
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is found as such
+        for start in range(0, len(values), n_rows):
+            yield np.asarray(values[start : start + n_rows], dtype=np.float32)
 
 
 def check_finite_spectra(X):
@@ -18,7 +38,7 @@ def check_finite_spectra(X):
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_pixels)
-        Spectra.
+        Spectra, of any type of numbers; infinite is what float32 cannot hold.
 
     Raises
     ------
@@ -26,14 +46,15 @@ def check_finite_spectra(X):
         Saying where the first such pixel is and what to do.
     """
     with np.errstate(invalid="ignore"):  # infinities of both signs
-        total = X.sum(dtype=np.float64)  # one pass and no mask of the size of X: NaN and infinity survive a sum
+        total = sum(block.sum(dtype=np.float64) for block in in_blocks(X))  # NaN and infinity survive a sum
     if np.isfinite(total):
         return
-    rows = np.flatnonzero(~np.isfinite(X).all(axis=1))
+    rows = np.flatnonzero(np.concatenate([~np.isfinite(block).all(axis=1) for block in in_blocks(X)]))
     if len(rows) == 0:
         return
-    pixel = np.flatnonzero(~np.isfinite(X[rows[0]]))[0]
-    what = "NaN" if np.isnan(X[rows[0], pixel]) else "infinity"
+    first = np.asarray(X[rows[0]])
+    pixel = np.flatnonzero(~np.isfinite(first.astype(np.float32)))[0]
+    what = "NaN" if np.isnan(first[pixel]) else "infinity"
     raise ValueError(
         f"X contains {what} or other flux that is not finite in {len(rows)} of {len(X)} spectra (first: row {rows[0]}, "
         f"pixel {pixel}). Normalise raw spectra with ContinuumNormalizer, which sets such pixels to the continuum."
@@ -237,7 +258,8 @@ def check_flux_errors(x_err, X):
 
     Returns
     -------
-    x_err : ndarray, float32, or None
+    x_err : ndarray or None
+        Numbers of the type that came: whoever takes a part of them casts it to float32.
 
     Raises
     ------
@@ -249,7 +271,6 @@ def check_flux_errors(x_err, X):
     x_err = check_beside("x_err", x_err, X)
     if x_err.dtype.kind not in "fiub":
         raise ValueError(f"x_err holds {x_err.dtype} values, expected numbers: the standard deviation of each pixel.")
-    x_err = x_err.astype(np.float32, copy=False)
-    if not np.isfinite(x_err).all() or (x_err < 0).any():
+    if not all(block.min(initial=0) >= 0 and block.max(initial=0) < np.inf for block in in_blocks(x_err)):  # or NaN
         raise ValueError("x_err is negative or not finite in places. Pass 0 for pixels without a known error.")
     return x_err

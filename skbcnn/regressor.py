@@ -20,8 +20,10 @@ from skbcnn.checks import (
     check_flux_errors,
     check_label_errors,
     check_labels,
+    in_blocks,
     warn_of_transformed_magic,
 )
+from skbcnn.labelled import error_values, label_columns, label_values
 from skbcnn.metrics import r2_score
 from skbcnn.network.recipe import Recipe, Stars
 from skbcnn.network.spec import NetworkSpec
@@ -39,19 +41,13 @@ class LiveNetwork:
     def __init__(self):
         self._posterior = None
 
-    def moments(self, model, X, x_err):
-        """Moments over the draws of a fitted model, a chunk of spectra at a time: mean, model, predictive variance."""
-        from skbcnn.network.posterior import CHUNK, Posterior
+    def posterior(self, model):
+        """The draws of a fitted model, ready to be asked."""
+        from skbcnn.network.posterior import Posterior
 
         if self._posterior is None:
             self._posterior = Posterior(model.spec_, model.weights_, model.seed_)
-        normalizer = model.spectra_normalizer_
-        rows = [slice(start, start + CHUNK) for start in range(0, len(X), CHUNK)]
-        chunks = (
-            (normalizer.transform(X[part]), None if x_err is None else normalizer.scale_errors(x_err[part]))
-            for part in tqdm(rows, desc="Predicting", unit="chunk", disable=not model.verbose)
-        )
-        return [np.concatenate(parts) for parts in zip(*self._posterior.moments(chunks, model.n_draws), strict=True)]
+        return self._posterior
 
 
 class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -455,16 +451,38 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         """
         check_is_fitted(self)
         self._validate_params()  # n_draws may have been set since
-        X = self._check_spectra(X, reset=False)
+        X = self._check_new_spectra(X)
         x_err = check_flux_errors(x_err, X)
-        moments = self._live.moments(self, X, x_err)
-        shape = (len(X),) if self._single_label else (len(X), self.n_outputs_)
-        stds = (np.sqrt(variance) for variance in (*moments[1:], moments[1] + moments[2]))
-        in_label_units = self.label_normalizer_.inverse_moments(moments[0], *stds)
+        moments = self._moments(X, x_err)
+        if self._single_label:
+            moments = moments[:, :, 0]
         noisier = None
         if x_err is not None and self.noise_level_ is not None:
             noisier = _noise_level(x_err) > self.noise_level_
-        return Prediction(*(part.reshape(shape) for part in in_label_units), self.target_names_, noisier)
+        return Prediction(*moments, self.target_names_, noisier)
+
+    def _moments(self, X, x_err):
+        """Mean and standard deviations (model, predictive, total) in label units: (4, n_samples, n_labels).
+
+        Spectra are cast and normalised as they are needed, a chunk at a time.
+        """
+        posterior = self._live.posterior(self)
+        starts = range(0, len(X), posterior.chunk)
+        rows = [slice(start, start + posterior.chunk) for start in starts]
+        chunks = (self._normalized_chunk(X[part], None if x_err is None else x_err[part]) for part in rows)
+        moments = np.empty((4, len(X), self.n_outputs_))
+        answers = posterior.moments(chunks, self.n_draws)
+        bar = tqdm(rows, desc="Predicting", unit="chunk", disable=not self.verbose)
+        for part, (mean, model, predictive) in zip(bar, answers, strict=True):
+            stds = map(np.sqrt, (model, predictive, model + predictive))
+            moments[:, part] = self.label_normalizer_.inverse_moments(mean, *stds)
+        return moments
+
+    def _normalized_chunk(self, X, x_err):
+        X = self.spectra_normalizer_.transform(np.asarray(X, dtype=np.float32))
+        if x_err is not None:
+            x_err = self.spectra_normalizer_.scale_errors(np.asarray(x_err, dtype=np.float32))
+        return X, x_err
 
     def score(self, X, y, sample_weight=None):
         """Coefficient of determination R^2 of the predicted labels, missing ones left out.
@@ -483,8 +501,6 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         score : float
             Average over the labels; 1 is perfect.
         """
-        from skbcnn.labelled import label_values  # here, since it imports astropy
-
         check_is_fitted(self)
         y = label_values(y, self.target_names_)
         return r2_score(y, self.predict(X), sample_weight=sample_weight)
@@ -497,7 +513,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         x_err = check_flux_errors(x_err, X)
         if self.noise_augmentation > 0 and x_err is None:
             raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass x_err to fit.")
-        stars = Stars(X, y, y_err, weight, x_err)
+        stars = Stars(X, y, y_err, weight, None if x_err is None else np.asarray(x_err, dtype=np.float32))
         stars = stars if weight.all() else stars.take(weight > 0)
         y = check_labels(stars.y, self.target_names_, may_be_empty=goes_on)
         warn_of_transformed_magic(y, self.target_names_)
@@ -505,8 +521,6 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     def _check_columns(self, X, y, y_err, goes_on):
         """Labels and their errors as numbers, a column for each label; also sets which labels they are."""
-        from skbcnn.labelled import error_values, label_columns  # here, since they import astropy
-
         labels = label_columns(y)
         check_consistent_length(X, labels.columns[0])
         names = self.target_names_ if goes_on and self.target is None else self._label_names(labels)
@@ -525,6 +539,15 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             self._check_n_pixels(X)
         X = validate_data(self, X, y, reset=reset, dtype=np.float32, ensure_all_finite=False)
         self._check_n_pixels(X)
+        check_finite_spectra(X)
+        return X
+
+    def _check_new_spectra(self, X):
+        """Spectra to predict, finite and of the right number of pixels; an array of numbers is left as it is."""
+        if type(X) not in (np.ndarray, np.memmap) or X.ndim != 2 or len(X) == 0 or X.dtype.kind not in "fiub":
+            return self._check_spectra(X, reset=False)
+        self._check_n_pixels(X)
+        validate_data(self, X, reset=False, skip_check_array=True)
         check_finite_spectra(X)
         return X
 
@@ -800,7 +823,7 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
 
 def _noise_level(x_err):
     """Median flux error of each star."""
-    return np.median(x_err, axis=1)
+    return np.concatenate([np.median(block, axis=1) for block in in_blocks(x_err)])
 
 
 def _highest_noise(x_err, before):

@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 import skbcnn
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, ElementWindows
 from skbcnn.metrics import r2_score
-from skbcnn.network.posterior import CHUNK, Posterior
+from skbcnn.network.posterior import MAX_CHUNK, Posterior
 from skbcnn.survey import APOGEE_LABELS, apogee_windows
 
 KINDS = ("mean", "model", "predictive", "total")
@@ -133,7 +133,7 @@ class TestPrediction:
         loud = pickle.loads(pickle.dumps(tiny_model)).set_params(verbose=1)
         tiny_model.predict(tiny_data.X)
         assert capfd.readouterr() == ("", "")
-        loud.predict(np.resize(tiny_data.X, (CHUNK + 1, 40)))
+        loud.predict(np.resize(tiny_data.X, (MAX_CHUNK + 1, 40)))
         out, err = capfd.readouterr()
         assert out == ""
         assert "Predicting" in err

@@ -67,7 +67,7 @@ def pipeline(network):
 
 
 GRID = {
-    "pixels__mode": [0, 3],
+    "pixels__mode": [0, 2],
     "network__lr": [0.01, 0.001],
     "network__dropout_rate": [0.1, 0.3],
     "network__num_hidden": [(8, 8, 4, 4, 2), [6, 6, 4, 4, 0]],

@@ -1,4 +1,4 @@
-"""Layers that Keras lacks: dropout whose masks may be given, and dense layers for many labels at once."""
+"""Layers that Keras lacks: convolution on frames, and dense layers for many labels at once."""
 
 import numpy as np
 
@@ -7,74 +7,81 @@ from skbcnn.network.backend import keras, tf
 ops = keras.ops
 
 
-class MCDropout(keras.layers.Layer):
-    """Dropout as a posterior over weights.
+class FramedConvolution(keras.layers.Layer):
+    """A convolution along the spectrum, on frames of pixels: (n, 1, frames, size * inputs) to the same with outputs.
 
-    While training, every spectrum gets masks of its own. Asked with `keep`, the mask given is applied to all spectra:
-    that is one draw from the posterior. Asked with neither (validation), the units are left at their expectation.
+    What comes out has fewer frames: those with a full view.
 
     Parameters
     ----------
-    rate : float
-        Share of units dropped.
-    seed : int, default=0
-        Of the masks while training.
+    toeplitz : ndarray of shape (n_taps * size, size, length)
+        From `Frames.toeplitz`.
+    n_in, n_out : int
+        Channels of a pixel.
+    regularizer : keras.Regularizer, default=None
+        Of the kernel.
     """
 
-    def __init__(self, rate, seed=0):
+    def __init__(self, toeplitz, n_in, n_out, regularizer=None):
         super().__init__()
-        self.rate = rate
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.toeplitz = toeplitz
+        self.kernel = self.add_weight((toeplitz.shape[2], n_in, n_out), "zeros", name="kernel", regularizer=regularizer)
+        self.bias = self.add_weight((n_out,), "zeros", name="bias")
 
-    def reseed(self, seed):
-        """Start the masks of training anew.
+    def call(self, x):
+        """Convolve; the bias is for whoever comes next to add, in one go with what else he does."""
+        n_seen, size, _ = self.toeplitz.shape
+        _, n_in, n_out = self.kernel.shape
+        kernel = tf.reshape(tf.tensordot(self.toeplitz, self.kernel.value, 1), (n_seen, size, n_in, n_out))
+        kernel = tf.reshape(tf.transpose(kernel, (0, 2, 1, 3)), (1, n_seen // size, size * n_in, size * n_out))
+        return tf.nn.conv2d(x, kernel, 1, "VALID")
 
-        Parameters
-        ----------
-        seed : int
-            As in the constructor.
-        """
-        self.seed_generator.state.assign([seed, 0])
 
-    def call(self, x, keep=None, training=False):
-        """Apply the masks given, or masks of our own while training."""
-        if keep is None and training and self.rate > 0:
-            keep = self._masks_of_each_spectrum(tf.shape(x))
-        return x if keep is None else x * keep
+class WideDense(keras.layers.Layer):
+    """A Dense layer of many inputs, its kernel held as (units, inputs): so a processor multiplies gradients faster.
 
-    def _masks_of_each_spectrum(self, shape):
-        """Random masks from 16 bits a unit, two units to a random word: a third of the time of Keras's dropout."""
-        size = tf.reduce_prod(shape)
-        seed = tf.cast(self.seed_generator.next(), tf.int32)
-        words = tf.random.stateless_uniform([(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32)
-        bits = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:size]
-        n_dropped = min(round(self.rate * 2**16), 2**16 - 1)  # of the 2**16 values that the bits may take
-        kept = tf.cast(bits >= tf.constant(n_dropped, tf.uint16), tf.float32)
-        return tf.reshape(kept / (1 - n_dropped / 2**16), shape)
+    Parameters
+    ----------
+    n_inputs, units : int
+        Shape of the kernel.
+    activation : str
+        Keras's name.
+    regularizer : keras.Regularizer, default=None
+        Of the kernel.
+    """
+
+    def __init__(self, n_inputs, units, activation, regularizer=None):
+        super().__init__()
+        self.activation = keras.activations.get(activation)
+        self.kernel = self.add_weight((units, n_inputs), "zeros", name="kernel", regularizer=regularizer)
+        self.bias = self.add_weight((units,), "zeros", name="bias")
+
+    def call(self, x):
+        """Multiply, add, activate."""
+        return self.activation(tf.matmul(x, self.kernel.value, transpose_b=True) + self.bias.value)
 
 
 class WindowGather(keras.layers.Layer):
-    """Spectra (n, pixels) to the windows of several labels (labels, n, widest window), short ones padded.
-
-    What stands in the padding does not matter: the kernel that meets it is held at zero (`StackedDense`).
+    """Pixels (pixels, n) to the windows of several labels (labels, widest window, n), short ones padded with zeros.
 
     Parameters
     ----------
     windows : sequence of sequence of int
-        Pixels of each label.
+        Places of the pixels of each label.
+    empty : int
+        A place that holds zeros.
     """
 
-    def __init__(self, windows):
+    def __init__(self, windows, empty):
         super().__init__()
         self.sizes = [len(window) for window in windows]
-        self.padded = np.zeros((len(windows), max(self.sizes)), dtype=np.int32)
+        self.padded = np.full((len(windows), max(self.sizes)), empty, dtype=np.int32)
         for row, window in zip(self.padded, windows, strict=True):
             row[: len(window)] = window
 
     def call(self, x):
-        """Gather along transposed spectra, so that each pixel is one contiguous copy."""
-        gathered = ops.take(ops.transpose(x), self.padded.ravel(), axis=0)
-        return ops.transpose(ops.reshape(gathered, (*self.padded.shape, -1)), (0, 2, 1))
+        """Gather rows, each one contiguous copy."""
+        return tf.reshape(tf.gather(x, self.padded.ravel()), (*self.padded.shape, -1))
 
 
 class StackedDense(keras.layers.Layer):
@@ -88,20 +95,14 @@ class StackedDense(keras.layers.Layer):
         Keras's name.
     regularizer : keras.Regularizer, default=None
         Of the kernels.
-    sizes : sequence of int, default=None
-        How many inputs of each label are real; kernels stay exactly zero beyond. None: all.
     """
 
-    def __init__(self, n_labels, n_inputs, units, activation=None, regularizer=None, sizes=None):
+    def __init__(self, n_labels, n_inputs, units, activation=None, regularizer=None):
         super().__init__()
         self.activation = keras.activations.get(activation)
         self.kernel = self.add_weight((n_labels, n_inputs, units), "zeros", name="kernel", regularizer=regularizer)
         self.bias = self.add_weight((n_labels, 1, units), "zeros", name="bias")
-        self.real = None
-        if sizes is not None and min(sizes) < n_inputs:
-            self.real = (np.arange(n_inputs) < np.reshape(sizes, (-1, 1)))[:, :, None].astype("float32")
 
-    def call(self, x):
-        """Multiply, padding masked out of value and gradient alike."""
-        kernel = self.kernel if self.real is None else self.kernel * self.real
-        return self.activation(ops.matmul(x, kernel) + self.bias)
+    def call(self, x, transposed=False):
+        """Multiply; `transposed`: x is (labels, inputs, n)."""
+        return self.activation(tf.matmul(x, self.kernel.value, transpose_a=transposed) + self.bias.value)

@@ -1,18 +1,17 @@
-"""Networks that are built and traced once, and lent to whoever trains or predicts.
+"""Networks that are built and traced once, and lent to whoever trains.
 
-Building a Keras network and tracing its steps takes seconds, a small fit less. So a network is not thrown away after
-use: it waits, with its compiled functions, for the next who needs one of the same `NetworkSpec`. Nobody may rely on
-what the one before left in it: `hold` puts weights in, and `skbcnn.network.training` also resets the optimizer and the
-dropout seeds, so that a lent network answers bit for bit as a new one would.
+Building a Keras network and tracing its steps takes a second, a small fit less. So a network is not thrown away after
+use: it waits, with its compiled steps, for the next who needs one of the same `NetworkSpec`. Nobody may rely on what
+the one before left in it: `skbcnn.network.training` puts weights in and resets the optimizer and the dropout seeds, so
+that a lent network learns bit for bit as a new one would.
 """
 
 import gc
 import threading
-import weakref
 from contextlib import contextmanager
 
 from skbcnn.network.architecture import CensoredNetwork
-from skbcnn.network.weights import set_weights
+from skbcnn.network.steps import Steps
 
 MAX_IDLE = 6  # networks that wait for the next borrower
 # Of their variables, those of the optimizer among them. One of APOGEE at default widths has 45 MB and takes about 110
@@ -21,7 +20,7 @@ MAX_IDLE_BYTES = 150_000_000
 
 
 class LentNetwork:
-    """A network, what was compiled for it, and whose weights it holds.
+    """A network, and the steps that were compiled for it.
 
     Parameters
     ----------
@@ -32,53 +31,21 @@ class LentNetwork:
     ----------
     network : CensoredNetwork
         Its weights are whatever was put in last.
-    compiled : dict
-        Functions traced for this network, by a name that their maker chooses.
+    steps : Steps
+        What is done with batches.
     spoilt : bool
         Set by a borrower who cannot vouch for the state of the network: it is then thrown away.
     """
 
     def __init__(self, spec):
         self.network = CensoredNetwork(spec)
-        self.compiled = {}
+        self.steps = Steps(self.network)
         self.spoilt = False
-        self._owner = None
-
-    def hold(self, weights, owner=None):
-        """Put weights in, unless they are in already.
-
-        Parameters
-        ----------
-        weights : mapping of str to ndarray
-            As `NetworkSpec.weight_shapes`.
-        owner : object, default=None
-            Whose weights they are, if they never change: asked for the same owner again, nothing is done.
-        """
-        if self.holds(owner):
-            return
-        self._owner = None  # whatever happens in the next line
-        set_weights(self.network, weights)
-        self._owner = None if owner is None else weakref.ref(owner)
-
-    def holds(self, owner):
-        """Whether the weights of an owner are in.
-
-        Parameters
-        ----------
-        owner : object
-            As in `hold`.
-
-        Returns
-        -------
-        held : bool
-        """
-        return owner is not None and self._owner is not None and self._owner() is owner
 
     @property
     def n_bytes(self):
         """Size of its variables, those of the optimizer among them."""
-        optimizer = getattr(self.network, "optimizer", None)
-        variables = [*self.network.variables, *(optimizer.variables if optimizer else ())]
+        variables = [*self.network.variables, *self.network.optimizer.variables]
         return sum(variable.value.dtype.size * variable.value.shape.num_elements() for variable in variables)
 
 
@@ -99,7 +66,7 @@ class NetworkPool:
         self._lock = threading.Lock()
 
     @contextmanager
-    def lend(self, spec, owner=None):
+    def lend(self, spec):
         """Lend a network for exclusive use: an idle one, else a new one.
 
         A network around which anything was raised is not taken back.
@@ -108,28 +75,22 @@ class NetworkPool:
         ----------
         spec : NetworkSpec
             Of the network.
-        owner : object, default=None
-            Prefer a network that holds the weights of this owner.
 
         Yields
         ------
         lent : LentNetwork
             In an unknown state.
         """
-        lent = self._take(spec, owner) or LentNetwork(spec)
+        lent = self._take(spec) or LentNetwork(spec)
         yield lent
         if not lent.spoilt:
             self._take_back(spec, lent)
 
-    def _take(self, spec, owner):
-        """The best of the idle networks of a spec, None if there is none."""
+    def _take(self, spec):
+        """The idle network of a spec that was used last, None if there is none."""
         with self._lock:
             fitting = [i for i, (other, _) in enumerate(self._idle) if other == spec]
-            if not fitting:
-                return None
-            # least recently used first: its owner, if it has one, is the least likely to come back
-            best = next((i for i in fitting if self._idle[i][1].holds(owner)), fitting[0])
-            return self._idle.pop(best)[1]
+            return self._idle.pop(fitting[-1])[1] if fitting else None
 
     def _take_back(self, spec, lent):
         """Keep a network, and throw away those that are too many."""

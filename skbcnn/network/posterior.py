@@ -1,16 +1,22 @@
 """Asking the posterior: the moments of many draws, each draw one network for all spectra."""
 
 import functools
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
 from skbcnn.network.backend import tf
+from skbcnn.network.compiling import fused, is_large
+from skbcnn.network.draws import DrawGraph, stack_masks, stack_weights
 from skbcnn.network.losses import LOGVAR_LIMIT
-from skbcnn.network.masks import draw_flux_noise, draw_masks
-from skbcnn.network.pool import POOL
+from skbcnn.network.masks import draw_flux_noise, draw_masks, n_sharing
 
-CHUNK = 128  # spectra asked at once; always padded to this, so a star's arithmetic never depends on its neighbours
+MAX_CHUNK = 128
+_AT_ONCE = 2  # chunks: one fills the gaps in which the other leaves a core idle
+_CHUNK_BYTES = 32 * 2**20  # of what lies between the convolutions: about what the caches of a processor hold
 
 
 class Moments(NamedTuple):
@@ -31,51 +37,53 @@ class Moments(NamedTuple):
     predictive_variance: np.ndarray
 
 
-def stack_masks(spec, masks):
-    """Masks of many draws, in the order and the shapes that `CensoredNetwork.after_dropout` takes.
-
-    Parameters
-    ----------
-    spec : NetworkSpec
-        Of the network.
-    masks : mapping of str to ndarray of shape (n_draws, size)
-        From `draw_masks`.
-
-    Returns
-    -------
-    stacked : tuple of ndarray
-        First axis: draws.
-    """
-    full = [masks["conv1"].reshape(-1, 1, spec.n_pixels, spec.num_filters[0]), masks["flat"][:, None]]
-    windows = [
-        np.stack([masks[f"label{j}.{layer}"] for j in group.labels], axis=1)[:, :, None]
-        for group in spec.groups
-        for layer in ("hidden1", "hidden2")
-    ]
-    return (*full, masks["full1"][:, None], *windows)
-
-
 class Posterior:
     """Trained weights and their draws, ready to be asked.
-
-    The network is borrowed for each chunk of spectra, so that models of one spec share it and what was traced for it.
 
     Parameters
     ----------
     spec : NetworkSpec
         Of the network.
     weights : mapping of str to ndarray
-        As `NetworkSpec.weight_shapes`. Not to be changed afterwards.
+        As `NetworkSpec.weight_shapes`.
     seed : int
         Of the draws.
+
+    Attributes
+    ----------
+    chunk : int
+        Spectra asked at once. Fewer are filled up to it, so that a star's arithmetic never depends on its neighbours.
     """
 
     def __init__(self, spec, weights, seed):
-        self.spec, self.weights, self.seed = spec, weights, seed
-        self._masks = {}
+        self.spec, self.seed = spec, seed
+        self.weights = {name: tf.constant(values) for name, values in stack_weights(spec, weights).items()}
+        self.chunk = chunk_size(spec)
+        self._masks = self._noise = (None, None)
+        self._lock = threading.Lock()
 
-    def masks(self, n_draws):
-        """Masks of the first draws, kept until another number is asked for.
+    def masks(self, n_draws, n_together):
+        """Masks of all draws, kept until others are asked for.
+
+        Parameters
+        ----------
+        n_draws, n_together : int
+            How many, and how many of them are computed together.
+
+        Returns
+        -------
+        masks : dict of str to tensor
+            From `stack_masks`.
+        """
+        with self._lock:
+            if self._masks[0] != (n_draws, n_together):
+                drawn = draw_masks(self.spec.dropout_sizes, self.spec.dropout_rate, self.seed, n_draws)
+                stacked = stack_masks(self.spec, drawn, n_draws, n_together)
+                self._masks = (n_draws, n_together), {place: tf.constant(part) for place, part in stacked.items()}
+            return self._masks[1]
+
+    def noise(self, n_draws):
+        """Flux noise of all draws, kept until another number is asked for.
 
         Parameters
         ----------
@@ -84,13 +92,13 @@ class Posterior:
 
         Returns
         -------
-        masks : tuple of tensor
-            From `stack_masks`.
+        noise : tensor of shape (n_draws, n_pixels)
+            From `draw_flux_noise`.
         """
-        if n_draws not in self._masks:
-            drawn = draw_masks(self.spec.dropout_sizes, self.spec.dropout_rate, self.seed, n_draws)
-            self._masks = {n_draws: tuple(map(tf.constant, stack_masks(self.spec, drawn)))}
-        return self._masks[n_draws]
+        with self._lock:
+            if self._noise[0] != n_draws:
+                self._noise = n_draws, tf.constant(draw_flux_noise(self.spec.n_pixels, self.seed, n_draws))
+            return self._noise[1]
 
     def moments(self, chunks, n_draws):
         """Moments of the draws for spectra that come in chunks.
@@ -98,7 +106,7 @@ class Posterior:
         Parameters
         ----------
         chunks : iterable of (ndarray of shape (n, n_pixels), ndarray of the same shape or None)
-            Normalised spectra and their errors, at most `CHUNK` at a time. None: no flux noise.
+            Normalised spectra and their errors, at most `chunk` at a time. None: no flux noise.
         n_draws : int
             How many draws.
 
@@ -107,59 +115,86 @@ class Posterior:
         moments : Moments
             Of each chunk.
         """
-        masks, noise = self.masks(n_draws), None
-        for x, x_err in chunks:
-            function, inputs = _moments, (_padded(x), masks)
-            if x_err is not None:
-                if noise is None:
-                    noise = tf.constant(draw_flux_noise(self.spec.n_pixels, self.seed, n_draws))
-                function, inputs = _noisy_moments, (*inputs, _padded(x_err), noise)
-            with POOL.lend(self.spec, owner=self) as lent:
-                lent.hold(self.weights, owner=self)
-                answer = _compiled(function, lent, inputs)(*inputs)
-            yield Moments(*(part.numpy()[: len(x)] for part in answer))
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            asked = deque()
+            for x, x_err in chunks:
+                asked.append(threads.submit(self._ask, x, x_err, n_draws))
+                if len(asked) == _AT_ONCE:
+                    yield asked.popleft().result()
+            while asked:
+                yield asked.popleft().result()
+
+    def _ask(self, x, x_err, n_draws):
+        """Moments of one chunk."""
+        # noise makes each draw differ from the first pixel on, so that nothing is left to be shared
+        n_together = n_sharing("conv1", n_draws) if x_err is None else 1
+        inputs = [self.weights, self.masks(n_draws, n_together), np.int32(n_draws), self._filled_up(x)]
+        if x_err is not None:
+            inputs += [self._filled_up(x_err), self.noise(n_draws)]
+        answer = _compiled(self.spec, self.chunk, n_together, x_err is not None)(*inputs)
+        return Moments(*(part.numpy().T[: len(x)] for part in answer))
+
+    def _filled_up(self, x):
+        """Fill a short chunk up with zeros."""
+        return tf.constant(np.pad(x, ((0, self.chunk - len(x)), (0, 0))), tf.float32)
 
 
-def _compiled(function, lent, inputs):
-    """A function of a network, traced once for any number of draws."""
-    if function.__name__ not in lent.compiled:
-        of_chunk = tf.TensorSpec((CHUNK, lent.network.spec.n_pixels), tf.float32)
-        _, masks, *noise = tf.nest.map_structure(lambda x: tf.TensorSpec((None, *x.shape[1:]), tf.float32), inputs)
-        signature = (of_chunk, masks, of_chunk, noise[-1]) if noise else (of_chunk, masks)
-        traced = tf.function(functools.partial(function, lent.network), autograph=False)
-        lent.compiled[function.__name__] = traced.get_concrete_function(*signature)
-    return lent.compiled[function.__name__]
+def chunk_size(spec):
+    """How many spectra are asked at once.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Of the network.
+
+    Returns
+    -------
+    chunk : int
+        At most `MAX_CHUNK`, and fewer of long spectra: a multiple of 16 as long as that is possible.
+    """
+    fitting = _CHUNK_BYTES // (4 * spec.n_pixels * sum(spec.num_filters))
+    return min(MAX_CHUNK, max(fitting // 16 * 16, min(fitting, 16), 1))
 
 
-def _moments(network, x, masks):
-    features = network.before_dropout(x)  # no mask reaches this far: once, not once a draw
-    return _accumulate(network, masks, lambda draw: features)
+@functools.lru_cache(maxsize=8)
+def _compiled(spec, chunk, n_together, noisy):
+    """The loop over the draws, for any model of a spec; it holds no weights. Traced once for any number of draws."""
+    graph, large = DrawGraph(spec), is_large(spec)
+    features = fused(graph.features, large)
+
+    def add(weights, features, masks, so_far, state, n_draws):
+        answers = tf.cast(graph.answers(weights, features, masks), tf.float64)
+        for number in range(n_together):
+            state = _welford(state, answers[number], so_far + number, n_draws)
+        return state
+
+    add = fused(add, large)
+
+    def moments(weights, masks, n_draws, x, *noise):
+        quiet = None if noisy else features(weights, x)
+
+        def body(group, state):
+            draw = group * n_together
+            seen = features(weights, x + noise[1][draw] * noise[0]) if noisy else quiet
+            of_group = {place: values[group] for place, values in masks.items()}
+            return group + 1, add(weights, seen, of_group, draw, state, n_draws)
+
+        zeros = tf.zeros((spec.n_labels, chunk), tf.float64)
+        n_groups = tf.shape(masks["conv1"])[0]
+        _, (mean, squares, logvar) = tf.while_loop(
+            lambda group, _: group < n_groups, body, (0, (zeros, zeros, zeros)), parallel_iterations=1
+        )
+        count = tf.cast(n_draws, tf.float64)
+        return mean, squares / count, tf.exp(logvar / count)
+
+    return tf.function(moments, autograph=False, reduce_retracing=True)
 
 
-def _noisy_moments(network, x, masks, x_err, noise):
-    return _accumulate(network, masks, lambda draw: network.before_dropout(x + noise[draw] * x_err))
-
-
-def _accumulate(network, masks, features_of):
-    """Loop over the draws, adding up their moments (Welford's update for the spread)."""
-    n_draws = tf.shape(masks[0])[0]
-    zeros = tf.zeros((CHUNK, network.spec.n_labels), tf.float64)
-
-    def add(draw, mean, squares, logvar):
-        answer = network.after_dropout(features_of(draw), [mask[draw] for mask in masks])
-        answer = tf.cast(answer, tf.float64)
-        difference = answer[:, 0] - mean
-        mean = mean + difference / tf.cast(draw + 1, tf.float64)
-        logvar = logvar + tf.clip_by_value(answer[:, 1], -LOGVAR_LIMIT, LOGVAR_LIMIT)  # as the loss does
-        return draw + 1, mean, squares + difference * (answer[:, 0] - mean), logvar
-
-    _, mean, squares, logvar = tf.while_loop(
-        lambda draw, *_: draw < n_draws, add, (0, zeros, zeros, zeros), parallel_iterations=1
-    )
-    count = tf.cast(n_draws, tf.float64)
-    return mean, squares / count, tf.exp(logvar / count)
-
-
-def _padded(x):
-    """Fill a short chunk up with zeros."""
-    return tf.constant(np.pad(x, ((0, CHUNK - len(x)), (0, 0))))
+def _welford(state, answer, so_far, n_draws):
+    """Moments with one more draw (Welford's update for the spread), or as they were if there are enough."""
+    mean, squares, logvar = state
+    counts = tf.cast(so_far < n_draws, tf.float64)
+    difference = (answer[0] - mean) * counts
+    mean += difference / tf.cast(so_far + 1, tf.float64)
+    squares += difference * (answer[0] - mean)
+    return mean, squares, logvar + counts * tf.clip_by_value(answer[1], -LOGVAR_LIMIT, LOGVAR_LIMIT)  # as the loss does

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+# Activations that never fall commute with the maximum over a pool: they are then applied to one number, not to all.
+_RISING = {"relu", "relu6", "leaky_relu", "elu", "selu", "linear", "tanh", "sigmoid", "hard_sigmoid", "softplus"}
+
 
 class WindowGroup(NamedTuple):
     """Labels whose window layers have equal widths, so that one batched product serves them all."""
@@ -117,6 +120,17 @@ class NetworkSpec:
                 groups.setdefault(self.widening[j], []).append(j)
         _, _, h2, h3, _ = self.num_hidden
         return tuple(WindowGroup(tuple(labels), h2 * f1, h3 * f2) for (f1, f2), labels in groups.items())
+
+    @cached_property
+    def label_order(self):
+        """Where each label stands among those without a window, then those of each group."""
+        found = self.full_labels + tuple(j for group in self.groups for j in group.labels)
+        return tuple(sorted(range(len(found)), key=found.__getitem__))
+
+    @property
+    def is_rising(self):
+        """Whether the activation never falls, and so may follow the pooling."""
+        return self.activation in _RISING
 
     def widths(self, label):
         """Widths of the two window layers of a label."""

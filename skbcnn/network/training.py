@@ -7,11 +7,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from skbcnn.network.backend import keras
+from skbcnn.network.frames import Frames
 from skbcnn.network.losses import pack_targets
 from skbcnn.network.pool import POOL
 from skbcnn.network.recipe import EpochEnd
-from skbcnn.network.steps import Steps
-from skbcnn.network.weights import get_weights, initial_weights
+from skbcnn.network.weights import get_weights, initial_weights, set_weights
 
 
 class TrainedNetwork(NamedTuple):
@@ -46,10 +46,12 @@ class Batches:
         Stars in a batch; at most as many as there are.
     seed : int, default=None
         Of the order, and of the noise that is added to the spectra. None: keep the order, add nothing.
+    margins : tuple of (int, int), default=(0, 0)
+        Zeros that go before and behind each spectrum.
     """
 
-    def __init__(self, stars, batch_size, seed=None):
-        self.stars, self.seed, self.epoch = stars, seed, 0
+    def __init__(self, stars, batch_size, seed=None, margins=(0, 0)):
+        self.stars, self.seed, self.margins, self.epoch = stars, seed, margins, 0
         self.n_stars = len(stars.x)
         self.batch_size = min(batch_size, self.n_stars)
         self.targets = pack_targets(stars.y, stars.y_err)
@@ -71,10 +73,14 @@ class Batches:
         position = slice(index * self.batch_size, (index + 1) * self.batch_size)
         rows = self.order[position]
         filling = np.arange(position.start, position.stop) >= self.n_stars
-        x, x_err = self.stars.x[rows], self.stars.x_err
+        before, n_pixels = self.margins[0], self.stars.x.shape[1]
+        framed = np.zeros((self.batch_size, sum(self.margins) + n_pixels), dtype=np.float32)
+        x, x_err = framed[:, before : before + n_pixels], self.stars.x_err
+        for place, row in enumerate(rows):  # one copy, straight to where it belongs
+            x[place] = self.stars.x[row]
         if x_err is not None and self.seed is not None:
             x += x_err[rows] * self._random(1, index).standard_normal(x.shape, dtype=np.float32)
-        return x, self.targets[rows], np.where(filling, np.float32(0), self.weight[rows])
+        return framed, self.targets[rows], np.where(filling, np.float32(0), self.weight[rows])
 
     def next_epoch(self):
         """Deal the stars anew."""
@@ -180,13 +186,14 @@ def train(spec, recipe, stars, validation, seed, start=None):
         If Ctrl-C ended training. A second Ctrl-C propagates.
     """
     seed_weights, seed_masks, seed_order = np.random.SeedSequence(seed).generate_state(3).tolist()
-    batches = Batches(stars, recipe.batch_size, seed_order)
-    held_out = None if validation is None else Batches(validation, recipe.batch_size)
+    margins = Frames(spec).margins
+    batches = Batches(stars, recipe.batch_size, seed_order, margins)
+    held_out = None if validation is None else Batches(validation, recipe.batch_size, margins=margins)
     monitor = "data_loss" if validation is None else "val_loss"
     epochs, best, callbacks = [], KeepBest(monitor), _callbacks(recipe, monitor)
     interrupted = False
     with POOL.lend(spec) as lent:
-        lent.hold(initial_weights(spec, seed_weights) if start is None else start)
+        set_weights(lent.network, initial_weights(spec, seed_weights) if start is None else start)
         try:
             steps = _start_anew(lent, recipe.lr, seed_masks)
             _run(steps, batches, held_out, [best, *callbacks], recipe.max_epochs, epochs)
@@ -205,12 +212,9 @@ def train(spec, recipe, stars, validation, seed, start=None):
 
 def _start_anew(lent, lr, seed_masks):
     """The steps of a network in which nothing of an earlier training is left."""
-    if "steps" not in lent.compiled:
-        lent.compiled["steps"] = Steps(lent.network)
-    lent.network.seed_dropout(seed_masks)
     lent.network.stop_training = False
-    lent.compiled["steps"].start_anew(lr)
-    return lent.compiled["steps"]
+    lent.steps.start_anew(lr, seed_masks)
+    return lent.steps
 
 
 def _run(steps, batches, held_out, callbacks, max_epochs, epochs):
@@ -232,18 +236,17 @@ def _one_epoch(steps, batches, held_out):
     """Learn from all batches, then measure the loss on the stars held out."""
     network = steps.network
     lr = float(network.optimizer.learning_rate)
-    data_loss, absolute_error = _means(steps.learn, batches)
+    data_loss, absolute_error = _means(steps.learn(batches))
     penalty = float(sum(network.losses))
     figures = {"loss": data_loss + penalty, "data_loss": data_loss, "mean_absolute_error": absolute_error}
     if held_out is not None:
-        figures["val_loss"], figures["val_mean_absolute_error"] = _means(steps.measure, held_out)
+        figures["val_loss"], figures["val_mean_absolute_error"] = _means(steps.measure(held_out))
     return figures | {"lr": lr}
 
 
-def _means(step, batches):
-    """Loss and absolute error over all batches, each batch passed to a step."""
-    sums = sum(step(*batches[index]) for index in range(len(batches)))  # on the device: no batch waits for the last
-    loss, absolute_error, weight = sums.numpy().tolist()
+def _means(sums):
+    """Loss and absolute error from the sums over all batches."""
+    loss, absolute_error, weight = sums.tolist()
     return loss / weight, absolute_error / weight
 
 

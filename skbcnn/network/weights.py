@@ -45,28 +45,34 @@ def _seeded_initializer(name, seed):
 
 
 def _places(network):
-    """Where each array lies: (name, variable, index into the variable)."""
+    """Where each array lies: (name, variable, view of it in an array of the shape of the variable)."""
     spec = network.spec
-    for layer in ("conv1", "conv2", "full1", "full2") + (("aux",) if network.aux is not None else ()):
-        yield from _both(layer, getattr(network, layer), (Ellipsis,))
+    yield "full1.kernel", network.full1.kernel, np.transpose
+    yield "full1.bias", network.full1.bias, _part(...)
+    for layer in ("conv1", "conv2", "full2") + (("aux",) if network.aux is not None else ()):
+        yield from _both(layer, getattr(network, layer), ...)
     for i, j in enumerate(spec.full_labels):
         mean, logvar = slice(i, i + 1), slice(i + len(spec.full_labels), i + len(spec.full_labels) + 1)
-        yield from _both(f"label{j}.mean", network.full_heads, (Ellipsis, mean))
-        yield from _both(f"label{j}.logvar", network.full_heads, (Ellipsis, logvar))
+        yield from _both(f"label{j}.mean", network.full_heads, (..., mean))
+        yield from _both(f"label{j}.logvar", network.full_heads, (..., logvar))
     for group, branch in zip(spec.groups, network.branches, strict=True):
         for i, j in enumerate(group.labels):
-            yield f"label{j}.hidden1.kernel", branch.hidden1.kernel, (i, slice(0, len(spec.windows[j])))
-            yield f"label{j}.hidden1.bias", branch.hidden1.bias, (i, 0)
-            yield f"label{j}.hidden2.kernel", branch.hidden2.kernel, (i,)
-            yield f"label{j}.hidden2.bias", branch.hidden2.bias, (i, 0)
+            yield f"label{j}.hidden1.kernel", branch.hidden1.kernel, _part((i, slice(0, len(spec.windows[j]))))
+            yield f"label{j}.hidden1.bias", branch.hidden1.bias, _part((i, 0))
+            yield f"label{j}.hidden2.kernel", branch.hidden2.kernel, _part(i)
+            yield f"label{j}.hidden2.bias", branch.hidden2.bias, _part((i, 0))
             for output, column in (("mean", slice(0, 1)), ("logvar", slice(1, 2))):
-                yield f"label{j}.{output}.kernel", branch.heads.kernel, (i, slice(None), column)
-                yield f"label{j}.{output}.bias", branch.heads.bias, (i, 0, column)
+                yield f"label{j}.{output}.kernel", branch.heads.kernel, _part((i, slice(None), column))
+                yield f"label{j}.{output}.bias", branch.heads.bias, _part((i, 0, column))
 
 
 def _both(name, layer, index):
-    yield f"{name}.kernel", layer.kernel, index
-    yield f"{name}.bias", layer.bias, index
+    yield f"{name}.kernel", layer.kernel, _part(index)
+    yield f"{name}.bias", layer.bias, _part(index)
+
+
+def _part(index):
+    return lambda values: values[index]
 
 
 def set_weights(network, weights):
@@ -80,8 +86,8 @@ def set_weights(network, weights):
         Keyed and shaped as `NetworkSpec.weight_shapes`.
     """
     values = {id(variable): np.zeros(variable.shape, np.float32) for _, variable, _ in _places(network)}
-    for name, variable, index in _places(network):
-        values[id(variable)][index] = weights[name]
+    for name, variable, view in _places(network):
+        view(values[id(variable)])[...] = weights[name]
     for variable in network.trainable_variables:
         variable.assign(values[id(variable)])
 
@@ -100,5 +106,5 @@ def get_weights(network):
         Keyed and shaped as `NetworkSpec.weight_shapes`; copies, without padding.
     """
     values = {id(variable): np.asarray(variable) for variable in network.trainable_variables}
-    found = {name: values[id(variable)][index].copy() for name, variable, index in _places(network)}
+    found = {name: np.array(view(values[id(variable)]), order="C") for name, variable, view in _places(network)}
     return {name: found[name] for name in network.spec.weight_shapes}

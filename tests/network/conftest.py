@@ -1,10 +1,26 @@
 """Networks to test, and the network of Leung & Bovy (2019) written a second time, in plain NumPy."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.survey import APOGEE_LABELS, apogee_windows
+
+OTHER_SHAPES = {
+    "no windows": {"windows": (None,) * 6},
+    "no free numbers": {"num_hidden": (8, 7, 4, 3, 0)},
+    "only windows": {"windows": ((0, 1),) * 6},
+    "no context": {"windows": ((0, 1),) * 6, "num_hidden": (8, 7, 4, 3, 0)},
+    "3 pixels": {"n_pixels": 3, "windows": (None, (0,), (1, 2), (0,), None, None)},
+    "1 pixel": {"n_pixels": 1, "windows": (None, (0,), None, None, None, None)},
+    "other settings": {"filter_len": 3, "pool_length": 1, "activation": "tanh", "maxnorm": None, "l2": 0.0},
+    "no overhang": {"filter_len": 1, "pool_length": 2},
+    "long filter": {"filter_len": 20, "pool_length": 3},
+    "long pool": {"filter_len": 2, "pool_length": 11},
+    "falling activation": {"activation": "silu"},
+}
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +33,12 @@ def small_spec():
         num_hidden=(8, 7, 4, 3, 2),
         num_filters=(2, 3),
     )
+
+
+@pytest.fixture(params=OTHER_SHAPES)
+def other_spec(request, small_spec):
+    """Networks that differ from the small one in what may go wrong."""
+    return dataclasses.replace(small_spec, **OTHER_SHAPES[request.param])
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +68,15 @@ def random_weights():
     return draw
 
 
+def _silu(x):
+    return x / (1 + np.exp(-x))
+
+
 def _relu(x):
     return np.maximum(x, 0)
+
+
+_ACTIVATIONS = {"relu": _relu, "tanh": np.tanh, "silu": _silu}
 
 
 def _same_convolution(x, kernel, bias):
@@ -67,25 +96,27 @@ def _forward(spec, weights, x, masks=None):
     def dense(values, layer):
         return values @ weights[f"{layer}.kernel"].astype(float) + weights[f"{layer}.bias"]
 
+    act = _ACTIVATIONS[spec.activation]
     x = np.asarray(x, dtype=float)
     n = len(x)
     pixels = _same_convolution(x[:, :, None], weights["conv1.kernel"].astype(float), weights["conv1.bias"])
-    pixels = drop(_relu(pixels), "conv1")
-    pixels = _relu(_same_convolution(pixels, weights["conv2.kernel"].astype(float), weights["conv2.bias"]))
-    pool = spec.pool_length
+    pixels = drop(act(pixels), "conv1")
+    pixels = act(_same_convolution(pixels, weights["conv2.kernel"].astype(float), weights["conv2.bias"]))
+    pool = spec.pool_size
     pooled = pixels[:, : x.shape[1] // pool * pool].reshape(n, -1, pool, pixels.shape[2]).max(axis=2)
-    full = _relu(dense(drop(pooled.reshape(n, -1), "flat"), "full1"))
-    full = _relu(dense(drop(full, "full1"), "full2"))
+    full = act(dense(drop(pooled.reshape(n, -1), "flat"), "full1"))
+    full = act(dense(drop(full, "full1"), "full2"))
     means, logvars = np.empty((n, len(spec.windows))), np.empty((n, len(spec.windows)))
     windowless = [j for j, window in enumerate(spec.windows) if window is None]
     for j in windowless:
         means[:, j] = dense(full, f"label{j}.mean")[:, 0]
         logvars[:, j] = dense(full, f"label{j}.logvar")[:, 0]
-    context = np.column_stack([dense(full, "aux"), means[:, windowless]])
+    free = [dense(full, "aux")] if spec.n_free else []
+    context = np.column_stack([*free, means[:, windowless]])
     for j, window in enumerate(spec.windows):
         if window is not None:
-            hidden = drop(_relu(dense(x[:, list(window)], f"label{j}.hidden1")), f"label{j}.hidden1")
-            hidden = drop(_relu(dense(hidden, f"label{j}.hidden2")), f"label{j}.hidden2")
+            hidden = drop(act(dense(x[:, list(window)], f"label{j}.hidden1")), f"label{j}.hidden1")
+            hidden = drop(act(dense(hidden, f"label{j}.hidden2")), f"label{j}.hidden2")
             told = np.column_stack([hidden, context])
             means[:, j] = dense(told, f"label{j}.mean")[:, 0]
             logvars[:, j] = dense(told, f"label{j}.logvar")[:, 0]

@@ -1,16 +1,14 @@
 """The graph: against plain NumPy, and what may not reach what."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skbcnn.network.architecture import CensoredNetwork
 from skbcnn.network.backend import tf
+from skbcnn.network.dropout import DropoutBits, n_dropped
+from skbcnn.network.frames import Frames
 from skbcnn.network.losses import pack_targets, star_loss
-from skbcnn.network.masks import draw_masks
-from skbcnn.network.posterior import stack_masks
 from skbcnn.network.weights import set_weights
 
 WINDOWLESS = (1, 4)  # labels of `small_spec` that are read from the full spectrum
@@ -28,53 +26,78 @@ def x():
     return np.random.default_rng(5).normal(size=(6, 42)).astype(np.float32)
 
 
+def framed(spec, x):
+    return np.pad(x, ((0, 0), Frames(spec).margins))
+
+
+def masks_of_spectrum(spec, bits, number):
+    """Masks of one spectrum by place, as `forward` takes them, from the bits of a batch."""
+    frames = Frames(spec)
+    rate = n_dropped(spec.dropout_rate) / 2**16
+    conv1, flat, full1, *windows = [(of_place >= n_dropped(spec.dropout_rate)) / (1 - rate) for of_place in bits]
+    pixels = conv1[number].reshape(-1, spec.num_filters[0])[frames.overhang :][: spec.n_pixels]
+    masks = {"conv1": pixels, "flat": flat[number].ravel()[: spec.n_flat], "full1": full1[number]}
+    for group, hidden1, hidden2 in zip(spec.groups, windows[::2], windows[1::2], strict=True):
+        for i, j in enumerate(group.labels):
+            masks |= {f"label{j}.hidden1": hidden1[i, number], f"label{j}.hidden2": hidden2[i, number]}
+    return masks
+
+
 class TestAgainstNumPy:
-    def assert_agree(self, spec, weights, x, masks, forward, tolerance):
+    def assert_agree(self, spec, weights, x, forward, tolerance, with_dropout):
         network = CensoredNetwork(spec)
         set_weights(network, weights)
-        keep = None if masks is None else [mask[0] for mask in stack_masks(spec, masks)]
-        answer = np.asarray(network.after_dropout(network.before_dropout(x), keep))
-        of_draw = None if masks is None else {place: values[0] for place, values in masks.items()}
-        mean, logvar = forward(spec, weights, x, of_draw)
-        assert np.ptp(mean, axis=0).min() > 0.01  # each label reacts to the spectrum, so a mix-up shows
-        assert_allclose(answer[:, 0], mean, rtol=tolerance, atol=tolerance)
-        assert_allclose(answer[:, 1], logvar, rtol=tolerance, atol=tolerance)
+        bits = DropoutBits(network.dropout_shapes, 3).draw(len(x)) if with_dropout else None
+        answer = np.asarray(network(framed(spec, x), bits))
+        for number, of_star in enumerate(answer):
+            masks = masks_of_spectrum(spec, bits, number) if with_dropout else None
+            mean, logvar = forward(spec, weights, x[number : number + 1], masks)
+            assert_allclose(of_star[0], mean[0], rtol=tolerance, atol=tolerance)
+            assert_allclose(of_star[1], logvar[0], rtol=tolerance, atol=tolerance)
+        return answer
 
-    @pytest.mark.parametrize("with_masks", [False, True])
-    def test_small_network(self, small_spec, random_weights, x, forward, with_masks):
-        masks = draw_masks(small_spec.dropout_sizes, 0.3, seed=3, n_draws=1) if with_masks else None
-        self.assert_agree(small_spec, random_weights(small_spec), x, masks, forward, 1e-5)
+    @pytest.mark.parametrize("with_dropout", [False, True])
+    def test_small_network(self, small_spec, random_weights, x, forward, with_dropout):
+        answer = self.assert_agree(small_spec, random_weights(small_spec), x, forward, 1e-5, with_dropout)
+        assert np.ptp(answer, axis=0).min() > 0.01  # each label reacts to the spectrum, so a mix-up shows
 
-    @pytest.mark.parametrize("with_masks", [False, True])
-    def test_published_network(self, dr14_spec, random_weights, forward, with_masks):
+    @pytest.mark.parametrize("with_dropout", [False, True])
+    def test_published_network(self, dr14_spec, random_weights, forward, with_dropout):
         x = np.random.default_rng(1).normal(0, 0.5, size=(3, 7514)).astype(np.float32)
-        masks = draw_masks(dr14_spec.dropout_sizes, 0.3, seed=3, n_draws=1) if with_masks else None
-        self.assert_agree(dr14_spec, random_weights(dr14_spec), x, masks, forward, 3e-5)
+        self.assert_agree(dr14_spec, random_weights(dr14_spec), x, forward, 3e-5, with_dropout)
 
-    def test_call_without_training_is_without_dropout(self, network, x):
-        assert_array_equal(network(x), network.after_dropout(network.before_dropout(x)))
-        assert (np.asarray(network(x, training=True)) != np.asarray(network(x))).any(axis=(1, 2)).all()
+    @pytest.mark.parametrize("with_dropout", [False, True])
+    def test_other_shapes(self, other_spec, random_weights, forward, with_dropout):
+        x = np.random.default_rng(1).normal(size=(3, other_spec.n_pixels)).astype(np.float32)
+        self.assert_agree(other_spec, random_weights(other_spec), x, forward, 2e-5, with_dropout)
 
-    @pytest.mark.parametrize(
-        "changes",
-        [
-            {"windows": (None,) * 6},
-            {"num_hidden": (8, 7, 4, 3, 0)},
-            {"windows": ((0, 1),) * 6},
-            {"windows": ((0, 1),) * 6, "num_hidden": (8, 7, 4, 3, 0)},
-            {"n_pixels": 3, "windows": (None, (0,), (1, 2), (0,), None, None)},
-            {"n_pixels": 1, "windows": (None, (0,), None, None, None, None)},
-            {"filter_len": 3, "pool_length": 1, "activation": "tanh", "maxnorm": None, "l2": 0.0},
-        ],
-        ids=["no windows", "no free numbers", "only windows", "no context", "3 pixels", "1 pixel", "other settings"],
-    )
-    def test_other_shapes_answer(self, small_spec, random_weights, changes):
-        spec = dataclasses.replace(small_spec, **changes)
-        network = CensoredNetwork(spec)
-        set_weights(network, random_weights(spec))
-        answer = np.asarray(network(np.ones((2, spec.n_pixels), np.float32)))
-        assert answer.shape == (2, 2, 6)
-        assert np.isfinite(answer).all()
+
+def loss_of_labels(network, x, y):
+    """What `loss_and_gradients` takes."""
+    bits = DropoutBits(network.dropout_shapes, 1).draw(len(x))
+    targets = pack_targets(y)
+    return lambda moments: (tf.reduce_sum(star_loss(targets, moments)),), framed(network.spec, x), bits
+
+
+def test_gradients_are_those_of_a_tape(other_spec, random_weights):
+    """The chain rule across what is compiled apart, against TensorFlow's own."""
+    network = CensoredNetwork(other_spec)
+    set_weights(network, random_weights(other_spec))
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(4, other_spec.n_pixels)).astype(np.float32)
+    loss_of, *inputs = loss_of_labels(network, x, rng.normal(size=(4, 6)))
+    (loss,), gradients = network.loss_and_gradients(loss_of, *inputs)
+    variables = [variable.value for variable in network.trainable_variables]
+    with tf.GradientTape() as tape:
+        (expected_loss,) = loss_of(network(*inputs))
+    assert_allclose(loss, expected_loss, rtol=1e-6)
+    n_some = 0
+    for gradient, expected in zip(gradients, tape.gradient(expected_loss, variables), strict=True):
+        assert (gradient is None) == (expected is None)
+        if expected is not None:
+            n_some += np.any(expected)
+            assert_allclose(gradient, expected, rtol=1e-4, atol=1e-5)
+    assert n_some >= 10
 
 
 class TestGradientStop:
@@ -85,11 +108,10 @@ class TestGradientStop:
         variables = {"heads": network.full_heads.kernel, "aux": network.aux.kernel, "full1": network.full1.kernel}
         variables |= {"heads bias": network.full_heads.bias, "conv1": network.conv1.kernel}
         variables |= {f"branch{i}": branch.hidden1.kernel for i, branch in enumerate(network.branches)}
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(star_loss(pack_targets(y), network(x, training=True)))
-        gradients = tape.gradient(loss, [variable.value for variable in variables.values()])
-        pairs = zip(variables, gradients, strict=True)
-        return {name: 0.0 if gradient is None else np.asarray(gradient) for name, gradient in pairs}
+        _, gradients = network.loss_and_gradients(*loss_of_labels(network, x, y))
+        found = {id(variable): g for variable, g in zip(network.trainable_variables, gradients, strict=True)}
+        gradients = {name: found[id(variable)] for name, variable in variables.items()}
+        return {name: 0.0 if gradient is None else np.asarray(gradient) for name, gradient in gradients.items()}
 
     @pytest.mark.parametrize("label", [0, 2, 3, 5])
     def test_elements_do_not_pull_on_the_parameters_of_the_star(self, network, x, label):
@@ -110,20 +132,20 @@ class TestGradientStop:
         assert not any(np.any(gradients[f"branch{i}"]) for i in range(2))
 
     def test_elements_are_told_the_parameters_all_the_same(self, network, x):
-        before = np.asarray(network(x))
+        before = np.asarray(network(framed(network.spec, x)))
         kernel = np.asarray(network.full_heads.kernel).copy()
         kernel[:, : len(WINDOWLESS)] += 0.1  # means, not log-variances
         network.full_heads.kernel.assign(kernel)
-        changed = (np.asarray(network(x)) != before).any(axis=0)
+        changed = (np.asarray(network(framed(network.spec, x))) != before).any(axis=0)
         assert changed[0].all()
         assert_array_equal(np.flatnonzero(~changed[1]), WINDOWLESS)
 
     def test_elements_are_not_told_the_uncertainties(self, network, x):
-        before = np.asarray(network(x))
+        before = np.asarray(network(framed(network.spec, x)))
         bias = np.asarray(network.full_heads.bias).copy()
         bias[len(WINDOWLESS) :] += 1
         network.full_heads.bias.assign(bias)
-        changed = (np.asarray(network(x)) != before).any(axis=0)
+        changed = (np.asarray(network(framed(network.spec, x))) != before).any(axis=0)
         assert not changed[0].any()
         assert_array_equal(np.flatnonzero(changed[1]), WINDOWLESS)
 
@@ -134,8 +156,7 @@ class TestCensoring:
         for group, branch in zip(small_spec.groups, network.branches, strict=True):
 
             def answer(spectra, branch=branch):
-                hidden = branch.before_dropout(spectra)
-                return np.asarray(branch.after_dropout(hidden, context, (None, None), training=False))
+                return np.asarray(branch(framed(small_spec, spectra).T, context))
 
             before = answer(x)
             for i, label in enumerate(group.labels):
@@ -148,33 +169,33 @@ class TestCensoring:
     def test_context_reaches_elements(self, network, small_spec, x):
         zeros = np.zeros((len(x), small_spec.n_context), np.float32)
         for branch in network.branches:
-            hidden = branch.before_dropout(x)
-            before = np.asarray(branch.after_dropout(hidden, zeros, (None, None), training=False))
+            pixels = framed(small_spec, x).T
+            before = np.asarray(branch(pixels, zeros))
             for number in range(small_spec.n_context):
                 context = zeros.copy()
                 context[:, number] = 1
-                after = np.asarray(branch.after_dropout(hidden, context, (None, None), training=False))
+                after = np.asarray(branch(pixels, context))
                 assert (after != before).all()
 
 
 class TestPadding:
     def test_pixel_that_stands_in_the_padding_does_not_matter(self, network, x):
-        before, n_padding = np.asarray(network(x)), 0
+        before, n_padding = np.asarray(network(framed(network.spec, x))), 0
         for branch in network.branches:
             for row, size in zip(branch.gather.padded, branch.gather.sizes, strict=True):
                 n_padding += len(row[size:])
                 row[size:] = 33
         assert n_padding == 7 + 1
-        assert_array_equal(network(x), before)
+        assert_array_equal(network(framed(network.spec, x)), before)
 
     def test_kernel_in_the_padding_does_not_matter(self, network, x):
-        before = np.asarray(network(x))
+        before = np.asarray(network(framed(network.spec, x)))
         for branch in network.branches:
             kernel = np.asarray(branch.hidden1.kernel).copy()
             for rows, size in zip(kernel, branch.gather.sizes, strict=True):
                 rows[size:] = 7
             branch.hidden1.kernel.assign(kernel)
-        assert_array_equal(network(x), before)
+        assert_array_equal(network(framed(network.spec, x)), before)
 
 
 def test_free_numbers_have_bounded_kernels(small_spec):

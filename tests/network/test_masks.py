@@ -1,36 +1,45 @@
-"""Masks and noise of a draw: frozen numbers, and what they may depend on."""
+"""Masks and noise of the draws: frozen numbers, how draws go together, and what each is by itself."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbcnn.network.masks import draw_flux_noise, draw_masks
+from skbcnn.network.masks import SHARED_BY, draw_flux_noise, draw_masks, n_sharing
 
-GOLDEN_BITS = ["1011110011100111", "1111011110010011", "1111110110011100"]
+GOLDEN_BITS = {"conv1": ["1010110", "0101011", "1111101"], "full1": ["1111", "1000", "0111"]}
 GOLDEN_NOISE = [[0.49083534, -0.34272876, 1.0238003], [-0.72695673, -0.78183395, 0.67079073]]
 
 
 def kept(masks):
-    """One row of booleans a draw."""
+    """One row of booleans a mask."""
     return np.concatenate(list(masks.values()), axis=1) > 0
 
 
 class TestMasks:
     def test_frozen_bits(self):
         # a model must answer the same on every machine and with every release: these bits may never change
-        bits = kept(draw_masks({"conv1": 10, "full1": 6}, dropout_rate=0.3, seed=42, n_draws=3)).astype(int)
-        assert ["".join(map(str, row)) for row in bits] == GOLDEN_BITS
+        masks = draw_masks({"conv1": 7, "full1": 4}, dropout_rate=0.3, seed=42, n_draws=3)
+        bits = {place: ["".join(map(str, row)) for row in (mask > 0).astype(int)] for place, mask in masks.items()}
+        assert bits == GOLDEN_BITS
 
-    def test_bits_follow_from_philox_alone(self):
-        raw = np.random.Philox(key=np.array([42, 2], dtype=np.uint64)).random_raw(16)
-        expected = raw / 2**64 >= 0.3
-        assert_array_equal(kept(draw_masks({"conv1": 16}, 0.3, seed=42, n_draws=3))[2], expected)
+    def test_a_single_draw_follows_from_philox_alone(self):
+        raw = np.random.Philox(key=np.array([42, 1], dtype=np.uint64)).random_raw(16)
+        of_second_place = draw_masks({"conv1": 3, "full1": 16}, 0.3, seed=42, n_draws=1)["full1"]
+        assert_array_equal(of_second_place[0] > 0, raw / 2**64 < 0.7)
 
+    @pytest.mark.parametrize("n_draws", [1, 2, 7])
     @pytest.mark.parametrize("rate", [0.1, 0.3, 0.9])
-    def test_share_kept(self, rate):
-        n = 40 * 24188
-        share = kept(draw_masks({"conv1": 15028, "flat": 9160}, rate, seed=7, n_draws=40)).mean()
-        assert abs(share - (1 - rate)) < 4 * np.sqrt(rate * (1 - rate) / n)
+    def test_each_draw_keeps_its_share_of_the_units(self, rate, n_draws):
+        size = 40_000
+        masks = draw_masks({"full1": size}, rate, seed=7, n_draws=n_draws)["full1"]
+        shares = (masks > 0).mean(axis=1)
+        assert (abs(shares - (1 - rate)) < 4.5 * np.sqrt(rate * (1 - rate) / size)).all()
+
+    def test_units_of_a_draw_are_independent(self):
+        """As many pairs of neighbours are kept as chance would keep, in every draw."""
+        masks = draw_masks({"full1": 40_000}, 0.3, seed=3, n_draws=20)["full1"] > 0
+        both = (masks[:, ::2] & masks[:, 1::2]).mean(axis=1)
+        assert (abs(both - 0.49) < 4.5 * np.sqrt(0.49 * 0.51 / 20_000)).all()
 
     @pytest.mark.parametrize("rate", [0.0, 0.3, 0.999])
     def test_expectation_of_a_unit_is_kept(self, rate):
@@ -41,19 +50,49 @@ class TestMasks:
     def test_without_dropout_all_are_kept_as_they_are(self):
         assert_array_equal(draw_masks({"full1": 50}, 0.0, seed=1, n_draws=2)["full1"], np.ones((2, 50)))
 
-    def test_draw_does_not_depend_on_how_many_there_are(self):
-        sizes = {"conv1": 30, "flat": 20}
-        few, many = (draw_masks(sizes, 0.3, seed=5, n_draws=n) for n in (3, 9))
-        for place in sizes:
-            assert_array_equal(few[place], many[place][:3])
-
     def test_draws_and_seeds_differ(self):
         one = kept(draw_masks({"flat": 200}, 0.3, seed=5, n_draws=4))
         other = kept(draw_masks({"flat": 200}, 0.3, seed=6, n_draws=4))
         assert len(np.unique(np.concatenate([one, other]), axis=0)) == 8
 
+    def test_places_of_one_size_differ(self):
+        masks = draw_masks({"label0.hidden1": 200, "label1.hidden1": 200}, 0.3, seed=5, n_draws=4)
+        assert (masks["label0.hidden1"] != masks["label1.hidden1"]).any(axis=1).all()
+
     def test_large_seed(self):
         assert draw_masks({"flat": 4}, 0.3, seed=2**31 - 2, n_draws=1)["flat"].shape == (1, 4)
+
+
+class TestBalance:
+    def test_every_unit_is_kept_in_its_share_of_the_draws(self):
+        masks = draw_masks({"full1": 300}, 0.3, seed=1, n_draws=100)["full1"]
+        assert_array_equal((masks > 0).sum(axis=0), 70)
+        assert_allclose(masks.mean(axis=0), 1, rtol=1e-6)
+
+    def test_a_share_that_is_no_whole_number_is_rounded_by_chance(self):
+        n_kept = (draw_masks({"full1": 20_000}, 0.25, seed=1, n_draws=10)["full1"] > 0).sum(axis=0)
+        assert set(n_kept) == {7, 8}
+        assert abs(n_kept.mean() - 7.5) < 4 * 0.5 / np.sqrt(20_000)
+
+    def test_each_unit_in_an_order_of_its_own(self):
+        masks = draw_masks({"full1": 2000}, 0.5, seed=1, n_draws=10)["full1"] > 0
+        assert len(np.unique(masks.T, axis=0)) > 240  # of 252 ways to choose five of ten draws
+        together = (masks[0] & masks[1]).mean()  # 0.5 * 4 / 9, since the draws compete for five places
+        assert abs(together - 2 / 9) < 4 * np.sqrt(2 / 9 * 7 / 9 / 2000)
+
+
+class TestSharing:
+    def test_masks_of_the_convolutions_are_shared_if_enough_remain(self):
+        sizes = {"conv1": 3, "flat": 3, "full1": 3}
+        for n_draws, expected in {1: (1, 1, 1), 49: (49, 49, 49), 50: (25, 25, 50), 101: (26, 51, 101)}.items():
+            masks = draw_masks(sizes, 0.3, seed=1, n_draws=n_draws)
+            assert tuple(len(masks[place]) for place in sizes) == expected
+
+    @pytest.mark.parametrize("n_draws", range(1, 300, 7))
+    def test_the_larger_share_is_a_multiple_of_the_smaller(self, n_draws):
+        shares = [n_sharing(place, n_draws) for place in SHARED_BY]
+        assert max(shares) % min(shares) == 0
+        assert all(share == 1 or n_draws / share >= 25 for share in shares)
 
 
 class TestFluxNoise:
