@@ -4,8 +4,11 @@ Every spectrum has dropout masks of its own here. For what is asked of a trained
 same graph, `skbcnn.network.draws`.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
+from skbcnn.network.activations import activation
 from skbcnn.network.backend import keras, tf
 from skbcnn.network.compiling import Differentiable, is_large
 from skbcnn.network.dropout import keep
@@ -13,6 +16,29 @@ from skbcnn.network.frames import Frames
 from skbcnn.network.layers import FramedConvolution, StackedDense, WideDense, WindowGather
 
 ops = keras.ops
+
+
+class Stage(NamedTuple):
+    """A step whose gradient is compiled apart.
+
+    Attributes
+    ----------
+    function : Differentiable
+        Of what came before, of the variables, and of bits.
+    variables : list of keras.Variable
+        Its weights.
+    place : str or None
+        Of dropout, for whose units it takes bits.
+    """
+
+    function: Differentiable
+    variables: list
+    place: str | None = None
+
+    @property
+    def values(self):
+        """The variables as tensors."""
+        return [variable.value for variable in self.variables]
 
 
 class WindowBranch(keras.layers.Layer):
@@ -59,8 +85,10 @@ class CensoredNetwork(keras.Model):
 
     Attributes
     ----------
-    dropout_shapes : list of tuple of (int or None)
+    dropout_shapes : dict of str to tuple of (int or None)
         Units at each place of dropout, in the order in which `call` takes bits for them. None: the spectra.
+    stages : list of Stage
+        What the full spectrum goes through before its first dense layer.
 
     References
     ----------
@@ -86,12 +114,13 @@ class CensoredNetwork(keras.Model):
         n_full = len(spec.full_labels)
         self.full_heads = keras.layers.Dense(2 * n_full, kernel_initializer="zeros") if n_full else None
         self.branches = [WindowBranch(spec, group, regularizer) for group in spec.groups]
-        self.activation = keras.activations.get(spec.activation)
-        self.activate = Differentiable(self._activate, is_large(spec))
-        self.activate_and_pool = Differentiable(self._activate_and_pool, is_large(spec))
-        self.dropout_shapes = [(None, 1, self.frames.n_middle, self.frames.size * f0), (None, spec.n_flat), (None, h0)]
-        for group in spec.groups:
-            self.dropout_shapes += [(len(group.labels), None, width) for width in (group.width_1, group.width_2)]
+        self.activation = activation(spec.activation)
+        self.stages = self._stages()
+        of_pixels = (None, 1, self.frames.n_middle, self.frames.size * f0)
+        self.dropout_shapes = {"conv1": of_pixels, "flat": (None, spec.n_flat), "full1": (None, h0)}
+        for number, group in enumerate(spec.groups):
+            for layer, width in (("hidden1", group.width_1), ("hidden2", group.width_2)):
+                self.dropout_shapes[f"group{number}.{layer}"] = (len(group.labels), None, width)
         self.build((None, spec.n_pixels))
 
     def build(self, input_shape):
@@ -117,10 +146,11 @@ class CensoredNetwork(keras.Model):
         moments : tensor of shape (n, 2, n_labels)
             Means, then log-variances.
         """
-        of_conv1, of_flat, *of_rest = self._by_place(bits)
-        pixels = self.activate(self.conv1(self._in_frames(x)), self.conv1.bias.value, *of_conv1)
-        flat = self.activate_and_pool(self.conv2(pixels), self.conv2.bias.value, *of_flat)
-        return self._read(flat, x, of_rest)
+        bits = self._by_place(bits)
+        seen = self._in_frames(x)
+        for stage in self.stages:
+            seen = stage.function(seen, *stage.values, *bits[stage.place])
+        return self._read(seen, x, bits)
 
     def loss_and_gradients(self, loss_of, x, bits=None):
         """A loss of the output, and its gradients by the trainable variables, in their order.
@@ -139,68 +169,83 @@ class CensoredNetwork(keras.Model):
         gradients : list of tensor
             None where the loss does not depend on a variable.
         """
-        of_conv1, of_flat, *of_rest = self._by_place(bits)
-        conv1, conv2 = self.conv1, self.conv2
-        with tf.GradientTape() as first:
-            before = conv1(self._in_frames(x))
-        pixels = self.activate(before, conv1.bias.value, *of_conv1)
-        with tf.GradientTape() as second:
-            second.watch(pixels)
-            between = conv2(pixels)
-        flat = self.activate_and_pool(between, conv2.bias.value, *of_flat)
-        with tf.GradientTape() as third:
-            third.watch(flat)
-            loss = loss_of(self._read(flat, x, of_rest))
-        by_convolutions = {id(variable) for layer in (conv1, conv2) for variable in layer.trainable_variables}
-        rest = [variable for variable in self.trainable_variables if id(variable) not in by_convolutions]
-        by_flat, *by_rest = third.gradient(loss[0], [flat, *(variable.value for variable in rest)])
-        found = {id(variable): gradient for variable, gradient in zip(rest, by_rest, strict=True)}
-        if by_flat is not None:  # no label without a window, and nothing told to the others: the spectrum is not read
-            by_between, found[id(conv2.bias)] = self.activate_and_pool.gradients(
-                by_flat, between, conv2.bias.value, *of_flat
-            )
-            by_pixels, found[id(conv2.kernel)] = second.gradient(between, [pixels, conv2.kernel.value], by_between)
-            by_before, found[id(conv1.bias)] = self.activate.gradients(by_pixels, before, conv1.bias.value, *of_conv1)
-            found[id(conv1.kernel)] = first.gradient(before, conv1.kernel.value, by_before)
+        bits = self._by_place(bits)
+        seen = [self._in_frames(x)]
+        for stage in self.stages:
+            seen.append(stage.function(seen[-1], *stage.values, *bits[stage.place]))
+        in_stages = {id(variable) for stage in self.stages for variable in stage.variables}
+        rest = [variable for variable in self.trainable_variables if id(variable) not in in_stages]
+        with tf.GradientTape() as tape:
+            tape.watch(seen[-1])
+            loss = loss_of(self._read(seen[-1], x, bits))
+        upstream, *gradients = tape.gradient(loss[0], [seen[-1], *(variable.value for variable in rest)])
+        found = dict(zip(map(id, rest), gradients, strict=True))
+        if upstream is not None:  # else nobody reads the full spectrum
+            for stage, before in zip(reversed(self.stages), reversed(seen[:-1]), strict=True):
+                upstream, *gradients = stage.function.gradients(upstream, before, *stage.values, *bits[stage.place])
+                found |= zip(map(id, stage.variables), gradients, strict=True)
         return loss, [found.get(id(variable)) for variable in self.trainable_variables]
 
+    def _stages(self):
+        """What the full spectrum goes through before its first dense layer."""
+        conv1, conv2, large = self.conv1, self.conv2, is_large(self.spec)
+        stages = [
+            Stage(Differentiable(conv1.convolve, 1, large=False), [conv1.kernel]),
+            Stage(Differentiable(self._activate_pixels, 1, large), [conv1.bias], "conv1"),
+            Stage(Differentiable(conv2.convolve, 1, large=False), [conv2.kernel]),
+        ]
+        if self.spec.is_rising:  # then the maximum may come first
+            return [*stages, Stage(Differentiable(self._pool_and_activate, 1, large), [conv2.bias], "flat")]
+        return [
+            *stages,
+            Stage(Differentiable(self._activate, 1, large), [conv2.bias]),
+            Stage(Differentiable(self._pool, 0, large), [], "flat"),
+        ]
+
     def _by_place(self, bits):
-        """Bits as arguments that may be absent."""
-        return [(of_place,) for of_place in bits] if bits else [()] * len(self.dropout_shapes)
+        """Bits as arguments that may be absent, by name of the place."""
+        given = [(of_place,) for of_place in bits] if bits else [()] * len(self.dropout_shapes)
+        return {None: (), **dict(zip(self.dropout_shapes, given, strict=True))}
 
     def _in_frames(self, x):
         n_seen = self.frames.size * self.frames.n_spectrum
         return tf.reshape(x[:, :n_seen], (-1, 1, self.frames.n_spectrum, self.frames.size))
 
-    def _read(self, flat, x, bits):
-        """From the pooled spectrum, and the pixels of the windows, to the output."""
-        of_full1, *of_windows = bits
-        full = self.full2(self.full1(flat) * self._kept(*of_full1))
-        outputs, context = self._read_full(full)
-        x = tf.transpose(x)
-        for branch, hidden1, hidden2 in zip(self.branches, of_windows[::2], of_windows[1::2], strict=True):
-            outputs.append(branch(x, context, kept=(self._kept(*hidden1), self._kept(*hidden2))))
-        in_order = tf.gather(tf.concat(outputs, axis=1), self.spec.label_order, axis=1)
-        return tf.transpose(in_order, (0, 2, 1))
+    def _activate(self, x, bias):
+        return self.activation(x + tf.tile(bias, [x.shape[-1] // bias.shape[0]]))
 
-    def _activate(self, x, bias, *bits):
+    def _activate_pixels(self, x, bias, *bits):
         """Activation and dropout between the convolutions, zeros beyond the ends of the spectrum."""
         is_pixel = np.repeat(self.frames.is_pixel(), self.spec.num_filters[0], axis=1).astype(np.float32)
-        return self.activation(x + tf.tile(bias, [self.frames.size])) * is_pixel * self._kept(*bits)
+        return self._activate(x, bias) * is_pixel * self._kept(*bits)
 
-    def _activate_and_pool(self, x, bias, *bits):
-        """Activation, maximum over each pool, and dropout: (n, 1, frames, channels) to (n, n_flat)."""
-        pool, n_flat = self.spec.pool_size, self.spec.n_flat
-        rising = self.spec.is_rising
-        bias = tf.tile(bias, [self.frames.size // pool])
-        if not rising:
-            x = self.activation(x + tf.tile(bias, [pool]))
-        first, *others = tf.split(x, pool, axis=-1)
+    def _pool_and_activate(self, x, bias, *bits):
+        return self._flatten(self._activate(self._largest(x), bias), *bits)
+
+    def _pool(self, x, *bits):
+        return self._flatten(self._largest(x), *bits)
+
+    def _largest(self, x):
+        """Maximum over each pool; the frames hold the first pixels of all pools, then the second ones."""
+        largest, *others = tf.split(x, self.spec.pool_size, axis=-1)
         for other in others:
-            first = tf.maximum(first, other)
-        pooled = self.activation(first + bias) if rising else first
-        pooled = tf.reshape(pooled, (tf.shape(x)[0], -1))[:, :n_flat]
-        return pooled * self._kept(*bits)
+            largest = tf.maximum(largest, other)
+        return largest
+
+    def _flatten(self, x, *bits):
+        """Frames (n, 1, frames, channels) to (n, n_flat), and dropout."""
+        return tf.reshape(x, (tf.shape(x)[0], -1))[:, : self.spec.n_flat] * self._kept(*bits)
+
+    def _read(self, flat, x, bits):
+        """From the pooled spectrum, and the pixels of the windows, to the output."""
+        full = self.full2(self.full1(flat) * self._kept(*bits["full1"]))
+        outputs, context = self._read_full(full)
+        x = tf.transpose(x)
+        for number, branch in enumerate(self.branches):
+            kept = [self._kept(*bits[f"group{number}.{layer}"]) for layer in ("hidden1", "hidden2")]
+            outputs.append(branch(x, context, kept=kept))
+        in_order = tf.gather(tf.concat(outputs, axis=1), self.spec.label_order, axis=1)
+        return tf.transpose(in_order, (0, 2, 1))
 
     def _kept(self, *bits):
         """Mask from the bits of a place; nothing is dropped without."""

@@ -49,13 +49,15 @@ class Differentiable:
     Parameters
     ----------
     function : callable
-        Of two tensors, and of others that have no gradient, to a tensor.
+        Of a tensor, of `n_weights` more, and of others that have no gradient, to a tensor.
+    n_weights : int
+        See there.
     large : bool, default=True
         From `is_large`.
     """
 
-    def __init__(self, function, large=True):
-        self._function = function
+    def __init__(self, function, n_weights, large=True):
+        self._function, self._n_gradients = function, 1 + n_weights
         self._forward, self._backward = fused(function, large), fused(self._gradients, large)
 
     def __call__(self, *inputs):
@@ -63,7 +65,7 @@ class Differentiable:
         return self._forward(*inputs)
 
     def gradients(self, upstream, *inputs):
-        """Gradients by the first two inputs.
+        """Gradients by the first inputs.
 
         Parameters
         ----------
@@ -74,12 +76,14 @@ class Differentiable:
 
         Returns
         -------
-        gradients : list of 2 tensor
+        gradients : list of tensor
+            By the first tensor, and by the weights.
         """
         return self._backward(upstream, *inputs)
 
     def _gradients(self, upstream, *inputs):
+        by = inputs[: self._n_gradients]
         with tf.GradientTape() as tape:
-            tape.watch(inputs[:2])
+            tape.watch(by)
             value = self._function(*inputs)
-        return tape.gradient(value, inputs[:2], upstream)
+        return tape.gradient(value, by, upstream)

@@ -14,7 +14,8 @@ References
 
 import numpy as np
 
-from skbcnn.network.backend import keras, tf
+from skbcnn.network.activations import activation
+from skbcnn.network.backend import tf
 from skbcnn.network.masks import n_sharing
 
 
@@ -135,7 +136,7 @@ class DrawGraph:
 
     def __init__(self, spec):
         self.spec = spec
-        self.activation = keras.activations.get(spec.activation)
+        self.activation = activation(spec.activation)
         self.windows = [self._padded([spec.windows[j] for j in group.labels]) for group in spec.groups]
 
     def _padded(self, windows):

@@ -58,7 +58,7 @@ class DropoutBits:
     """
 
     def __init__(self, shapes, seed):
-        self.shapes = shapes
+        self.shapes = list(shapes)
         self._generator = np.random.SFC64(seed)
 
     def draw(self, n):

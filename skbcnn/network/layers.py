@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skbcnn.network import activations
 from skbcnn.network.backend import keras, tf
 
 ops = keras.ops
@@ -29,10 +30,26 @@ class FramedConvolution(keras.layers.Layer):
         self.bias = self.add_weight((n_out,), "zeros", name="bias")
 
     def call(self, x):
-        """Convolve; the bias is for whoever comes next to add, in one go with what else he does."""
+        """Convolve with the kernel of this layer."""
+        return self.convolve(x, self.kernel.value)
+
+    def convolve(self, x, kernel):
+        """Convolve; the bias is left to whoever comes next, to be added in one go with what else is to be done.
+
+        Parameters
+        ----------
+        x : tensor of shape (n, 1, frames, size * inputs)
+            Frames.
+        kernel : tensor of shape (length, inputs, outputs)
+            Any.
+
+        Returns
+        -------
+        x : tensor of shape (n, 1, frames, size * outputs)
+        """
         n_seen, size, _ = self.toeplitz.shape
-        _, n_in, n_out = self.kernel.shape
-        kernel = tf.reshape(tf.tensordot(self.toeplitz, self.kernel.value, 1), (n_seen, size, n_in, n_out))
+        _, n_in, n_out = kernel.shape
+        kernel = tf.reshape(tf.tensordot(self.toeplitz, kernel, 1), (n_seen, size, n_in, n_out))
         kernel = tf.reshape(tf.transpose(kernel, (0, 2, 1, 3)), (1, n_seen // size, size * n_in, size * n_out))
         return tf.nn.conv2d(x, kernel, 1, "VALID")
 
@@ -52,7 +69,7 @@ class WideDense(keras.layers.Layer):
 
     def __init__(self, n_inputs, units, activation, regularizer=None):
         super().__init__()
-        self.activation = keras.activations.get(activation)
+        self.activation = activations.activation(activation)
         self.kernel = self.add_weight((units, n_inputs), "zeros", name="kernel", regularizer=regularizer)
         self.bias = self.add_weight((units,), "zeros", name="bias")
 
@@ -99,7 +116,7 @@ class StackedDense(keras.layers.Layer):
 
     def __init__(self, n_labels, n_inputs, units, activation=None, regularizer=None):
         super().__init__()
-        self.activation = keras.activations.get(activation)
+        self.activation = activations.activation(activation)
         self.kernel = self.add_weight((n_labels, n_inputs, units), "zeros", name="kernel", regularizer=regularizer)
         self.bias = self.add_weight((n_labels, 1, units), "zeros", name="bias")
 

@@ -59,7 +59,7 @@ class Steps:
         network.optimizer.build(network.trainable_variables)  # now, since variables made in a trace cost a second one
         shapes = (None, network.frames.n_places), (None, 3, network.spec.n_labels), (None,)
         batch = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-        self._dropout_shapes = network.dropout_shapes if network.spec.dropout_rate > 0 else []
+        self._dropout_shapes = list(network.dropout_shapes.values()) if network.spec.dropout_rate > 0 else []
         bits = [tf.TensorSpec(shape, tf.uint16) for shape in self._dropout_shapes]
         self._learn = tf.function(self._learn, input_signature=[*batch, *bits], autograph=False)
         self._measure = tf.function(self._measure, input_signature=batch, autograph=False)

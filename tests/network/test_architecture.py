@@ -47,7 +47,7 @@ class TestAgainstNumPy:
     def assert_agree(self, spec, weights, x, forward, tolerance, with_dropout):
         network = CensoredNetwork(spec)
         set_weights(network, weights)
-        bits = DropoutBits(network.dropout_shapes, 3).draw(len(x)) if with_dropout else None
+        bits = DropoutBits(network.dropout_shapes.values(), 3).draw(len(x)) if with_dropout else None
         answer = np.asarray(network(framed(spec, x), bits))
         for number, of_star in enumerate(answer):
             masks = masks_of_spectrum(spec, bits, number) if with_dropout else None
@@ -74,7 +74,7 @@ class TestAgainstNumPy:
 
 def loss_of_labels(network, x, y):
     """What `loss_and_gradients` takes."""
-    bits = DropoutBits(network.dropout_shapes, 1).draw(len(x))
+    bits = DropoutBits(network.dropout_shapes.values(), 1).draw(len(x))
     targets = pack_targets(y)
     return lambda moments: (tf.reduce_sum(star_loss(targets, moments)),), framed(network.spec, x), bits
 

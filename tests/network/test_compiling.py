@@ -19,7 +19,7 @@ def function(x, shift, scale):
 def test_value_and_gradients(large):
     x, shift = tf.constant([[0.5, -1.0], [2.0, 0.1]]), tf.constant([0.1, 0.2])
     scale, upstream = tf.constant([3.0, 5.0]), tf.constant([[1.0, 2.0], [3.0, 4.0]])
-    differentiable = Differentiable(function, large)
+    differentiable = Differentiable(function, 1, large)
     y = differentiable(x, shift, scale)
     of_x, of_shift = differentiable.gradients(upstream, x, shift, scale)
     tanh = np.tanh(x.numpy() + shift.numpy())
@@ -45,9 +45,9 @@ def test_pooling_sends_the_gradient_to_one_pixel_of_a_pool(small_spec, activatio
     network = CensoredNetwork(dataclasses.replace(small_spec, activation=activation))
     frames, f1 = network.frames, small_spec.num_filters[1]
     x = tf.ones((1, 1, frames.n_pooled, frames.size * f1))
-    bias, upstream = tf.zeros(f1), tf.ones((1, small_spec.n_flat))
-    of_x, of_bias = network.activate_and_pool.gradients(upstream, x, bias)
+    of_x, *_ = network.stages[-1].function.gradients(
+        tf.ones((1, small_spec.n_flat)), x, *[tf.zeros(f1)] * len(network.stages[-1].variables)
+    )
     gradient = of_x.numpy().reshape(frames.n_pooled, small_spec.pool_size, -1)
     assert_array_equal((gradient != 0).sum(axis=1), 1)
     assert (gradient[:, 0] != 0).all()
-    assert_allclose(of_bias, gradient.reshape(-1, f1).sum(axis=0), rtol=1e-5)
