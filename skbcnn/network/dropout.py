@@ -43,7 +43,7 @@ def keep(bits, rate):
         0 where a unit is dropped; else what keeps the expectation of a unit.
     """
     dropped = n_dropped(rate)
-    return tf.cast(tf.cast(bits, tf.int32) >= dropped, tf.float32) / (1 - dropped / 2**16)
+    return tf.cast(bits >= tf.constant(dropped, tf.uint16), tf.float32) * np.float32(1 / (1 - dropped / 2**16))
 
 
 class DropoutBits:

@@ -1,5 +1,7 @@
 """One step of training and one of validation, compiled once for any number of stars."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from skbcnn.network.backend import keras, tf
@@ -30,18 +32,25 @@ class Adam(keras.optimizers.Adam):
         step = tf.cast(self.iterations + 1, tf.float32)
         powers = {"beta1_power": self.beta_1**step, "beta2_power": self.beta_2**step}
         settings = {"beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon, "lr": learning_rate}
-        for gradient, variable in zip(grads, trainable_variables, strict=True):
+        gradients = self._penalised(grads, trainable_variables)
+        for gradient, variable in zip(gradients, trainable_variables, strict=True):
             index = self._get_variable_index(variable)
             moments = {"m": self._momentums[index].value.handle, "v": self._velocities[index].value.handle}
-            gradient = self._penalised(gradient, variable)
             tf.raw_ops.ResourceApplyAdam(var=variable.value.handle, grad=gradient, **moments, **powers, **settings)
 
-    def _penalised(self, gradient, variable):
-        """Gradient of the objective: of the loss, and of the sum of squares of the kernels."""
-        if variable.regularizer is None:
-            return gradient
-        is_large = np.prod(variable.shape) >= _LARGE_WEIGHT
-        return fused(lambda gradient, value: gradient + 2 * self.l2 * value, is_large)(gradient, variable.value)
+    def _penalised(self, gradients, variables):
+        """Gradients of the objective: of the loss, and of the sum of squares of the kernels."""
+        gradients = list(gradients)
+        kernels = [number for number, variable in enumerate(variables) if variable.regularizer is not None]
+        large = [number for number in kernels if np.prod(variables[number].shape) >= _LARGE_WEIGHT]
+        for numbers in filter(None, (large, [number for number in kernels if number not in large])):
+            pairs = [(gradients[number], variables[number].value) for number in numbers]
+            for number, gradient in zip(numbers, fused(self._add_penalty, numbers is large)(pairs), strict=True):
+                gradients[number] = gradient
+        return gradients
+
+    def _add_penalty(self, pairs):
+        return [gradient + 2 * self.l2 * value for gradient, value in pairs]
 
 
 class Steps:
@@ -93,7 +102,12 @@ class Steps:
         sums : ndarray of shape (3,)
             `weighted_sums` of all batches, each before its change.
         """
-        return _sum_over(batches, lambda x, *others: self._learn(x, *others, *self._bits.draw(len(x))))
+
+        def prepare(index):
+            x, targets, weight = batches[index]
+            return x, targets, weight, *self._bits.draw(len(x))
+
+        return _sum_over(self._learn, prepare, len(batches))
 
     def measure(self, batches):
         """Look at the loss, with dropout off.
@@ -108,7 +122,7 @@ class Steps:
         sums : ndarray of shape (3,)
             `weighted_sums` of all batches.
         """
-        return _sum_over(batches, self._measure)
+        return _sum_over(self._measure, batches.__getitem__, len(batches))
 
     def _learn(self, x, targets, weight, *bits):
         def loss_of(moments):
@@ -123,6 +137,18 @@ class Steps:
         return tf.cast(weighted_sums(targets, self.network(x), weight), tf.float64)
 
 
-def _sum_over(batches, step):
-    """Sum of what a step gives for each batch."""
-    return sum(step(*batches[index]) for index in range(len(batches))).numpy()  # on the device: no batch waits
+def _sum_over(step, prepare, n):
+    """Sum of a step over n batches; a thread prepares the next one while TensorFlow has the interpreter idle."""
+    step = step.get_concrete_function()  # whose call is the cheaper one
+
+    def as_tensors(index):
+        return [tf.constant(values) for values in prepare(index)]
+
+    with ThreadPoolExecutor(1) as thread:
+        coming, sums = thread.submit(as_tensors, 0), 0
+        for index in range(n):
+            batch = coming.result()
+            if index + 1 < n:
+                coming = thread.submit(as_tensors, index + 1)
+            sums = sums + step(*batch)  # on the device: no batch waits for the last
+    return sums.numpy()
