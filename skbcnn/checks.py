@@ -52,8 +52,8 @@ def check_finite_spectra(X):
     rows = np.flatnonzero(np.concatenate([~np.isfinite(block).all(axis=1) for block in in_blocks(X)]))
     if len(rows) == 0:
         return
-    first = np.asarray(X[rows[0]])
-    pixel = np.flatnonzero(~np.isfinite(first.astype(np.float32)))[0]
+    (first,) = next(in_blocks(X[rows[:1]]))
+    pixel = np.flatnonzero(~np.isfinite(first))[0]
     what = "NaN" if np.isnan(first[pixel]) else "infinity"
     raise ValueError(
         f"X contains {what} or other flux that is not finite in {len(rows)} of {len(X)} spectra (first: row {rows[0]}, "

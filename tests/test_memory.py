@@ -1,4 +1,4 @@
-"""Many fits in one process do not pile up."""
+"""Many fits in one process do not pile up, and predictions need little, however many spectra there are."""
 
 import json
 import subprocess
@@ -25,6 +25,33 @@ for number in range(30):
     grown.append(anonymous_megabytes())
 print(json.dumps(grown))
 """
+
+
+PREDICTIONS = """
+import json, sys
+import numpy as np
+from skbcnn import ApogeeBCNNCensoredRegressor
+from tests.benchmarks.speed import PeakMemory
+
+X = np.random.default_rng(0).normal(1, 0.1, size=(64, 7514)).astype(np.float32)
+model = ApogeeBCNNCensoredRegressor(max_epochs=1, n_draws=2, random_state=0).fit(X, X[:, :22])
+used = []
+for n in (500, 20_000):
+    spectra = np.memmap(sys.argv[1], dtype=np.float64, mode="w+", shape=(n, 7514))
+    with PeakMemory() as memory:
+        model.predict_std(spectra)
+    used.append(memory.beyond / 1e6)
+print(json.dumps(used))
+"""
+
+
+def test_spectra_from_a_file(tmp_path):
+    """20 000 spectra of float64 are 1200 MB."""
+    command = [sys.executable, "-c", PREDICTIONS, str(tmp_path / "spectra")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=900)
+    first, many = json.loads(ended.stdout.splitlines()[-1])
+    assert first < 400  # with what is compiled
+    assert many < 150
 
 
 def megabytes_after_each_fit(n_networks):

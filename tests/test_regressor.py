@@ -104,6 +104,29 @@ class TestPrediction:
         assert (more.predict(tiny_data.X) != tiny_model.predict(tiny_data.X)).all()
         assert_same_answer(more.set_params(n_draws=10), tiny_model, tiny_data.X)
 
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int32, bool])
+    def test_spectra_are_cast_as_they_are_needed(self, tiny_model, tiny_data, tmp_path, dtype):
+        """From a file, too, of which no copy is made."""
+        X = np.resize(tiny_data.X * 10, (MAX_CHUNK + 30, 40)).astype(dtype)
+        mapped = np.memmap(tmp_path / "spectra", dtype=dtype, mode="w+", shape=X.shape)
+        mapped[:] = X
+        expected = tiny_model.predict(X.astype(np.float32))
+        assert_array_equal(tiny_model.predict(mapped), expected)
+        assert_array_equal(tiny_model.predict(np.asfortranarray(X)), expected)
+        assert_array_equal(tiny_model.predict(X[:, ::-1][:, ::-1]), expected)
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e39])
+    def test_a_bad_pixel_in_the_last_spectrum_is_found_before_any_work_is_done(
+        self, tiny_model, tiny_data, bad, monkeypatch
+    ):
+        X = np.resize(tiny_data.X, (MAX_CHUNK + 30, 40)).astype(np.float64)
+        X[-1, 7] = bad
+        monkeypatch.setattr(CensoredBCNNRegressor, "_moments", None)
+        with pytest.raises(ValueError, match=rf"row {len(X) - 1}, pixel 7"):
+            tiny_model.predict(X)
+        with pytest.raises(ValueError, match="x_err is negative or not finite"):
+            tiny_model.predict(np.ones_like(X), x_err=X)
+
     def test_flux_errors_widen_the_draws(self, tiny_model, tiny_data):
         x_err = np.full(tiny_data.X.shape, 0.5)
         quiet, noisy = tiny_model.predict_std(tiny_data.X, "model"), tiny_model.predict_std(tiny_data.X, "model", x_err)

@@ -99,11 +99,12 @@ class KeepBest(keras.callbacks.Callback):
 
     def __init__(self, monitor):
         super().__init__()
-        self.monitor, self.best, self.weights = monitor, np.inf, None
+        self.monitor, self.best, self.weights, self.is_last = monitor, np.inf, None, False
 
     def on_epoch_end(self, epoch, logs=None):
         """Copy the weights if they are the best so far."""
-        if logs[self.monitor] < self.best:
+        self.is_last = logs[self.monitor] < self.best
+        if self.is_last:
             self.best, self.weights = logs[self.monitor], get_weights(self.model)
 
 
@@ -204,8 +205,8 @@ def train(spec, recipe, stars, validation, seed, start=None):
             for callback in callbacks:
                 if isinstance(callback, ProgressBar):
                     callback.close()
-        stopped_early = interrupted or recipe.stop_after is not None
-        weights = best.weights if stopped_early and best.weights is not None else get_weights(lent.network)
+        wanted = interrupted or recipe.stop_after is not None or best.is_last
+        weights = best.weights if wanted and best.weights is not None else get_weights(lent.network)
     _check_converged(weights, recipe)
     return TrainedNetwork(weights, _history(epochs), interrupted)
 
