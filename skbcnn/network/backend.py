@@ -48,11 +48,23 @@ def _limit_threads():
             threading.set_inter_op_parallelism_threads(int(allotted))
 
 
+def _share_gpus():
+    """Take of a GPU's memory what is needed, not all of it at once as TensorFlow does by itself.
+
+    Only before the first operation does it listen. What the user has chosen stays.
+    """
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError, ValueError):  # too late, or divided into logical devices
+            if tf.config.experimental.get_memory_growth(gpu) is None:
+                tf.config.experimental.set_memory_growth(gpu, True)
+
+
 with _hushed():
     import keras
     import tensorflow as tf
 
     _limit_threads()
+    _share_gpus()
     tf.zeros(1)  # the first operation starts the runtime, which has things to say too
     tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())  # each network has its steps
 

@@ -55,3 +55,27 @@ def test_workers_keep_to_the_threads_that_joblib_allots():
 @pytest.mark.parametrize(("set_by_user", "environment", "expected"), [("-", "3,1", 3), ("-", "", 0), ("5", "3", 5)])
 def test_environment(set_by_user, environment, expected):
     assert python(BY_ENVIRONMENT, set_by_user, OMP_NUM_THREADS=environment) == expected
+
+
+@pytest.mark.parametrize(("chosen_by_user", "expected"), [(None, True), (False, False), (True, True)])
+def test_memory_of_a_gpu_is_shared_unless_the_user_says_otherwise(monkeypatch, chosen_by_user, expected):
+    from skbcnn.network.backend import _share_gpus, tf
+
+    growth = {"GPU:0": chosen_by_user}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: list(growth))
+    monkeypatch.setattr(tf.config.experimental, "get_memory_growth", growth.__getitem__)
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", growth.__setitem__)
+    _share_gpus()
+    assert growth == {"GPU:0": expected}
+
+
+def test_a_gpu_in_use_already_is_left_alone(monkeypatch):
+    from skbcnn.network.backend import _share_gpus, tf
+
+    def too_late(*_):
+        raise RuntimeError("Physical devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0"])
+    monkeypatch.setattr(tf.config.experimental, "get_memory_growth", lambda gpu: None)
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", too_late)
+    _share_gpus()
