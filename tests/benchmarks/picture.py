@@ -30,14 +30,18 @@ def save_picture(found, path):
     by_draws.semilogx(n_draws, rates * n_draws / 1e3, "o-", color=COLOURS[0])
     by_draws.set(xlabel="draws", ylabel="thousand draws of a spectrum/s", ylim=(0, None))
     threads, learnt, predicted = np.array(found["by_threads"]).T
-    position = np.arange(len(threads))
-    for panel, values, what in ((by_threads, predicted, "predicted"), (training, learnt, "learnt from")):
-        panel.bar(position, values, width=0.5, color=COLOURS[0])
-        panel.set_xticks(position, [f"{number:.0f}" for number in threads])
+    rates_of_naive = [found["predict"]["naive"]["rate"], 64e3 / np.mean(found["training"]["naive"])]
+    for panel, values, of_naive, what in (
+        (by_threads, predicted, rates_of_naive[0], "predicted"),
+        (training, learnt, rates_of_naive[1], "learnt from"),
+    ):
+        panel.bar(
+            range(len(threads) + 1), [*values, of_naive], width=0.5, color=[COLOURS[0]] * len(threads) + [COLOURS[1]]
+        )
+        panel.set_xticks(
+            range(len(threads) + 1), [*(f"{number:.0f}" for number in threads), f"naive,\n{threads[-1]:.0f}"]
+        )
         panel.set(xlabel="threads", ylabel=f"spectra/s, {what}")
-    step = found["training"]["naive"]
-    training.axhline(64e3 / np.mean(step), color=COLOURS[1], linestyle="--")
-    training.text(-0.4, 64e3 / np.mean(step), " naive, all threads", color=COLOURS[1], va="bottom")
 
     times.loglog(n, seconds, "o-", color=COLOURS[0], label="measured")
     times.loglog(n, seconds[-1] * n / n[-1], ":", color=COLOURS[2], label="proportional")
