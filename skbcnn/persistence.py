@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbcnn import __version__
 from skbcnn.atomic import atomic_path
+from skbcnn.calibration import ErrorModel
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
 from skbcnn.regressor import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, LiveNetwork
@@ -32,6 +33,7 @@ FORMAT_VERSION = 1
 
 _CLASSES = {"CensoredBCNNRegressor": CensoredBCNNRegressor, "ApogeeBCNNCensoredRegressor": ApogeeBCNNCensoredRegressor}
 _TEXT, _ARRAYS = "model.json", "weights.h5"
+_SCORES, _NO_SCORE = "interval_scores", -1.0  # name of the array; what stands for a star without that label
 _MAX_BYTES = {_TEXT: 2**24, _ARRAYS: 2**29}  # nothing larger is read
 _MAX_WINDOW_PIXELS = 2**22  # of all labels together: a few characters may stand for any number of pixels
 _PACKAGES = ("numpy", "scikit-learn", "tensorflow", "keras", "h5py")
@@ -200,7 +202,14 @@ def _document(model):
             name: _plain(getattr(model, f"{name}_"), name)
             for name in ("seed", "inv_tau", "noise_level", "n_iter", "interrupted", "history")
         },
+        "error_model": model.error_model_ and _error_model_to_plain(model.error_model_),
+        "n_interval_scores": 0 if model.interval_scores_ is None else len(model.interval_scores_),
     }
+
+
+def _error_model_to_plain(error_model):
+    numbers = {name: getattr(error_model, name).tolist() for name in ("scale", "offset", "n_differences")}
+    return {"source": error_model.source} | numbers
 
 
 def _versions():
@@ -273,14 +282,18 @@ def _arrays_of(model):
             f"{len(broken)} arrays of the model hold NaN or infinity (first: {broken[0]}): its training diverged. Fit "
             "it again with a smaller lr."
         )
+    if model.interval_scores_ is not None:
+        arrays[_SCORES] = np.nan_to_num(model.interval_scores_, nan=_NO_SCORE)
     return arrays
 
 
-def _array_types(spec):
+def _array_types(spec, n_scores):
     """Shape and type of every array of a file."""
     weights = {name: (shape, "<f4") for name, shape in spec.weight_shapes.items()}
     columns = {"spectra_normalizer": spec.n_pixels, "label_normalizer": spec.n_labels}
-    return weights | {f"{name}.{part}": ((n,), "<f8") for name, n in columns.items() for part in ("mean", "scale")}
+    scores = {_SCORES: ((n_scores, spec.n_labels), "<f8")} if n_scores else {}
+    columns = {f"{name}.{part}": ((n,), "<f8") for name, n in columns.items() for part in ("mean", "scale")}
+    return weights | columns | scores
 
 
 def _encode_arrays(arrays):
@@ -322,12 +335,13 @@ def _rebuilt(text, data, folder):
     with _as_laid_down(folder / _TEXT):
         spec = _spec(document["network"], document["labels"])
         checksum = str(document["weights_sha256"])
+        n_scores = _whole(document.get("n_interval_scores", 0), 0)  # early folders of this format have none
     if hashlib.sha256(data).hexdigest() != checksum:
         raise ModelFolderError(
             f"{folder / _ARRAYS} does not match its checksum in {_TEXT}: it is damaged, cut short, or belongs to "
             "another model. Copy or download both files again."
         )
-    arrays = _decode_arrays(data, _array_types(spec), folder / _ARRAYS)
+    arrays = _decode_arrays(data, _array_types(spec, n_scores), folder / _ARRAYS)
     with _as_laid_down(folder / _TEXT):
         return _model(document, spec, arrays)
 
@@ -504,12 +518,32 @@ def _model(document, spec, arrays):
         n_outputs_=len(names),
         n_features_in_=spec.n_pixels,
         seed_=_whole(document["seed"], 0),
+        error_model_=_error_model_from_plain(document.get("error_model"), names),
+        interval_scores_=_scores(arrays.get(_SCORES)),
         preprocessing_=dict(document["preprocessing"]),
         provenance_=dict(document["provenance"]),
         _single_label=bool(single),
         _live=LiveNetwork(),
     )
     return model
+
+
+def _error_model_from_plain(entry, names):
+    """The error model of these labels, if there is one."""
+    if entry is None:
+        return None
+    scale, offset = (np.array([float(value) for value in entry[part]]) for part in ("scale", "offset"))
+    n_differences = np.array([_whole(value, 0) for value in entry["n_differences"]])
+    if not len(scale) == len(offset) == len(n_differences) == len(names):
+        raise ValueError(f"the error model is not of {len(names)} labels")
+    if not (np.isfinite(scale).all() and np.isfinite(offset).all() and (scale > 0).all() and (offset >= 0).all()):
+        raise ValueError("the error model has error bars that are not positive")
+    return ErrorModel(names, scale, offset, n_differences, _text(entry["source"]))
+
+
+def _scores(array):
+    """Interval scores as `fit` left them."""
+    return None if array is None else np.where(array == _NO_SCORE, np.nan, array)
 
 
 def _unfitted(cls, parameters):

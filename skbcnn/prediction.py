@@ -6,7 +6,12 @@ import numpy as np
 
 from skbcnn.extras import require_extra
 
-_SUFFIXES = {"total": "_err", "model": "_err_model", "predictive": "_err_predictive"}  # of columns, by kind of error
+_SUFFIXES = {  # of columns, by kind of error
+    "total": "_err",
+    "model": "_err_model",
+    "predictive": "_err_predictive",
+    "calibrated": "_err_calibrated",
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,9 @@ class Prediction:
     noisier : ndarray of bool of shape (n_samples,) or None
         Stars whose flux errors exceed those of every training star: nothing was learnt about such spectra. None
         where flux errors were not given in `fit` or in `predict`.
+    calibrated : ndarray of shape (n_samples, n_labels) or None
+        The error bar as held-out stars, or repeat visits, say that it should be: `total` by the model's
+        `error_model_`. None if it has none.
 
     References
     ----------
@@ -41,13 +49,14 @@ class Prediction:
     total: np.ndarray
     label_names: tuple[str, ...]
     noisier: np.ndarray | None = None
+    calibrated: np.ndarray | None = None
 
     def std(self, kind="total"):
         """Standard deviation of one kind.
 
         Parameters
         ----------
-        kind : {"total", "predictive", "model"}, default="total"
+        kind : {"total", "predictive", "model", "calibrated"}, default="total"
             Which.
 
         Returns
@@ -58,10 +67,16 @@ class Prediction:
         Raises
         ------
         ValueError
-            If there is no such kind.
+            If there is no such kind, or the model was not calibrated.
         """
         if kind not in _SUFFIXES:
-            raise ValueError(f"kind={kind!r}, expected 'total', 'predictive' or 'model'.")
+            raise ValueError(f"kind={kind!r}, expected 'total', 'predictive', 'model' or 'calibrated'.")
+        if getattr(self, kind) is None:
+            raise ValueError(
+                "The model has no calibrated error bars: too few stars were held out in fit, or none (calibrate=True "
+                "and validation_fraction > 0 hold some out). Ask for kind='total', or learn them from repeat visits "
+                "with fit_noise_model."
+            )
         return getattr(self, kind)
 
     def to_table(self, errors=("total",)):
@@ -69,14 +84,15 @@ class Prediction:
 
         Parameters
         ----------
-        errors : sequence of {"total", "model", "predictive"}, default=("total",)
+        errors : sequence of {"total", "model", "predictive", "calibrated"}, default=("total",)
             The kinds of error that follow each label.
 
         Returns
         -------
         table : astropy.table.Table
-            For each label ``<label>`` and, of `errors`, ``<label>_err`` (total), ``<label>_err_model`` and
-            ``<label>_err_predictive``, in K or dex where the label is known; at the end ``noisier``, if it is told.
+            For each label ``<label>`` and, of `errors`, ``<label>_err`` (total), ``<label>_err_model``,
+            ``<label>_err_predictive`` and ``<label>_err_calibrated``, in K or dex where the label is known; at the end
+            ``noisier``, if it is told.
 
         Raises
         ------
@@ -118,7 +134,7 @@ class Prediction:
 
         Parameters
         ----------
-        errors : sequence of {"total", "model", "predictive"}, default=("total",)
+        errors : sequence of {"total", "model", "predictive", "calibrated"}, default=("total",)
             The kinds of error that follow each label.
 
         Returns

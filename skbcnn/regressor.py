@@ -4,8 +4,10 @@
 DR14. They check what comes in, keep what was learnt as arrays, and leave the network itself to `skbcnn.network`.
 """
 
+import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -15,6 +17,8 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from tqdm.auto import tqdm
 
 from skbcnn._sklearn import Interval, Options, StrOptions, check_sample_weight, fit_context
+from skbcnn.calibration import fit_error_model, fit_noise_model, interval_factor, interval_scores
+from skbcnn.calibration.error_model import FEWEST_DIFFERENCES
 from skbcnn.checks import (
     check_finite_spectra,
     check_flux_errors,
@@ -33,6 +37,7 @@ from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
 from skbcnn.survey import N_APSTAR_PIXELS, ElementWindows, apogee_windows, chips, resolve_target
 
 _LINEAR_MODES = {0, 1, 2, 3, 4, 255}
+_MOST_CALIBRATING = 2000  # held-out stars: more would not make the error bars better known
 
 
 class LiveNetwork:
@@ -101,10 +106,17 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     labels_norm_mode : {0, 1, 2, 3, 4, 255}, default=2
         How labels are normalised, as in `LabelNormalizer`. The logistic squash "3s" has no error bars in label units,
         and is refused.
-    noise_augmentation : float, default=0.0
-        Each epoch adds fresh noise of this many `x_err` to the spectra.
+    lr_schedule : {"plateau", "cosine"}, default="plateau"
+        How the learning rate falls: halved when the validation loss stalls (`reduce_lr_epsilon`, `reduce_lr_min`,
+        `reduce_lr_patience`), or from `lr` to `reduce_lr_min` along half a cosine over `max_epochs`.
+    noise_augmentation : float or pair of float, default=0.0
+        Each epoch adds fresh noise of this many `x_err` to the spectra. A pair (least, most): of as many as are drawn
+        between them for each spectrum and epoch, so that noisier spectra than those at hand are learnt, too.
     validation_fraction : float, default=0.1
         Share of the stars held out to measure the loss on. 0: none, and the training loss takes its place.
+    calibrate : bool, default=True
+        Whether the stars held out also tell, after the training, how large the error bars should have been
+        (`error_model_`, `interval_scores_`). Nothing else depends on it.
     early_stopping : bool, default=False
         Stop when the validation loss stalls for `n_iter_no_change` epochs, and restore the best weights.
     n_iter_no_change : int, default=10
@@ -142,7 +154,11 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     inv_tau_ : float
         Inverse model precision, 2 n_train l2 / (length_scale^2 (1 - dropout_rate)), of the last `fit`.
     noise_level_ : float or None
-        Largest median flux error of a training star; None if `x_err` was not given.
+        Largest median flux error of a training star, with the noise that was added; None if `x_err` was not given.
+    error_model_ : ErrorModel or None
+        Scale and offset of calibrated error bars. None if fewer than 20 stars were held out, or after `partial_fit`.
+    interval_scores_ : ndarray of shape (n_stars, n_labels) or None
+        How many error bars the stars held out were off, sorted; for `predict_interval`.
     target_names_ : tuple of str
         Names of the labels.
     seed_ : int
@@ -199,8 +215,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         "reduce_lr_patience": [Interval(Integral, 1, None, closed="left")],
         "input_norm_mode": [Options(Integral, _LINEAR_MODES), StrOptions({"3s", *map(str, _LINEAR_MODES)})],
         "labels_norm_mode": [Options(Integral, _LINEAR_MODES), StrOptions(set(map(str, _LINEAR_MODES)))],
-        "noise_augmentation": [Interval(Real, 0, None, closed="left")],
+        "lr_schedule": [StrOptions({"plateau", "cosine"})],
+        "noise_augmentation": [Interval(Real, 0, None, closed="left"), "array-like"],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "calibrate": ["boolean"],
         "early_stopping": ["boolean"],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
@@ -231,10 +249,12 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         reduce_lr_epsilon=5e-5,
         reduce_lr_min=1e-8,
         reduce_lr_patience=2,
+        lr_schedule="plateau",
         input_norm_mode=3,
         labels_norm_mode=2,
         noise_augmentation=0.0,
         validation_fraction=0.1,
+        calibrate=True,
         early_stopping=False,
         n_iter_no_change=10,
         warm_start=False,
@@ -261,10 +281,12 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self.reduce_lr_epsilon = reduce_lr_epsilon
         self.reduce_lr_min = reduce_lr_min
         self.reduce_lr_patience = reduce_lr_patience
+        self.lr_schedule = lr_schedule
         self.input_norm_mode = input_norm_mode
         self.labels_norm_mode = labels_norm_mode
         self.noise_augmentation = noise_augmentation
         self.validation_fraction = validation_fraction
+        self.calibrate = calibrate
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
@@ -314,6 +336,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
                 self._start_afresh(training, random)
             self._go_through(training, validation, self.max_epochs, goes_on)
             self.inv_tau_ = self._inverse_precision(training)
+            self._calibrate(validation)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -360,6 +383,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
                 self._start_afresh(stars, check_random_state(self.random_state))
                 self.inv_tau_ = self._inverse_precision(stars)
             self._go_through(stars, None, 1, goes_on)
+            self._calibrate(None)
         return self
 
     def _start_afresh(self, training, random):
@@ -417,8 +441,9 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         ----------
         X : array-like of shape (n_samples, n_pixels)
             Spectra, normalised as those of `fit`.
-        kind : {"total", "predictive", "model"}, default="total"
-            What the spectrum does not tell (predictive), what the network does not know (model), or both.
+        kind : {"total", "predictive", "model", "calibrated"}, default="total"
+            What the spectrum does not tell (predictive), what the network does not know (model), both, or both as
+            held-out stars or repeat visits say that they should be (calibrated).
         x_err : array-like of shape (n_samples, n_pixels), default=None
             Flux errors, as in `predict`.
 
@@ -428,6 +453,79 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             In label units.
         """
         return self.predict_distribution(X, x_err=x_err).std(kind)
+
+    def predict_interval(self, X, coverage=0.9, x_err=None):
+        """Intervals that hold a given share of the labels, whatever the distribution of their errors.
+
+        They reach to both sides of the mean by as many total standard deviations as were needed for the stars held
+        out in `fit` (split-conformal prediction). On stars of their kind a label is within with a probability of at
+        least `coverage`: the true label if `y_err` told the errors of the labels in `fit`, else the label as the
+        catalogue has it. The stars held out also steer the learning rate, which is not in the proof.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_pixels)
+            Spectra, normalised as those of `fit`.
+        coverage : float, default=0.9
+            Share of the labels that is to be within.
+        x_err : array-like of shape (n_samples, n_pixels), default=None
+            Flux errors, as in `predict`: they widen the intervals.
+
+        Returns
+        -------
+        lower, upper : ndarray of shape (n_samples, n_labels) or (n_samples,)
+            Ends of the intervals, in label units.
+
+        Raises
+        ------
+        ValueError
+            If no stars were held out, or too few for this coverage.
+
+        References
+        ----------
+        .. [1] Lei, G'Sell, Rinaldo, Tibshirani & Wasserman (2018), JASA 113, 1094.
+        """
+        check_is_fitted(self)
+        if self.interval_scores_ is None:
+            raise ValueError(
+                f"Intervals need at least {FEWEST_DIFFERENCES} stars that were held out in fit, and there were fewer. "
+                "Fit with calibrate=True and a larger validation_fraction."
+            )
+        factor = interval_factor(self.interval_scores_, coverage)
+        prediction = self.predict_distribution(X, x_err=x_err)
+        reach = prediction.total * (factor[0] if self._single_label else factor)
+        return prediction.mean - reach, prediction.mean + reach
+
+    def fit_noise_model(self, X, star, x_err=None):
+        """Learn from repeat visits how large the error bars should be, for ``predict_std(X, kind="calibrated")``.
+
+        Replaces `error_model_`; all other error bars stay as they are.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_pixels)
+            Spectra of single visits.
+        star : array-like of shape (n_samples,)
+            Which star each is of: a name or a number.
+        x_err : array-like of shape (n_samples, n_pixels), default=None
+            Flux errors, if those of the spectra to come will be given to `predict_std`, too.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than 20 pairs of visits, or the spectra cannot be used.
+
+        See Also
+        --------
+        skbcnn.calibration.fit_noise_model : The same from a prediction.
+        """
+        prediction = self.predict_distribution(X, x_err=x_err)
+        self.error_model_ = fit_noise_model(prediction, star)
+        return self
 
     def predict_distribution(self, X, x_err=None):
         """Labels of spectra with every kind of uncertainty, in one pass.
@@ -442,7 +540,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         Returns
         -------
         prediction : Prediction
-            Mean, model, predictive and total standard deviation.
+            Mean, model, predictive and total standard deviation, and the calibrated one if it is known.
 
         Raises
         ------
@@ -459,7 +557,32 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         noisier = None
         if x_err is not None and self.noise_level_ is not None:
             noisier = _noise_level(x_err) > self.noise_level_
-        return Prediction(*moments, self.target_names_, noisier)
+        prediction = Prediction(*moments, self.target_names_, noisier)
+        if self.error_model_ is None:
+            return prediction
+        return replace(prediction, calibrated=self.error_model_.std(prediction))
+
+    def _calibrate(self, held_out):
+        """Learn from stars held out how large the error bars should be, with noise as in the training."""
+        self.error_model_ = self.interval_scores_ = None
+        if not self.calibrate or held_out is None or len(held_out.x) < FEWEST_DIFFERENCES:
+            return
+        stars = held_out.take(slice(_MOST_CALIBRATING))
+        random = np.random.default_rng([self.seed_, self.n_iter_])
+        least, most = _noise_range(self.noise_augmentation)
+        x = stars.x
+        if most > 0:
+            level = random.uniform(least, most, size=(len(x), 1)).astype(np.float32)
+            x = x + level * stars.x_err * random.standard_normal(x.shape, dtype=np.float32)
+        try:
+            prediction = self.predict_distribution(x)
+        except KeyboardInterrupt:
+            warnings.warn("Calibration interrupted by user; the model is kept without.", stacklevel=3)
+            return
+        y = stars.y[:, 0] if self._single_label else stars.y
+        if (~np.isnan(stars.y)).sum(axis=0).max(initial=0) >= FEWEST_DIFFERENCES:
+            self.error_model_ = fit_error_model(prediction, y, stars.y_err)
+            self.interval_scores_ = interval_scores(prediction, y, stars.y_err)
 
     def _moments(self, X, x_err):
         """Mean and standard deviations (model, predictive, total) in label units: (4, n_samples, n_labels).
@@ -511,7 +634,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         weight = check_sample_weight(sample_weight, X)
         y, y_err = self._check_columns(X, y, y_err, goes_on)
         x_err = check_flux_errors(x_err, X)
-        if self.noise_augmentation > 0 and x_err is None:
+        if _noise_range(self.noise_augmentation)[1] > 0 and x_err is None:
             raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass x_err to fit.")
         stars = Stars(X, y, y_err, weight, None if x_err is None else np.asarray(x_err, dtype=np.float32))
         stars = stars if weight.all() else stars.take(weight > 0)
@@ -619,16 +742,14 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         return stars.take(training), stars.take(held_out)
 
     def _normalized(self, stars):
-        """Stars in normalised units, with the noise that training is to add."""
-        noise = None
-        if self.noise_augmentation > 0:
-            noise = self.spectra_normalizer_.scale_errors(stars.x_err) * np.float32(self.noise_augmentation)
+        """Stars in normalised units, with flux errors if they are needed."""
+        noisy = _noise_range(self.noise_augmentation)[1] > 0
         return Stars(
             x=self.spectra_normalizer_.transform(stars.x),
             y=self.label_normalizer_.transform(stars.y),
             y_err=None if stars.y_err is None else self.label_normalizer_.scale_errors(stars.y_err),
             weight=stars.weight,
-            x_err=noise,
+            x_err=self.spectra_normalizer_.scale_errors(stars.x_err) if noisy else None,
         )
 
     def _go_through(self, training, validation, max_epochs, goes_on):
@@ -640,7 +761,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
                 "same widths and windows, or start afresh: fit with warm_start=False."
             )
         self.spec_ = spec
-        self.noise_level_ = _highest_noise(training.x_err, self.noise_level_)
+        self.noise_level_ = _highest_noise(training.x_err, self.noise_augmentation, self.noise_level_)
         seed, start = ((self.seed_, self.n_iter_), self.weights_) if goes_on else (self.seed_, None)
         self._learn(
             self._normalized(training), validation and self._normalized(validation), max_epochs, seed=seed, start=start
@@ -657,6 +778,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             reduce_lr_epsilon=self.reduce_lr_epsilon,
             reduce_lr_min=self.reduce_lr_min,
             reduce_lr_patience=self.reduce_lr_patience,
+            lr_schedule=self.lr_schedule,
+            noise=_noise_range(self.noise_augmentation),
             stop_after=self.n_iter_no_change if self.early_stopping else None,
             verbose=self.verbose,
             callbacks=_callables(self.callbacks),
@@ -692,8 +815,8 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
     num_hidden, num_filters, filter_len, pool_length, activation, initializer, dropout_rate, l2, maxnorm : network
         Shape and regularisation, as in `CensoredBCNNRegressor`.
     lr, batch_size, max_epochs, reduce_lr_epsilon, reduce_lr_min, reduce_lr_patience : training
-        Likewise, and so are `noise_augmentation`, `validation_fraction`, `early_stopping`, `n_iter_no_change`,
-        `warm_start` and `callbacks`.
+        Likewise, and so are `lr_schedule`, `noise_augmentation`, `validation_fraction`, `calibrate`,
+        `early_stopping`, `n_iter_no_change`, `warm_start` and `callbacks`.
     input_norm_mode, labels_norm_mode, length_scale, n_draws, random_state, verbose : the rest
         Likewise.
 
@@ -740,10 +863,12 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
         reduce_lr_epsilon=5e-5,
         reduce_lr_min=1e-8,
         reduce_lr_patience=2,
+        lr_schedule="plateau",
         input_norm_mode=3,
         labels_norm_mode=2,
         noise_augmentation=0.0,
         validation_fraction=0.1,
+        calibrate=True,
         early_stopping=False,
         n_iter_no_change=10,
         warm_start=False,
@@ -770,10 +895,12 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
             reduce_lr_epsilon=reduce_lr_epsilon,
             reduce_lr_min=reduce_lr_min,
             reduce_lr_patience=reduce_lr_patience,
+            lr_schedule=lr_schedule,
             input_norm_mode=input_norm_mode,
             labels_norm_mode=labels_norm_mode,
             noise_augmentation=noise_augmentation,
             validation_fraction=validation_fraction,
+            calibrate=calibrate,
             early_stopping=early_stopping,
             n_iter_no_change=n_iter_no_change,
             warm_start=warm_start,
@@ -826,12 +953,26 @@ def _noise_level(x_err):
     return np.concatenate([np.median(block, axis=1) for block in in_blocks(x_err)])
 
 
-def _highest_noise(x_err, before):
+def _noise_range(noise_augmentation):
+    """Least and most flux errors of noise to be added."""
+    if isinstance(noise_augmentation, Real):
+        return float(noise_augmentation), float(noise_augmentation)
+    levels = tuple(noise_augmentation)
+    if len(levels) != 2 or not all(isinstance(level, Real) for level in levels) or not 0 <= levels[0] <= levels[1]:
+        raise ValueError(
+            f"noise_augmentation={noise_augmentation!r}, expected one number or two, the least and the most flux "
+            "errors of noise to add, such as (0, 3)."
+        )
+    return float(levels[0]), float(levels[1])
+
+
+def _highest_noise(x_err, noise_augmentation, before):
     """Noise level of the noisiest star learnt from, None if no flux errors were given."""
-    levels = [
-        level for level in (before, None if x_err is None else float(_noise_level(x_err).max())) if level is not None
-    ]
-    return max(levels, default=None)
+    if x_err is None:
+        return before
+    added = _noise_range(noise_augmentation)[1]
+    level = float(_noise_level(x_err).max()) * (1 + added**2) ** 0.5
+    return level if before is None else max(level, before)
 
 
 def _callables(callbacks):

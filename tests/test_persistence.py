@@ -359,7 +359,17 @@ WRONG_ENTRIES = {
     "feature name lost": lambda d: d["feature_names"].pop(),
     "history in words": lambda d: d.update(history={"loss": ["low"]}),
     "provenance a number": lambda d: d.update(provenance=3),
+    "error model of other labels": lambda d: d.update(error_model=error_model(scale=[1.0])),
+    "error bars not positive": lambda d: d.update(error_model=error_model(scale=[-1.0] * len(d["labels"]))),
+    "error bars infinite": lambda d: d.update(error_model=error_model(scale=[{"float": "inf"}] * len(d["labels"]))),
+    "number of scores in words": lambda d: d.update(n_interval_scores="many"),
 }
+
+
+def error_model(scale):
+    """As model.json has it."""
+    zeros = [0] * len(scale)
+    return {"source": "known labels", "scale": scale, "offset": zeros, "n_differences": zeros}
 
 
 @pytest.mark.parametrize("change", WRONG_ENTRIES.values(), ids=WRONG_ENTRIES)
@@ -367,6 +377,18 @@ def test_wrong_entries(folder, change):
     edit(folder, change)
     with pytest.raises(ModelFolderError, match=r"model\.json is not as format 1 has it \(.*copy or download"):
         load_folder(folder)
+
+
+@pytest.mark.parametrize("n_scores", [1, 10**6, 10**30])
+def test_scores_that_are_not_there(folder, n_scores):
+    edit(folder, lambda document: document.update(n_interval_scores=n_scores))
+    with pytest.raises(ModelFolderError, match=r"too small for the network|lacking or too many are interval_scores"):
+        load_folder(folder)
+
+
+def test_a_folder_of_before_there_were_calibrated_errors(folder, saved):
+    edit(folder, lambda document: [document.pop(name) for name in ("error_model", "n_interval_scores")])
+    assert load_folder(folder).error_model_ is None
 
 
 def test_windows_are_counted_before_they_are_written_out(folder):

@@ -44,7 +44,7 @@ def test_kinds_of_error(prediction, errors, columns):
 
 
 def test_unknown_kind(prediction):
-    with pytest.raises(ValueError, match="kind='epistemic', expected 'total', 'predictive' or 'model'"):
+    with pytest.raises(ValueError, match="kind='epistemic', expected 'total', 'predictive', 'model' or 'calibrated'"):
         prediction.to_table(errors=["epistemic"])
 
 

@@ -242,7 +242,13 @@ class TestWhatIsLearntFrom:
         assert_allclose(model.label_normalizer_.mean_, np.nanmean(tiny_data.y, axis=0), rtol=1e-12)
         present = ~np.isnan(tiny_data.y)
         assert_allclose(training.y_err[present], (tiny_data.y_err / scale)[present], rtol=1e-9)
-        assert_allclose(training.x_err, 2 * 0.01 / tiny_data.X.std(axis=0) * np.ones((30, 1)), rtol=1e-4)
+        assert_allclose(training.x_err, 0.01 / tiny_data.X.std(axis=0) * np.ones((30, 1)), rtol=1e-4)
+        assert model.noise_level_ == pytest.approx(0.01 * 5**0.5)  # spectra of this noise have been learnt from
+
+    @pytest.mark.parametrize("wrong", [(3, 1), (1,), (-1, 2), ("a", "b")])
+    def test_noise_is_one_level_or_a_range(self, tiny_parameters, tiny_data, wrong):
+        with pytest.raises(ValueError, match="expected one number or two, the least and the most"):
+            fit_tiny(tiny_parameters, tiny_data, noise_augmentation=wrong)
 
     def test_flux_noise_is_added_only_if_asked_for(self, tiny_parameters, tiny_data, no_training):
         fit_tiny(tiny_parameters, tiny_data)

@@ -21,7 +21,7 @@ class Stars(NamedTuple):
     weight : ndarray of shape (n,)
         Sample weights.
     x_err : ndarray of shape (n, n_pixels) or None
-        Flux errors; in training, the standard deviation of the fresh noise that each epoch adds.
+        Flux errors.
     """
 
     x: np.ndarray
@@ -35,7 +35,7 @@ class Stars(NamedTuple):
 
         Parameters
         ----------
-        rows : ndarray of int or bool
+        rows : ndarray of int or bool, or slice
             Which.
 
         Returns
@@ -78,6 +78,10 @@ class Recipe:
         Least fall of the validation loss that counts; least learning rate.
     reduce_lr_patience : int
         Epochs without such a fall before the learning rate is halved.
+    lr_schedule : {"plateau", "cosine"}
+        Whether the learning rate is halved when the loss stalls, or falls to nothing along half a cosine.
+    noise : tuple of (float, float)
+        Least and most flux errors of fresh noise that are added to a spectrum in each epoch.
     stop_after : int or None
         Epochs without such a fall before training stops, with the best weights restored. None: never.
     verbose : int
@@ -92,6 +96,8 @@ class Recipe:
     reduce_lr_epsilon: float
     reduce_lr_min: float
     reduce_lr_patience: int
+    lr_schedule: str = "plateau"
+    noise: tuple[float, float] = (0.0, 0.0)
     stop_after: int | None = None
     verbose: int = 0
     callbacks: tuple[Callable[[EpochEnd], bool | None], ...] = ()

@@ -48,10 +48,12 @@ class Batches:
         Of the order, and of the noise that is added to the spectra. None: keep the order, add nothing.
     margins : tuple of (int, int), default=(0, 0)
         Zeros that go before and behind each spectrum.
+    noise : tuple of (float, float), default=(0, 0)
+        Least and most flux errors of noise to be added; where between them is drawn for each spectrum and epoch.
     """
 
-    def __init__(self, stars, batch_size, seed=None, margins=(0, 0)):
-        self.stars, self.seed, self.margins, self.epoch = stars, seed, margins, 0
+    def __init__(self, stars, batch_size, seed=None, margins=(0, 0), noise=(0, 0)):
+        self.stars, self.seed, self.margins, self.noise, self.epoch = stars, seed, margins, noise, 0
         self.n_stars = len(stars.x)
         self.batch_size = min(batch_size, self.n_stars)
         self.targets = pack_targets(stars.y, stars.y_err)
@@ -75,11 +77,12 @@ class Batches:
         filling = np.arange(position.start, position.stop) >= self.n_stars
         before, n_pixels = self.margins[0], self.stars.x.shape[1]
         framed = np.zeros((self.batch_size, sum(self.margins) + n_pixels), dtype=np.float32)
-        x, x_err = framed[:, before : before + n_pixels], self.stars.x_err
+        x = framed[:, before : before + n_pixels]
         for place, row in enumerate(rows):  # one copy, straight to where it belongs
             x[place] = self.stars.x[row]
-        if x_err is not None and self.seed is not None:
-            x += x_err[rows] * self._random(1, index).standard_normal(x.shape, dtype=np.float32)
+        if self.noise[1] > 0 and self.seed is not None:
+            level = self._random(2, index).uniform(*self.noise, size=(len(rows), 1)).astype(np.float32)
+            x += level * self.stars.x_err[rows] * self._random(1, index).standard_normal(x.shape, dtype=np.float32)
         return framed, self.targets[rows], np.where(filling, np.float32(0), self.weight[rows])
 
     def next_epoch(self):
@@ -188,7 +191,7 @@ def train(spec, recipe, stars, validation, seed, start=None):
     """
     seed_weights, seed_masks, seed_order = np.random.SeedSequence(seed).generate_state(3).tolist()
     margins = Frames(spec).margins
-    batches = Batches(stars, recipe.batch_size, seed_order, margins)
+    batches = Batches(stars, recipe.batch_size, seed_order, margins, recipe.noise)
     held_out = None if validation is None else Batches(validation, recipe.batch_size, margins=margins)
     monitor = "data_loss" if validation is None else "val_loss"
     epochs, best, callbacks = [], KeepBest(monitor), _callbacks(recipe, monitor)
@@ -261,20 +264,24 @@ def _check_converged(weights, recipe):
 
 def _callbacks(recipe, monitor):
     """Schedule, early stopping and progress, as far as the recipe asks for them."""
-    plateau = keras.callbacks.ReduceLROnPlateau(
-        monitor,
-        mode="min",
-        factor=0.5,
-        patience=recipe.reduce_lr_patience,
-        min_delta=recipe.reduce_lr_epsilon,
-        min_lr=recipe.reduce_lr_min,
-    )
+    if recipe.lr_schedule == "cosine":
+        cosine = keras.optimizers.schedules.CosineDecay(recipe.lr, recipe.max_epochs)
+        schedule = keras.callbacks.LearningRateScheduler(lambda epoch: max(float(cosine(epoch)), recipe.reduce_lr_min))
+    else:
+        schedule = keras.callbacks.ReduceLROnPlateau(
+            monitor,
+            mode="min",
+            factor=0.5,
+            patience=recipe.reduce_lr_patience,
+            min_delta=recipe.reduce_lr_epsilon,
+            min_lr=recipe.reduce_lr_min,
+        )
     stop = recipe.stop_after and keras.callbacks.EarlyStopping(
         monitor, mode="min", min_delta=recipe.reduce_lr_epsilon, patience=recipe.stop_after
     )
     bar = ProgressBar(recipe.max_epochs) if recipe.verbose else None
     reports = Reports(recipe) if recipe.callbacks else None
-    return [callback for callback in (reports, plateau, stop, bar) if callback]
+    return [callback for callback in (reports, schedule, stop, bar) if callback]
 
 
 def _history(epochs):

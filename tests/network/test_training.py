@@ -186,7 +186,7 @@ class TestBatches:
     def test_noise_is_fresh_and_of_the_size_given(self, numbered):
         numbered = numbered._replace(x=np.zeros((21, 2000), np.float32), x_err=np.full((21, 2000), 0.25, np.float32))
         numbered.x_err[:, 1000:] = 0
-        batches = Batches(numbered, 21, seed=0)
+        batches = Batches(numbered, 21, seed=0, noise=(1, 1))
         first = batches[0][0]
         assert_array_equal(batches[0][0], first)
         batches.next_epoch()
@@ -195,6 +195,26 @@ class TestBatches:
         assert_array_equal(first[:, 1000:], 0)
         assert abs(np.corrcoef(first[:, :1000].ravel(), second[:, :1000].ravel())[0, 1]) < 0.03
         assert_array_equal(numbered.x, 0)  # the stars themselves are left alone
+
+    def test_each_star_and_epoch_has_a_noise_level_of_its_own(self, numbered):
+        numbered = numbered._replace(x=np.zeros((21, 2000), np.float32), x_err=np.full((21, 2000), 0.25, np.float32))
+        batches = Batches(numbered, 21, seed=0, noise=(1, 3))
+        levels = []
+        for _ in range(40):
+            levels.append(batches[0][0].std(axis=1) / 0.25)
+            batches.next_epoch()
+        levels = np.ravel(levels)
+        assert 0.9 < levels.min() < 1.1
+        assert 2.9 < levels.max() < 3.1
+        assert_allclose([levels.mean(), levels.std()], [2, 2 / 12**0.5], rtol=0.06)  # uniform from 1 to 3
+
+
+class TestCosine:
+    def test_the_learning_rate_falls_along_half_a_cosine(self, spec):
+        recipe = dataclasses.replace(RECIPE, lr=0.01, max_epochs=4, reduce_lr_min=0.002, lr_schedule="cosine")
+        history = train(spec, recipe, STARS, HELD_OUT, seed=0).history
+        expected = [0.01 * (1 + np.cos(np.pi * epoch / 4)) / 2 for epoch in range(3)]
+        assert_allclose(history["lr"], [*expected, 0.002], rtol=1e-6)  # a fourth time it would be 0.00146
 
 
 class TestPlateau:

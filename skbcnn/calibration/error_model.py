@@ -1,0 +1,254 @@
+"""Error bars as they should have been: scale and offset of each label, from known labels or from repeat visits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+from skbcnn.checks import check_label_errors
+from skbcnn.labelled import error_values, label_columns
+from skbcnn.metrics.checking import check_pairs
+
+FEWEST_DIFFERENCES = 20  # of fewer, two numbers are not to be learnt
+_OUTLIER = 5.0  # standard deviations: such differences are no noise
+_MOST_ROUNDS = 10
+
+
+@dataclass(frozen=True)
+class ErrorModel:
+    """Error bars ``scale * total + offset``, label by label.
+
+    Make one with `fit_error_model` or `fit_noise_model`.
+
+    Attributes
+    ----------
+    label_names : tuple of str
+        The labels.
+    scale : ndarray of shape (n_labels,)
+        Factors; 1 where there was too little to learn from.
+    offset : ndarray of shape (n_labels,)
+        In label units, never negative; 0 where there was too little to learn from.
+    n_differences : ndarray of int of shape (n_labels,)
+        Residuals, or differences between visits, that each was learnt from; outliers are not among them.
+    source : str
+        What they were: "known labels" or "repeat visits".
+    """
+
+    label_names: tuple[str, ...]
+    scale: np.ndarray
+    offset: np.ndarray
+    n_differences: np.ndarray
+    source: str
+
+    def std(self, prediction):
+        """Error bars of a prediction.
+
+        Parameters
+        ----------
+        prediction : Prediction
+            Of the same labels in the same order. It is left as it is.
+
+        Returns
+        -------
+        std : ndarray
+            Shaped as ``prediction.total``, in label units.
+
+        Raises
+        ------
+        ValueError
+            If the labels differ.
+        """
+        if prediction.label_names != self.label_names:
+            raise ValueError(
+                f"The prediction is of {', '.join(prediction.label_names)}, but these errors were learnt for "
+                f"{', '.join(self.label_names)}. Use the error model of the network that predicted."
+            )
+        std = prediction.total.reshape(len(prediction.total), -1) * self.scale + self.offset
+        return std.reshape(prediction.total.shape)
+
+    def to_table(self):
+        """The numbers of each label as a table.
+
+        Returns
+        -------
+        table : astropy.table.Table
+            Columns ``label``, ``scale``, ``offset`` and ``n_differences``.
+        """
+        from astropy.table import Table  # here, so that importing this module stays light
+
+        columns = [list(self.label_names), self.scale, self.offset, self.n_differences]
+        return Table(columns, names=["label", "scale", "offset", "n_differences"])
+
+
+def fit_error_model(prediction, y, y_err=None):
+    """Scale and offset of error bars, from stars whose labels are known.
+
+    They are those under which residuals are likeliest (normal, of standard deviation
+    ``sqrt((scale*total + offset)**2 + y_err**2)``), after residuals beyond five of these were left out.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Of stars that the network has not learnt from.
+    y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+        Their labels; NaN or -9999 where missing.
+    y_err : array-like of the shape of `y`, or table, default=None
+        Errors of these labels, which the error bars need not cover; 0, or missing, where unknown.
+
+    Returns
+    -------
+    error_model : ErrorModel
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, or no label has at least 20 residuals.
+
+    See Also
+    --------
+    fit_noise_model : From repeat visits, where no truth is known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn.calibration import fit_error_model
+    >>> from skbcnn.prediction import Prediction
+    >>> rng = np.random.default_rng(0)
+    >>> truth, said = rng.normal(size=(2000, 1)), rng.uniform(0.5, 1.5, size=(2000, 1))
+    >>> stars = Prediction(truth + 2 * said * rng.normal(size=truth.shape), said, 0 * said, said, ("Al",))
+    >>> error_model = fit_error_model(stars, truth)  # error bars were half of what they should have been
+    >>> bool(abs(error_model.std(stars) / (2 * said) - 1).max() < 0.1)
+    True
+    """
+    y, y_err = _as_arrays(prediction.label_names, y, y_err)
+    pairs = check_pairs(y, prediction.mean)
+    residual = np.where(pairs.counts, pairs.y_pred - pairs.y_true, np.nan)
+    known = np.zeros_like(residual)
+    if y_err is not None:
+        known = check_label_errors(y_err, np.where(pairs.counts, pairs.y_true, np.nan))
+    total = prediction.total.reshape(residual.shape)
+    found = [
+        _likeliest(residual[:, j], [total[:, j]], known[:, j] ** 2, np.ones(len(residual)))
+        for j in range(residual.shape[1])
+    ]
+    return _error_model(prediction.label_names, found, "known labels", "residuals")
+
+
+def fit_noise_model(prediction, star):
+    """Scale and offset of error bars, from stars that were observed more than once.
+
+    A star has the same labels whenever it is looked at. So whatever its predictions differ by is error, and over many
+    stars ``(a - b) / sqrt(e_a**2 + e_b**2)`` is a unit normal once the error bars ``e = scale*total + offset`` are
+    right. Errors that all visits of a star share do not show.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Of single visits.
+    star : array-like of shape (n_samples,)
+        Which star each is of: a name or a number.
+
+    Returns
+    -------
+    error_model : ErrorModel
+
+    Raises
+    ------
+    ValueError
+        If there is not one star for each prediction, or fewer than 20 pairs of visits.
+
+    Notes
+    -----
+    All pairs of visits of a star are used; those of a star with m visits count 2/m each, since they are worth m - 1
+    differences. Differences beyond five standard deviations (binaries, bad spectra) are left out.
+
+    The survey does likewise for its own network in SDSS-V (Astra, product AstroNN), with a scale and an offset.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn.calibration import fit_noise_model
+    >>> from skbcnn.prediction import Prediction
+    >>> rng = np.random.default_rng(0)
+    >>> star = np.repeat(np.arange(1000), 2)
+    >>> said = rng.uniform(0.5, 1.5, size=(2000, 1))
+    >>> mean = star[:, None] + 0.7 * said * rng.normal(size=said.shape)
+    >>> error_model = fit_noise_model(Prediction(mean, said, 0 * said, said, ("Al",)), star)
+    >>> bool(abs(error_model.scale[0] - 0.7) < 0.05), error_model.n_differences
+    (True, array([1000]))
+    """
+    mean = prediction.mean.reshape(len(prediction.mean), -1)
+    total = prediction.total.reshape(mean.shape)
+    first, second, weight = _pairs_of_visits(np.asarray(star), len(mean))
+    found = [
+        _likeliest(mean[first, j] - mean[second, j], [total[first, j], total[second, j]], 0.0, weight)
+        for j in range(mean.shape[1])
+    ]
+    return _error_model(prediction.label_names, found, "repeat visits", "pairs of visits")
+
+
+def _as_arrays(names, y, y_err):
+    """Labels and their errors in the order of the prediction, whatever they came as."""
+    labels = label_columns(y)
+    y = labels.values(names, labels.positions(names))
+    return y, None if y_err is None else error_values(y_err, labels, names)
+
+
+def _pairs_of_visits(star, n_samples):
+    """Rows of both visits of each pair, and how much the pair counts."""
+    if star.shape != (n_samples,):
+        raise ValueError(
+            f"star has shape {star.shape}, but {n_samples} spectra were predicted. Name the star of each spectrum."
+        )
+    order = np.argsort(star, kind="stable")
+    visits = np.split(order, np.flatnonzero(star[order][1:] != star[order][:-1]) + 1)
+    pairs = [np.array(np.triu_indices(len(rows), k=1)) for rows in visits]
+    first, second = np.concatenate([rows[pair] for rows, pair in zip(visits, pairs, strict=True)], axis=1)
+    weight = np.concatenate([np.full(pair.shape[1], 2 / len(rows)) for rows, pair in zip(visits, pairs, strict=True)])
+    return first, second, weight
+
+
+def _likeliest(difference, errors, known_variance, weight):
+    """Scale, offset and number of differences used; 1, 0 and what there was if that is too little.
+
+    `errors` are the error bars that enter the difference, each to be stretched and shifted.
+    """
+    known_variance = np.broadcast_to(known_variance, difference.shape)
+    used = np.isfinite(difference)
+    unit = np.median(np.concatenate([of_one[used] for of_one in errors])) if used.any() else 0.0
+    scale, offset = 1.0, 0.0
+    if used.sum() < FEWEST_DIFFERENCES or unit == 0:
+        return scale, offset, int(used.sum())
+
+    def variance(scale, offset, rows=slice(None)):
+        return sum((scale * of_one[rows] + offset) ** 2 for of_one in errors) + known_variance[rows]
+
+    def surprise(parameters):
+        v = variance(parameters[0], parameters[1] * unit, used)
+        return np.average(np.log(v / unit**2) + difference[used] ** 2 / v, weights=weight[used])
+
+    bounds = [(1e-3, None), (0, None)]
+    start = np.array([np.clip(_spread(difference[used]) / np.sqrt(len(errors)) / unit, 0.05, 20), 0.05])
+    for _ in range(_MOST_ROUNDS):
+        start = minimize(surprise, start, method="L-BFGS-B", bounds=bounds).x
+        scale, offset = start[0], start[1] * unit
+        within = np.isfinite(difference) & (np.abs(difference) < _OUTLIER * np.sqrt(variance(scale, offset)))
+        if np.array_equal(within, used) or within.sum() < FEWEST_DIFFERENCES:
+            break
+        used = within
+    return scale, offset, int(used.sum())
+
+
+def _spread(values):
+    """Half the width of what holds 68 %: not moved by outliers."""
+    return np.diff(np.percentile(values, [15.87, 84.13]))[0] / 2
+
+
+def _error_model(label_names, found, source, what):
+    scale, offset, n_differences = map(np.array, zip(*found, strict=True))
+    if n_differences.max(initial=0) < FEWEST_DIFFERENCES:
+        raise ValueError(
+            f"There are at most {n_differences.max(initial=0)} {what} of a label, and at least {FEWEST_DIFFERENCES} "
+            "are needed to learn a scale and an offset. Pass more stars."
+        )
+    return ErrorModel(tuple(label_names), scale.astype(float), offset.astype(float), n_differences, source)

@@ -1,0 +1,142 @@
+"""Scale and offset of error bars, from known labels and from repeat visits."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skbcnn.calibration import ErrorModel, fit_error_model, fit_noise_model
+from skbcnn.prediction import Prediction
+
+NAMES = ("teff", "Al")
+
+
+def predicted(mean, total):
+    return Prediction(mean, 0.6 * total, 0.8 * total, total, NAMES)
+
+
+@pytest.fixture
+def told(rng):
+    """Error bars as told, from 1 to 4 times a unit of each label."""
+    return rng.uniform(1, 4, size=(6000, 2)) * [10, 0.02]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+class TestKnownLabels:
+    def test_scale_and_offset_are_found(self, told, rng):
+        truth = rng.normal(size=told.shape)
+        right = told * [0.5, 1.5] + [8, 0]
+        stars = predicted(truth + right * rng.normal(size=told.shape), told)
+        found = fit_error_model(stars, truth)
+        assert_allclose(found.std(stars) / right, 1, atol=0.05)  # of small error bars and large ones
+        assert_allclose(found.scale, [0.5, 1.5], atol=0.1)
+        assert found.source == "known labels"
+
+    def test_errors_of_the_labels_are_not_charged_to_the_network(self, told, rng):
+        truth = rng.normal(size=told.shape)
+        y_err = 3 * told
+        labels = truth + y_err * rng.normal(size=told.shape)
+        stars = predicted(truth + told * rng.normal(size=told.shape), told)
+        assert_allclose(fit_error_model(stars, labels, y_err).std(stars) / told, 1, atol=0.25)
+        assert_allclose(fit_error_model(stars, labels).std(stars) / told, 10**0.5, atol=0.2)
+
+    def test_missing_labels_take_no_part(self, told, rng):
+        truth = rng.normal(size=told.shape)
+        stars = predicted(truth + told * rng.normal(size=told.shape), told)
+        labels = truth.copy()
+        labels[::2] = -9999
+        labels[1::4, 1] = np.nan
+        found = fit_error_model(stars, labels)
+        some = fit_error_model(predicted(stars.mean[1::2], told[1::2]), labels[1::2])
+        assert_allclose(found.scale, some.scale, rtol=1e-9)
+        assert found.n_differences[1] == some.n_differences[1] <= 1500
+
+    def test_outliers_are_left_out(self, told, rng):
+        truth = rng.normal(size=told.shape)
+        mean = truth + told * rng.normal(size=told.shape)
+        mean[:60] += 1000 * told[:60]
+        found = fit_error_model(predicted(mean, told), truth)
+        assert_allclose(found.std(predicted(mean, told)) / told, 1, atol=0.1)
+        assert_array_equal(found.n_differences, 5940)
+
+    def test_columns_of_a_table_are_matched_by_name(self, told, rng):
+        truth = rng.normal(size=told.shape)
+        stars = predicted(truth + told * rng.normal(size=told.shape), told)
+        table = pd.DataFrame({"Al": truth[:, 1], "teff": truth[:, 0]})
+        assert_array_equal(fit_error_model(stars, table).scale, fit_error_model(stars, truth).scale)
+
+    def test_a_label_with_too_few_stars_is_left_as_it_is(self, told, rng):
+        truth = rng.normal(size=told.shape)
+        labels = truth.copy()
+        labels[19:, 1] = np.nan
+        found = fit_error_model(predicted(truth + 2 * told * rng.normal(size=told.shape), told), labels)
+        assert (found.scale[1], found.offset[1], found.n_differences[1]) == (1, 0, 19)
+        assert found.n_differences[0] > 5000
+
+    def test_too_few_of_all_are_refused(self, told):
+        with pytest.raises(ValueError, match="at most 5 residuals of a label, and at least 20"):
+            fit_error_model(predicted(told[:5], told[:5]), told[:5])
+
+    def test_single_label(self, told, rng):
+        truth, told = rng.normal(size=6000), told[:, 0]
+        stars = Prediction(truth + 2 * told * rng.normal(size=6000), told, told, told, ("teff",))
+        assert_allclose(fit_error_model(stars, truth).std(stars), 2 * told, rtol=0.1)
+
+
+class TestRepeatVisits:
+    def test_differences_become_a_unit_normal(self, told, rng):
+        star = rng.integers(0, 2000, size=len(told))  # from none to ten visits
+        right = told * [1.5, 0.7] + [0, 0.03]
+        mean = rng.normal(size=(2000, 2))[star] * 1000 + right * rng.normal(size=told.shape)
+        found = fit_noise_model(predicted(mean, told), star)
+        error = found.std(predicted(mean, told))
+        assert_allclose(error / right, 1, atol=0.1)
+        assert_allclose(found.scale, [1.5, 0.7], atol=0.12)
+        order = np.argsort(star, kind="stable")
+        a, b = order[:-1], order[1:]
+        same = star[a] == star[b]
+        z = ((mean[a] - mean[b]) / np.hypot(error[a], error[b]))[same]
+        assert_allclose(z.std(axis=0), 1, atol=0.04)
+        assert found.source == "repeat visits"
+
+    def test_names_of_stars_in_any_order(self, told, rng):
+        star = np.repeat([f"2M{n:04d}" for n in range(3000)], 2)
+        mean = np.repeat(rng.normal(size=(3000, 2)), 2, axis=0) + told * rng.normal(size=told.shape)
+        order = rng.permutation(6000)
+        mixed = fit_noise_model(predicted(mean[order], told[order]), star[order])
+        assert_allclose(mixed.scale, fit_noise_model(predicted(mean, told), star).scale, rtol=1e-4)
+
+    def test_a_star_of_many_visits_counts_as_many_differences_as_it_is_worth(self, told, rng):
+        """Two kinds of stars with error bars wrong by other factors: the mean variance is weighted by m - 1."""
+        told = np.full((1500, 2), 1.0)
+        star = np.concatenate([np.arange(300).repeat(2), 300 + np.arange(300).repeat(3)])
+        true = np.where(star < 300, 1.0, 2.0)[:, None]
+        mean = true * rng.normal(size=told.shape)
+        found = fit_noise_model(predicted(mean, told), star)
+        variance = (300 * 1 + 600 * 4) / 900
+        assert_allclose(found.std(predicted(mean, told)), variance**0.5, rtol=0.08)
+
+    def test_single_visits_alone_are_refused(self, told):
+        with pytest.raises(ValueError, match="at most 0 pairs of visits"):
+            fit_noise_model(predicted(told, told), np.arange(len(told)))
+
+    def test_one_star_for_each_spectrum(self, told):
+        with pytest.raises(ValueError, match=r"star has shape \(3,\), but 6000 spectra"):
+            fit_noise_model(predicted(told, told), [1, 1, 2])
+
+
+def test_error_bars_of_other_labels_are_refused(told):
+    model = ErrorModel(("Mg", "Al"), np.ones(2), np.zeros(2), np.full(2, 99), "known labels")
+    with pytest.raises(ValueError, match="learnt for Mg, Al"):
+        model.std(predicted(told, told))
+
+
+def test_table():
+    table = ErrorModel(NAMES, np.array([1.5, 2]), np.array([3.0, 0]), np.array([40, 50]), "known labels").to_table()
+    assert table.colnames == ["label", "scale", "offset", "n_differences"]
+    assert list(table["label"]) == ["teff", "Al"]
+    assert table["offset"][0] == 3

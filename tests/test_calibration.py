@@ -1,0 +1,180 @@
+"""Calibrated error bars and intervals of the regressors."""
+
+import pickle
+from unittest import mock
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skbcnn import CensoredBCNNRegressor
+from skbcnn.calibration import fit_error_model, fit_noise_model, interval_factor
+from skbcnn.persistence import load_folder, save_folder
+
+PARAMETERS = {
+    "windows": {"Al": [3, 4, 5]},
+    "target": ["teff", "Al"],
+    "num_hidden": (16, 8, 8, 4, 1),
+    "pool_length": 1,
+    "activation": "tanh",
+    "initializer": "he_normal",
+    "dropout_rate": 0.05,
+    "lr": 0.01,
+    "max_epochs": 30,
+    "n_draws": 20,
+    "validation_fraction": 0.25,
+    "random_state": 0,
+}
+
+
+def draw(n, seed, x_err=0.02, y_err=0.04):
+    """Spectra of 12 pixels; the label errors are told."""
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=(n, 2)) * [300, 0.3] + [4700, -0.1]
+    z = (truth - [4700, -0.1]) / [300, 0.3]
+    X = (
+        1
+        + np.column_stack([0.1 * z[:, :1] * np.ones(6), 0.1 * z[:, 1:] * np.ones(6)])[
+            :, [0, 1, 2, 6, 7, 8, 3, 4, 5, 9, 10, 11]
+        ]
+    )
+    X = X + x_err * rng.normal(size=X.shape)
+    errors = np.full_like(truth, y_err) * [300, 0.3]
+    y = truth + errors * rng.normal(size=truth.shape)
+    y[::10, 1] = -9999
+    return X, y, errors, truth
+
+
+@pytest.fixture(scope="module")
+def model():
+    X, y, errors, _ = draw(1200, seed=1)
+    return CensoredBCNNRegressor(**PARAMETERS).fit(X, y, y_err=errors)
+
+
+class TestErrorBars:
+    def test_they_are_what_the_error_model_says(self, model):
+        X, *_ = draw(40, seed=2)
+        prediction = model.predict_distribution(X)
+        assert_array_equal(
+            prediction.calibrated, prediction.total * model.error_model_.scale + model.error_model_.offset
+        )
+        assert_array_equal(model.predict_std(X, kind="calibrated"), prediction.calibrated)
+        assert_allclose(prediction.total, np.hypot(prediction.model, prediction.predictive), rtol=1e-12)
+
+    def test_they_cover_the_truth_of_other_stars(self, model):
+        X, _, _, truth = draw(4000, seed=3)
+        z = np.abs(model.predict(X) - truth) / model.predict_std(X, kind="calibrated")
+        assert_allclose((z < 1).mean(axis=0), 0.683, atol=0.05)
+        assert_allclose((z < 1.96).mean(axis=0), 0.95, atol=0.03)
+
+    def test_they_are_learnt_from_all_stars_held_out(self, model):
+        assert model.error_model_.n_differences[0] >= 298  # of 300, but for outliers
+        assert model.interval_scores_.shape == (300, 2)
+        assert 240 < np.isfinite(model.interval_scores_[:, 1]).sum() < 300  # a tenth is missing
+
+    def test_in_tables(self, model):
+        X, *_ = draw(3, seed=2)
+        table = model.predict_distribution(X).to_table(errors=("total", "calibrated"))
+        assert table.colnames == ["teff", "teff_err", "teff_err_calibrated", "Al", "Al_err", "Al_err_calibrated"]
+
+    def test_noise_of_the_training_is_in_them(self):
+        X, y, errors, _ = draw(800, seed=1)
+        x_err = np.full_like(X, 0.02)
+        noisy = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 2}, noise_augmentation=(4, 5)).fit(
+            X, y, x_err=x_err, y_err=errors
+        )
+        still = noisy.predict_distribution(X)  # seen without the noise, error bars of the same network are too large
+        assert (fit_error_model(still, y, errors).std(still) < still.calibrated).all()
+
+
+class TestIntervals:
+    @pytest.mark.parametrize("coverage", [0.5, 0.9])
+    def test_they_hold_their_share(self, model, coverage):
+        X, _, _, truth = draw(4000, seed=4)
+        lower, upper = model.predict_interval(X, coverage=coverage)
+        within = ((lower <= truth) & (truth <= upper)).mean(axis=0)
+        assert_allclose(within, coverage, atol=0.06)
+
+    def test_they_are_so_many_error_bars_to_both_sides(self, model):
+        X, *_ = draw(30, seed=2)
+        lower, upper = model.predict_interval(X)
+        prediction = model.predict_distribution(X)
+        assert_allclose((lower + upper) / 2, prediction.mean, rtol=1e-12)
+        factor = interval_factor(model.interval_scores_, 0.9)
+        assert_allclose((upper - lower) / 2, prediction.total * factor, rtol=1e-9)
+
+    def test_more_than_the_stars_can_tell_is_refused(self, model):
+        with pytest.raises(ValueError, match="needs at least 999 held-out stars"):
+            model.predict_interval(draw(3, seed=2)[0], coverage=0.999)
+
+    def test_single_label(self):
+        X, y, *_ = draw(200, seed=1)
+        single = CensoredBCNNRegressor(**PARAMETERS | {"windows": None, "target": None, "max_epochs": 2})
+        lower, upper = single.fit(X, y[:, 0]).predict_interval(X[:5])
+        assert lower.shape == upper.shape == (5,)
+        assert single.predict_std(X[:5], kind="calibrated").shape == (5,)
+
+
+class TestWithout:
+    @pytest.mark.parametrize(
+        ("changes", "n"), [({"calibrate": False}, 120), ({"validation_fraction": 0.0}, 120), ({}, 79)]
+    )
+    def test_nothing_is_learnt_and_said_so(self, changes, n):
+        X, y, *_ = draw(n, seed=1)
+        plain = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1} | changes).fit(X, y)
+        assert plain.error_model_ is None
+        assert plain.predict_distribution(X).calibrated is None
+        with pytest.raises(ValueError, match="no calibrated error bars"):
+            plain.predict_std(X, kind="calibrated")
+        with pytest.raises(ValueError, match="at least 20 stars that were held out"):
+            plain.predict_interval(X)
+
+    def test_the_network_is_the_same_with_and_without(self):
+        X, y, *_ = draw(120, seed=1)
+        some, other = (
+            CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 2}, calibrate=wanted).fit(X, y)
+            for wanted in (True, False)
+        )
+        assert some.error_model_ is not None
+        assert_array_equal(some.predict(X), other.predict(X))
+
+    def test_partial_fit_makes_another_network(self, model):
+        X, y, *_ = draw(60, seed=5)
+        again = pickle.loads(pickle.dumps(model)).partial_fit(X, y)
+        assert again.error_model_ is None
+        assert again.interval_scores_ is None
+
+    def test_interrupted(self):
+        X, y, *_ = draw(120, seed=1)
+        with (
+            mock.patch.object(CensoredBCNNRegressor, "predict_distribution", side_effect=KeyboardInterrupt),
+            pytest.warns(UserWarning, match="Calibration interrupted"),
+        ):
+            kept = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1}).fit(X, y)
+        assert kept.error_model_ is None
+        assert np.isfinite(kept.predict(X)).all()
+
+
+class TestRepeatVisits:
+    def test_error_model_is_replaced(self, model):
+        again = pickle.loads(pickle.dumps(model))
+        X = draw(300, seed=6, x_err=0)[0].repeat(2, axis=0)
+        X += 0.02 * np.random.default_rng(7).normal(size=X.shape)
+        star = np.arange(300).repeat(2)
+        assert again.fit_noise_model(X, star) is again
+        expected = fit_noise_model(model.predict_distribution(X), star)
+        assert again.error_model_.source == "repeat visits"
+        assert_array_equal(again.error_model_.scale, expected.scale)
+        assert_array_equal(again.predict(X), model.predict(X))
+        mean, error = again.predict(X), again.predict_std(X, kind="calibrated")
+        z = (mean[::2] - mean[1::2]) / np.hypot(error[::2], error[1::2])
+        assert_allclose(z.std(axis=0), 1, atol=0.1)
+
+
+def test_round_trips(model, tmp_path):
+    X, *_ = draw(20, seed=2)
+    saved = load_folder(save_folder(model, tmp_path / "model"))
+    for again in (saved, pickle.loads(pickle.dumps(model))):
+        assert_array_equal(again.predict_std(X, kind="calibrated"), model.predict_std(X, kind="calibrated"))
+        assert_array_equal(again.predict_interval(X), model.predict_interval(X))
+        assert again.error_model_.source == "known labels"
