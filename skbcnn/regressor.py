@@ -34,6 +34,7 @@ from skbcnn.network.spec import NetworkSpec
 from skbcnn.pickling import VersionedPickle
 from skbcnn.prediction import Prediction
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
+from skbcnn.presets import preset
 from skbcnn.survey import N_APSTAR_PIXELS, ElementWindows, apogee_windows, chips, resolve_target
 
 _LINEAR_MODES = {0, 1, 2, 3, 4, 255}
@@ -294,6 +295,36 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self.n_draws = n_draws
         self.random_state = random_state
         self.verbose = verbose
+
+    @classmethod
+    def from_preset(cls, name, **changes):
+        """Make an unfitted regressor by a recipe.
+
+        Parameters
+        ----------
+        name : {"leung_bovy_2019", "few_thousand_stars"}
+            The published model's recipe, or one for a few thousand spectra: see `skbcnn.presets.preset`.
+        **changes
+            Parameters that are to differ from it.
+
+        Returns
+        -------
+        model : object
+            Of this class.
+
+        Raises
+        ------
+        ValueError
+            If there is no such recipe.
+
+        Examples
+        --------
+        >>> from skbcnn import ApogeeBCNNCensoredRegressor
+        >>> ApogeeBCNNCensoredRegressor.from_preset("leung_bovy_2019", random_state=0)
+        ApogeeBCNNCensoredRegressor(max_epochs=60, num_hidden=(192, 64, 32, 16, 2),
+                                    random_state=0)
+        """
+        return cls(**preset(name) | changes)
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, x_err=None, y_err=None, sample_weight=None):

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 from skbcnn.checks import check_label_errors
 from skbcnn.labelled import error_values, label_columns
@@ -213,6 +212,8 @@ def _likeliest(difference, errors, known_variance, weight):
 
     `errors` are the error bars that enter the difference, each to be stretched and shifted.
     """
+    from scipy.optimize import minimize  # here, so that importing the regressors stays light
+
     known_variance = np.broadcast_to(known_variance, difference.shape)
     used = np.isfinite(difference)
     unit = np.median(np.concatenate([of_one[used] for of_one in errors])) if used.any() else 0.0

@@ -14,20 +14,10 @@ from skbcnn.metrics import residual_table
 from skbcnn.persistence import save_folder
 from skbcnn.plotting import ResidualDisplay, ResidualOverviewDisplay, new_figure, overview_size, save_figure
 from skbcnn.preprocessing import ContinuumNormalizer
+from skbcnn.presets import preset
 from skbcnn.regressor import ApogeeBCNNCensoredRegressor
 
-DEMO_RECIPE = {
-    "activation": "silu",
-    "initializer": "he_normal",
-    "l2": 1e-5,
-    "dropout_rate": 0.1,
-    "lr": 1e-3,
-    "reduce_lr_patience": 3,
-    "noise_augmentation": 1.0,
-    "max_epochs": 36,
-}
-"""Parameters of the regressor that suit a few thousand stars; ``tests/benchmarks/accuracy.py`` measures them."""
-
+DEMO_RECIPE = preset("few_thousand_stars")
 _SNR_TRAIN, _SNR_TEST = 200, 100
 _FILES = """
   datasets.h5     the stars trained on, in the layout of H5Loader

@@ -21,11 +21,11 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 
 from skbcnn import ApogeeBCNNCensoredRegressor
-from skbcnn.cli.demo import DEMO_RECIPE
 from skbcnn.datasets import make_apogee_spectra
+from skbcnn.presets import preset
 from skbcnn.survey import apogee_windows, is_missing, label
 
-RECIPE = DEMO_RECIPE | {"max_epochs": 60}
+RECIPE = preset("few_thousand_stars") | {"max_epochs": 60}
 ALPHAS = np.logspace(-6, 3, 19)
 N_COMPONENTS = (100, 300)
 

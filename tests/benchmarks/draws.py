@@ -10,11 +10,11 @@ from unittest import mock
 import numpy as np
 
 from skbcnn import ApogeeBCNNCensoredRegressor, make_apogee_spectra
-from skbcnn.cli.demo import DEMO_RECIPE
 from skbcnn.network import posterior
 from skbcnn.network.masks import SHARED_BY
+from skbcnn.presets import preset
 
-RECIPES = {"astroNN's recipe": {"max_epochs": 40}, "the demo's recipe": DEMO_RECIPE}
+RECIPES = {"astroNN's recipe": {"max_epochs": 40}, "the demo's recipe": preset("few_thousand_stars")}
 OWN, N_STARS, N_SEEDS, N_REFERENCE = {"conv1": 1, "flat": 1}, 32, 24, 4000
 PLANS = {  # number of draws, and how many share a mask
     "100 independent": (100, None),
