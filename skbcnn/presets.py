@@ -12,10 +12,10 @@ PRESETS = MappingProxyType(
             "activation": "silu",
             "initializer": "he_normal",
             "l2": 1e-5,
-            "dropout_rate": 0.1,
-            "lr": 1e-3,
-            "reduce_lr_patience": 3,
-            "noise_augmentation": 1.0,
+            "dropout_rate": 0.05,
+            "lr": 3e-3,
+            "lr_schedule": "cosine",
+            "noise_augmentation": (0.0, 4.0),
             "max_epochs": 36,
         },
     }
@@ -30,7 +30,7 @@ def preset(name):
     name : str
         ``"leung_bovy_2019"``: widths and epochs of the published model [1]_, with astroNN's other parameters, which
         are the defaults of the classes. ``"few_thousand_stars"``: what learns fastest from some thousand spectra; it
-        adds noise of the size of the flux errors, so `fit` needs `x_err`.
+        adds noise of up to four flux errors, so `fit` needs `x_err`.
 
     Returns
     -------
