@@ -1,0 +1,179 @@
+"""The picture of the network: numbers in the boxes, marks on the arrows."""
+
+from math import prod
+
+import pytest
+
+from skbcnn import ApogeeBCNNCensoredRegressor
+from skbcnn.network.spec import NetworkSpec
+from skbcnn.plotting import ArchitectureDisplay, new_figure
+from skbcnn.plotting.figures import DARK, GREY
+from skbcnn.survey import APOGEE_LABELS, apogee_windows
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def apogee_spec(**options):
+    windows = {name: tuple(window.tolist()) for name, window in apogee_windows().items() if name != "Fe"}
+    return NetworkSpec(
+        n_pixels=7514,
+        windows=tuple(windows.get(name) for name in APOGEE_LABELS),
+        widening=tuple(
+            apogee_windows().widening(name) if name in apogee_windows() else (1, 1) for name in APOGEE_LABELS
+        ),
+        **options,
+    )
+
+
+def draw(spec, names=None):
+    return ArchitectureDisplay.from_spec(spec, label_names=names, ax=new_figure(7, 3.9).add_subplot())
+
+
+def texts(display):
+    return [text.get_text() for text in display.ax_.texts if text.get_text()]
+
+
+def counts(display):
+    """Numbers of weights, as the boxes tell them."""
+    grey = [text.get_text() for text in display.ax_.texts if text.get_text() and text.get_color() == GREY]
+    return [int(text.replace(" ", "")) for text in grey]
+
+
+def n_marks(display, marker):
+    return sum(line.get_marker() == marker for line in display.ax_.lines)
+
+
+@pytest.fixture(scope="module")
+def display():
+    return draw(apogee_spec(), APOGEE_LABELS)
+
+
+class TestApogee:
+    def test_number_of_weights(self, display):
+        assert display.n_weights == 3_505_554
+        assert display.ax_.get_title() == "22 labels from 7514 pixels, 3 505 554 weights"
+
+    def test_boxes_add_up(self, display):
+        assert sum(counts(display)) == 3_505_554
+
+    def test_widths(self, display):
+        found = texts(display)
+        for width in (f"7514 {TIMES} 2", f"7514 {TIMES} 4", f"1878 {TIMES} 4", "192", "96", "2 free", "5 numbers"):
+            assert found.count(width) == 1
+        for width in (f"17 {TIMES} 32", f"17 {TIMES} 16", f"2 {TIMES} 256", f"2 {TIMES} 64"):
+            assert found.count(width) == 1
+
+    def test_weights_of_single_layers(self, display):
+        """By hand: 1878 * 4 * 192 + 192 of the first dense layer, 96 * 2 + 2 of the free numbers, 3 * 2 * 97 heads."""
+        assert {1_442_496, 194, 582} <= set(counts(display))
+
+    def test_windows(self, display):
+        found = texts(display)
+        assert "8 to 557 pixels" in found
+        assert "3776 to 3806 pixels" in found
+        assert "C I, O, Na, Mg, Al, Si, P, S, K, Ca, Ti, Ti II, V, Cr, Mn, Co, Ni" in found
+        assert found.count("C, N") == 2  # above the row, and in the box of its labels
+        assert r"$T_\mathrm{eff}$, $\log g$, Fe" in found
+
+    def test_marks(self, display):
+        assert n_marks(display, "o") == 3 + 2 * 2  # after a convolution, the pool, a dense layer; two a window branch
+        assert n_marks(display, "_") == 1
+        legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+        assert legend == ["dropout of 30%", "means only, gradient stopped", "weights"]
+
+    def test_boxes(self, display):
+        assert len(display.ax_.patches) == 7 + 2 + 2 * 4
+
+    def test_legible(self, display, check_legible):
+        check_legible(display.figure_)
+
+    def test_text_stays_in_its_box(self, display):
+        display.figure_.canvas.draw()
+        for box in display.ax_.patches:
+            frame = box.get_window_extent()
+            inside = [
+                text for text in display.ax_.texts if frame.contains(*text.get_window_extent().get_points().mean(0))
+            ]
+            inside = [text for text in inside if text.get_text()]
+            assert len(inside) in (2, 3)
+            for text in inside:
+                extent = text.get_window_extent()
+                assert extent.x0 > frame.x0
+                assert extent.x1 < frame.x1
+
+
+class TestOtherNetworks:
+    def test_without_windows(self):
+        display = draw(NetworkSpec(n_pixels=40, windows=(None,) * 8, widening=((1, 1),) * 8, dropout_rate=0.0))
+        assert len(display.ax_.patches) == 7
+        assert "8 labels" in texts(display)
+        assert (n_marks(display, "o"), n_marks(display, "_")) == (0, 0)
+        assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["weights"]
+        assert sum(counts(display)) == display.n_weights
+
+    def test_windows_only(self):
+        spec = NetworkSpec(n_pixels=40, windows=((1, 2), (3, 4)), widening=((1, 1),) * 2)
+        display = draw(spec)
+        assert "2 numbers" in texts(display)
+        assert "2 pixels" in texts(display)
+        assert n_marks(display, "_") == 0
+        assert sum(counts(display)) == display.n_weights
+
+    def test_without_free_numbers(self):
+        spec = NetworkSpec(n_pixels=40, windows=(None, (3, 4)), widening=((1, 1),) * 2, num_hidden=(8, 8, 4, 4, 0))
+        display = draw(spec, ["teff", "Mg"])
+        assert "1 numbers" not in texts(display)
+        assert "1 number" in texts(display)
+        assert not [text for text in texts(display) if text.endswith("free")]
+        assert sum(counts(display)) == display.n_weights
+
+    def test_without_context(self):
+        spec = NetworkSpec(n_pixels=40, windows=((3, 4),), widening=((1, 1),), num_hidden=(8, 8, 4, 4, 0))
+        display = draw(spec, ["Mg"])
+        assert "context" not in texts(display)
+        assert "1 window" in texts(display)
+        assert sum(counts(display)) == display.n_weights
+
+    def test_many_long_names(self, check_legible):
+        n = 40
+        spec = NetworkSpec(n_pixels=40, windows=((3, 4),) * n, widening=((1, 1),) * n)
+        display = draw(spec, [f"a long name {j}" for j in range(n)])
+        assert [text for text in texts(display) if text.endswith(", ...")]
+        check_legible(display.figure_)
+
+    def test_widening_makes_rows(self, check_legible):
+        widening = ((1, 1), (2, 1), (8, 4))
+        spec = NetworkSpec(n_pixels=40, windows=((3, 4), (5, 6, 7), (8,)), widening=widening)
+        display = draw(spec, ["Mg", "Al", "C"])
+        dark = [text.get_text() for text in display.ax_.texts if text.get_color() == DARK]
+        assert [text for text in dark if text.isdigit()] == ["192", "96", "32", "16", "64", "16", "256", "64"]
+        assert sum(counts(display)) == display.n_weights
+
+
+class TestFromEstimator:
+    def test_is_from_spec(self, tiny_model, new_axes):
+        display = ArchitectureDisplay.from_estimator(tiny_model, ax=new_axes())
+        assert texts(display) == texts(draw(tiny_model.spec_, tiny_model.target_names_))
+        assert display.n_weights == sum(prod(values.shape) for values in tiny_model.weights_.values())
+
+    def test_not_fitted(self):
+        with pytest.raises(ValueError, match="not fitted"):
+            ArchitectureDisplay.from_estimator(ApogeeBCNNCensoredRegressor())
+
+
+class TestWhereItDraws:
+    @pytest.mark.usefixtures("pyplot_untouched")
+    def test_in_the_axes_given(self, new_axes):
+        ax = new_axes()
+        display = ArchitectureDisplay.from_spec(apogee_spec(), ax=ax)
+        assert (display.ax_, display.figure_) == (ax, ax.figure)
+
+    def test_in_a_figure_of_its_own(self, own_figure, check_legible):
+        display = ArchitectureDisplay.from_spec(apogee_spec(), label_names=APOGEE_LABELS)
+        check_legible(display.figure_)
+        assert own_figure(display)[0] == 7
+
+
+def test_names_must_fit():
+    with pytest.raises(ValueError, match="label_names has 2 names, expected 22: one for each label"):
+        draw(apogee_spec(), ["teff", "logg"])
