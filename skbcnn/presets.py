@@ -8,7 +8,8 @@ PRESETS = MappingProxyType(
             "num_hidden": (192, 64, 32, 16, 2),
             "max_epochs": 60,
         },
-        "few_thousand_stars": {  # found on synthetic spectra; tests/benchmarks/accuracy.py measures it
+        "few_thousand_stars": {  # found on synthetic spectra; tests/benchmarks/trust.py measures it
+            "num_hidden": (192, 96, 32, 16, 0),  # free numbers would tell elements of each other's lines
             "activation": "silu",
             "initializer": "he_normal",
             "l2": 1e-5,
@@ -29,8 +30,8 @@ def preset(name):
     ----------
     name : str
         ``"leung_bovy_2019"``: widths and epochs of the published model [1]_, with astroNN's other parameters, which
-        are the defaults of the classes. ``"few_thousand_stars"``: what learns fastest from some thousand spectra; it
-        adds noise of up to four flux errors, so `fit` needs `x_err`.
+        are the defaults of the classes. ``"few_thousand_stars"``: what learns fastest from some thousand spectra, and
+        without free numbers in the context; it adds noise of up to four flux errors, so `fit` needs `x_err`.
 
     Returns
     -------
