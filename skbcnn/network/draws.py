@@ -162,16 +162,10 @@ class DrawGraph:
             After the first window layer, of each group.
         """
         x = tf.transpose(x)
-        padding = overhang(self.spec)
-        pixels = self._convolution(tf.pad(x, (padding, (0, 0)))[:, None], weights["conv1"][:, None], self.spec.n_pixels)
-        pixels = tf.pad(self.activation(pixels + weights["conv1.bias"]), (padding, (0, 0), (0, 0)))
-        x = tf.pad(x, ((0, 1), (0, 0)))
-        hidden = []
-        for number, window in enumerate(self.windows):
-            seen = tf.reshape(tf.gather(x, window.ravel()), (*window.shape, -1))
-            product = tf.matmul(weights[f"group{number}.hidden1"], seen)
-            hidden.append(self.activation(product + weights[f"group{number}.hidden1.bias"]))
-        return pixels, hidden
+        pixels = self.activation(self._first_convolution(weights, x))
+        pixels = tf.pad(pixels, (overhang(self.spec), (0, 0), (0, 0)))
+        layers = enumerate(self._seen(x))
+        return pixels, [self.activation(self._first_window_layer(weights, seen, f"group{i}")) for i, seen in layers]
 
     def answers(self, weights, features, masks):
         """Outputs of a group of draws.
@@ -210,25 +204,57 @@ class DrawGraph:
         terms = [kernel[k, channel][:, None] * seen[k][channel] for k, channel in np.ndindex(length, n_in)]
         return sum(terms[1:], terms[0])
 
+    def _first_convolution(self, weights, x):
+        """(n_pixels, n) to (n_pixels, filters, n), before the activation."""
+        x = tf.pad(x, (overhang(self.spec), (0, 0)))[:, None]
+        return self._convolution(x, weights["conv1"][:, None], self.spec.n_pixels) + weights["conv1.bias"]
+
+    def _seen(self, x):
+        """Pixels in the windows of each group: (n_pixels, n) to (labels, widest window, n), short ones filled up."""
+        x = tf.pad(x, ((0, 1), (0, 0)))
+        return [tf.reshape(tf.gather(x, window.ravel()), (*window.shape, -1)) for window in self.windows]
+
+    def _first_window_layer(self, weights, seen, name):
+        """(labels, pixels, n) to (labels, width_1, n), before the activation."""
+        return tf.matmul(weights[f"{name}.hidden1"], seen) + weights[f"{name}.hidden1.bias"]
+
     def _full(self, weights, pixels, masks):
         """Second full-spectrum layer of each draw: (draws, width, n)."""
+        kernels = self._full_kernels(weights, masks)
+        pooled = self._pool(self._second_convolution(weights, pixels, masks))
+        return self.activation(self._dense(weights, kernels, pooled)[1])
+
+    def _second_convolution(self, weights, pixels, masks):
+        """(n_pixels with overhang, filters, n) to (pools, pixels of a pool, filters, n), before the activation."""
         spec = self.spec
-        n = pixels.shape[-1]
-        pool, n_pooled = spec.pool_size, spec.n_pooled
-        x = self._convolution(pixels, weights["conv2"], n_pooled * pool, masks["conv1"])
-        rising = spec.is_rising
+        x = self._convolution(pixels, weights["conv2"], spec.n_pooled * spec.pool_size, masks["conv1"])
         x = x + weights["conv2.bias"]
-        x = tf.reshape(x if rising else self.activation(x), (n_pooled, pool, spec.num_filters[1], n))
+        return tf.reshape(x, (spec.n_pooled, spec.pool_size, spec.num_filters[1], pixels.shape[-1]))
+
+    def _pool(self, x):
+        """Activation, and the maximum over each pool: (n_flat, n)."""
+        rising = self.spec.is_rising
+        x = x if rising else self.activation(x)
         pooled = x[:, 0]
-        for place in range(1, pool):
+        for place in range(1, self.spec.pool_size):
             pooled = tf.maximum(pooled, x[:, place])
-        pooled = tf.reshape(self.activation(pooled) if rising else pooled, (spec.n_flat, n))
-        n_flats, n_draws = masks["flat"].shape[0], masks["full1"].shape[0]
-        h0, h1 = spec.num_hidden[:2]
-        kernel = tf.reshape(weights["full1"] * masks["flat"][:, None], (n_flats * h0, spec.n_flat))
-        x = self.activation(tf.reshape(tf.matmul(kernel, pooled), (n_flats, h0, n)) + weights["full1.bias"])
-        kernel = tf.reshape(weights["full2"] * masks["full1"][:, None], (n_flats, -1, h0))
-        return self.activation(tf.reshape(tf.matmul(kernel, x), (n_draws, h1, n)) + weights["full2.bias"])
+        return tf.reshape(self.activation(pooled) if rising else pooled, (self.spec.n_flat, x.shape[-1]))
+
+    def _full_kernels(self, weights, masks):
+        """Masked kernels of both full-spectrum layers: (flats * h0, n_flat) and (flats, draws of a flat * h1, h0)."""
+        spec = self.spec
+        n_flats, h0 = masks["flat"].shape[0], spec.num_hidden[0]
+        return (
+            tf.reshape(weights["full1"] * masks["flat"][:, None], (n_flats * h0, spec.n_flat)),
+            tf.reshape(weights["full2"] * masks["full1"][:, None], (n_flats, -1, h0)),
+        )
+
+    def _dense(self, weights, kernels, pooled):
+        """Both full-spectrum layers before their activation: (flats, h0, n) and (draws, h1, n)."""
+        first, second = kernels
+        n, (h0, h1) = pooled.shape[-1], self.spec.num_hidden[:2]
+        x = tf.reshape(tf.matmul(first, pooled), (-1, h0, n)) + weights["full1.bias"]
+        return x, tf.reshape(tf.matmul(second, self.activation(x)), (-1, h1, n)) + weights["full2.bias"]
 
     def _read_full(self, weights, full):
         """Outputs of the labels without a window, and the context that the others are told: (draws, numbers, n)."""
