@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 from scipy.sparse import csr_array
-from scipy.special import expit
+from scipy.special import expit, ndtr
 from sklearn.utils import Bunch, check_random_state
 
 from skbcnn.survey import (
@@ -43,7 +43,9 @@ were drawn at random. A model fitted to these spectra knows synthetic stars only
 """
 
 
-def make_apogee_spectra(n_samples=1000, *, snr=200.0, missing=0.03, correlated=True, random_state=None):
+def make_apogee_spectra(
+    n_samples=1000, *, snr=200.0, missing=0.03, correlated=True, population="milky_way", random_state=None
+):
     """Draw synthetic APOGEE spectra of red giants, with labels whose truth is known.
 
     Parameters
@@ -59,7 +61,13 @@ def make_apogee_spectra(n_samples=1000, *, snr=200.0, missing=0.03, correlated=T
         Whether abundances follow each other as in the Milky Way: alpha elements together, [Al/H] after [Mg/H],
         carbon down and nitrogen up along the giant branch. If False, the elements are independent of each other at
         given [Fe/H] and more loosely tied to it, with the same means and standard deviations; only the two
-        readings of one element (C and C1, Ti and Ti2) still agree.
+        readings of one element (C and C1, Ti and Ti2) still agree. A cluster's stars are alike but for what
+        `population` says, so there is nothing to loosen: False is refused.
+    population : {"milky_way", "globular_cluster"}, default="milky_way"
+        Which stars. Those of ``"globular_cluster"`` are bright giants of one iron abundance, [Fe/H] = -1.3 with a
+        scatter of 0.05 dex, on the giant branch of that abundance. All are enhanced in alpha elements, [Mg/H]
+        scatters by 0.05 dex, and [Al/H] is uniform between -1.5 and -0.5 and follows nothing: the pattern of M13,
+        which the stars of ``"milky_way"`` do not show. The other elements follow iron and gravity as there.
     random_state : int, RandomState instance or None, default=None
         Pass an int for the same stars at each call. A star's data do not depend on `n_samples`.
 
@@ -88,17 +96,18 @@ def make_apogee_spectra(n_samples=1000, *, snr=200.0, missing=0.03, correlated=T
     Raises
     ------
     ValueError
-        If `n_samples` is not a positive integer, an `snr` is not positive or their number is not `n_samples`, or
-        `missing` is outside 0 to 0.9.
+        If `n_samples` is not a positive integer, an `snr` is not positive or their number is not `n_samples`,
+        `missing` is outside 0 to 0.9, `population` is not known, or a cluster is asked for with
+        ``correlated=False``.
 
     Notes
     -----
-    Shaped as in nature: the distribution of labels (means and standard deviations of `truth` are those of the
-    training set of [1]_), Boltzmann factors, ionised lines that strengthen at low gravity, the opacity that metals
-    lend to the continuum, the curve of growth with a hidden microturbulence, CO, CN and OH that share their atoms
-    and vanish in hot stars, hydrogen lines, blends inside and outside the windows [2]_, resolving power 22 500 with
-    a few percent of scatter, residual velocities of 0.4 km/s, continuum errors of half a percent, noise that grows
-    toward the edges of the detectors, and runs of flagged pixels at the night sky's lines.
+    Shaped as in nature: the distribution of labels (in the Milky Way, means and standard deviations of `truth` are
+    those of the training set of [1]_), Boltzmann factors, ionised lines that strengthen at low gravity, the opacity
+    that metals lend to the continuum, the curve of growth with a hidden microturbulence, CO, CN and OH that share
+    their atoms and vanish in hot stars, hydrogen lines, blends inside and outside the windows [2]_, resolving power
+    22 500 with a few percent of scatter, residual velocities of 0.4 km/s, continuum errors of half a percent, noise
+    that grows toward the edges of the detectors, and runs of flagged pixels at the night sky's lines.
 
     Not as in nature: line strengths and excitations are drawn at random, radiative transfer is a closed form
     (a line's residual flux is a power of ``1 + optical depth``), and label noise is Gaussian and independent.
@@ -116,11 +125,16 @@ def make_apogee_spectra(n_samples=1000, *, snr=200.0, missing=0.03, correlated=T
     ((20, 7514), (20, 22), ['teff', 'logg', 'C'])
     >>> bool((stars.truth > -9999).all())
     True
+    >>> cluster = make_apogee_spectra(100, population="globular_cluster", random_state=0)
+    >>> of_mg, of_al = (cluster.truth[:, cluster.label_names.index(name)].std() for name in ("Mg", "Al"))
+    >>> bool(of_al > 4 * of_mg)
+    True
     """
-    snr = _checked_arguments(n_samples, snr, missing)
+    snr = _checked_arguments(n_samples, snr, missing, correlated, population)
+    kind = _POPULATIONS[population]
     streams = _random_streams(random_state)
-    truth = _draw_population(n_samples, correlated, streams["population"], streams["family"])
-    y, y_err = _catalogue(truth, missing, streams["labels"], streams["missing"])
+    truth = _draw_population(n_samples, kind, correlated, streams["population"], streams["family"])
+    y, y_err = _catalogue(truth, missing, kind.iron, streams["labels"], streams["missing"])
     X, X_err = _observed_spectra(truth, snr, streams)
     return Bunch(
         X=X,
@@ -135,7 +149,7 @@ def make_apogee_spectra(n_samples=1000, *, snr=200.0, missing=0.03, correlated=T
     )
 
 
-def _checked_arguments(n_samples, snr, missing):
+def _checked_arguments(n_samples, snr, missing, correlated, population):
     """Refuse what cannot be drawn; the signal-to-noise ratio of each star."""
     if not isinstance(n_samples, Integral) or isinstance(n_samples, bool) or n_samples < 1:
         raise ValueError(f"n_samples={n_samples!r}, expected a whole number of stars, at least 1.")
@@ -143,6 +157,13 @@ def _checked_arguments(n_samples, snr, missing):
         raise ValueError(
             f"missing={missing!r}, expected a fraction of at least 0 and at most 0.9: Teff is never missing, so not "
             "every label can be. Pass 0 for complete labels."
+        )
+    if population not in tuple(_POPULATIONS):
+        raise ValueError(f"population={population!r}, expected one of {', '.join(map(repr, _POPULATIONS))}.")
+    if not (correlated or _POPULATIONS[population].can_loosen):
+        raise ValueError(
+            f"correlated=False with population={population!r}: its stars are alike, so there are no ties to loosen. "
+            "Leave correlated=True; aluminium follows nothing there anyway."
         )
     snr = np.asarray(snr, dtype=float)
     if snr.shape not in ((), (n_samples,)):
@@ -192,40 +213,74 @@ class _Mixture(NamedTuple):
 
     share: float
     first: tuple[float, float]  # mean, standard deviation
-    second: tuple[float, float]
+    second: tuple[float, float] = (0.0, 0.0)
 
-    def standardised(self, uniform, normal):
-        """Samples with mean 0 and variance 1, from uniform and standard normal numbers."""
+    def samples(self, uniform, normal):
+        """Samples from uniform and standard normal numbers."""
+        centre, spread = np.array([self.first, self.second])[(uniform >= self.share).astype(int)].T
+        return centre + spread * normal
+
+    def standardised(self, values):
+        """Values with the mean and the standard deviation of this distribution taken off."""
         parts = np.array([self.first, self.second])
         shares = np.array([self.share, 1 - self.share])
         mean = shares @ parts[:, 0]
         variance = shares @ (parts**2).sum(axis=1) - mean**2
-        centre, spread = parts[(uniform >= self.share).astype(int)].T
-        return (centre + spread * normal - mean) / np.sqrt(variance)
+        return (values - mean) / np.sqrt(variance)
 
 
-_IRON = _Mixture(0.8, (-0.03, 0.22), (-0.48, 0.30))  # a disc, and a metal-poor tail
-_GRAVITY = _Mixture(0.35, (2.45, 0.10), (2.265, 0.68))  # the red clump, on a giant branch
+class _Population(NamedTuple):
+    """What sets some stars apart; how one label follows others is the same for all populations."""
+
+    iron: _Mixture
+    gravity: _Mixture
+    own: float = 1.0  # factor on the scatter that is a label's own
+    low_alpha: float = 1.0  # 0: none are on the low alpha sequence
+    uniform: dict[str, tuple[float, float]] = {}  # labels that follow nothing: lowest and highest value
+    can_loosen: bool = True  # whether elements may stop following each other
+
+
+_POPULATIONS = {
+    "milky_way": _Population(
+        iron=_Mixture(0.8, (-0.03, 0.22), (-0.48, 0.30)),  # a disc, and a metal-poor tail
+        gravity=_Mixture(0.35, (2.45, 0.10), (2.265, 0.68)),  # the red clump, on a giant branch
+    ),
+    "globular_cluster": _Population(
+        iron=_Mixture(1.0, (-1.3, 0.05)),
+        gravity=_Mixture(1.0, (1.5, 0.4)),  # far away, so only its bright giants are observed
+        own=0.6,  # born together: one age, one mixture
+        low_alpha=0.0,
+        uniform={"Al": (-1.5, -0.5)},
+        can_loosen=False,
+    ),
+}
+_USUAL = _POPULATIONS["milky_way"]  # the ties are between labels in units of its means and standard deviations
 _BRANCH = {"logg": 0.90, "Fe": -0.25}  # cool stars are bright, and metal-poor ones hotter at the same gravity
 _TEFF_RANGE = (3700.0, 5600.0)
 _LOGG_RANGE = (0.3, 4.0)
 _LOOSENED = 0.5  # factor on the tie to iron of stars whose elements do not follow each other
 
 
-def _draw_population(n_samples, correlated, normals, uniforms):
+def _draw_population(n_samples, population, correlated, normals, uniforms):
     """Labels of stars, of shape (n_samples, 22): standardised first, then with the means and spreads of the table."""
     kind = uniforms.random_sample((n_samples, 3)).T
     gauss = normals.standard_normal((n_samples, 2 + len(APOGEE_LABELS))).T
-    own = dict(zip(APOGEE_LABELS, gauss[2:], strict=True))
-    z = {"Fe": _IRON.standardised(kind[0], gauss[0]), "logg": _GRAVITY.standardised(kind[1], gauss[1])}
+    own = dict(zip(APOGEE_LABELS, population.own * gauss[2:], strict=True))
+    z = {
+        "Fe": _USUAL.iron.standardised(population.iron.samples(kind[0], gauss[0])),
+        "logg": _USUAL.gravity.standardised(population.gravity.samples(kind[1], gauss[1])),
+    }
     z["teff"] = _weighted(z, _BRANCH, own["teff"])
-    z |= {"alpha": _alpha_sequence(z["Fe"], kind[2]), "mixing": -z["logg"]}
+    z |= {"alpha": _alpha_sequence(z["Fe"], population.low_alpha * kind[2]), "mixing": -z["logg"]}
     for name in _ELEMENTS:
         z[name] = _weighted(z, _ties(name, correlated), own[name])
     labels = np.stack([z[name] for name in APOGEE_LABELS], axis=1)
     labels = _column("synthetic_labels", "mean") + _column("synthetic_labels", "std") * labels
     labels[:, _TEFF] = labels[:, _TEFF].clip(*_TEFF_RANGE)
     labels[:, _LOGG] = labels[:, _LOGG].clip(*_LOGG_RANGE)
+    for name, (lowest, highest) in population.uniform.items():
+        column = APOGEE_LABELS.index(name)
+        labels[:, column] = lowest + (highest - lowest) * ndtr(gauss[2 + column])
     return labels
 
 
@@ -521,17 +576,17 @@ _NOISE_SCATTER = 0.06  # dex, star by star
 _MISSING_SLOPE = -3.0  # log odds per dex: metal-poor stars lack more labels
 
 
-def _catalogue(truth, missing, normals, uniforms):
+def _catalogue(truth, missing, iron, normals, uniforms):
     """Labels as published, and their errors: noise added, some missing."""
     spread, noise = np.moveaxis(normals.standard_normal((len(truth), 2, len(APOGEE_LABELS))), 1, 0)
     metallicity = truth[:, [_FE]] - _table("synthetic_labels")["Fe"]["mean"]
     y_err = _column("synthetic_labels", "noise") * 10 ** (_NOISE_SLOPE * metallicity + _NOISE_SCATTER * spread)
     y = truth + y_err * noise
-    lost = uniforms.random_sample(truth.shape) < _missing_probability(truth[:, _FE], missing)
+    lost = uniforms.random_sample(truth.shape) < _missing_probability(truth[:, _FE], missing, iron)
     return np.where(lost, MISSING, y), np.where(lost, MISSING, y_err)
 
 
-def _missing_probability(iron, missing):
+def _missing_probability(iron, missing, population):
     """How likely each label of stars with this [Fe/H] is missing, of shape (n_samples, 22)."""
     readiness = _column("synthetic_labels", "missing")  # NaN where a label never is
 
@@ -541,14 +596,14 @@ def _missing_probability(iron, missing):
 
     if missing == 0:
         return np.zeros((len(iron), len(readiness)))
-    nodes, weights = _iron_quadrature()
+    nodes, weights = _quadrature(population)
     level = brentq(lambda level: weights @ probability(nodes, level).mean(axis=1) - missing, -60, 60)
     return probability(iron, level)
 
 
-def _iron_quadrature():
+def _quadrature(iron):
     """Values of [Fe/H] and their weights that stand for the whole population, not for the stars drawn."""
     node, weight = np.polynomial.hermite_e.hermegauss(20)
-    parts = ((_IRON.share, *_IRON.first), (1 - _IRON.share, *_IRON.second))
+    parts = ((iron.share, *iron.first), (1 - iron.share, *iron.second))
     nodes = np.concatenate([mean + std * node for _, mean, std in parts])
     return nodes, np.concatenate([share * weight / weight.sum() for share, _, _ in parts])

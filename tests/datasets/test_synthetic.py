@@ -17,8 +17,14 @@ ELEMENTS = APOGEE_LABELS[2:]
 TEFF, LOGG, FE = INDEX["teff"], INDEX["logg"], INDEX["Fe"]
 
 
-def population(n_stars=20_000, correlated=True):
-    return synthetic._draw_population(n_stars, correlated, np.random.RandomState(1), np.random.RandomState(2))
+def population(n_stars=20_000, correlated=True, kind="milky_way"):
+    drawn_from = synthetic._POPULATIONS[kind]
+    streams = np.random.RandomState(1), np.random.RandomState(2)
+    return synthetic._draw_population(n_stars, drawn_from, correlated, *streams)
+
+
+def cluster(n_stars=20_000):
+    return population(n_stars, kind="globular_cluster")
 
 
 def star(**changes):
@@ -155,6 +161,84 @@ def test_evolved_giants_have_less_carbon_and_more_nitrogen():
     carbon, nitrogen = (residual(labels, name, ["Fe"]) for name in ("C", "N"))
     assert carbon[bright].mean() < carbon[~bright].mean() - 0.1
     assert nitrogen[bright].mean() > nitrogen[~bright].mean() + 0.1
+
+
+# The globular cluster
+
+
+def test_cluster_has_one_iron_abundance():
+    iron = cluster()[:, FE]
+    assert iron.mean() == pytest.approx(-1.3, abs=0.01)
+    assert iron.std() == pytest.approx(0.05, rel=0.03)
+
+
+def test_cluster_varies_in_aluminium_alone():
+    labels = cluster()
+    aluminium, magnesium = labels[:, INDEX["Al"]], labels[:, INDEX["Mg"]]
+    assert aluminium.min() >= -1.5
+    assert aluminium.max() <= -0.5
+    assert aluminium.mean() == pytest.approx(-1.0, abs=5 * 0.289 / np.sqrt(len(labels)))
+    assert aluminium.std() == pytest.approx(1 / np.sqrt(12), rel=0.03)  # uniform over 1 dex
+    counts = np.histogram(aluminium, bins=10)[0]
+    assert np.abs(counts - 2000).max() < 5 * np.sqrt(1800)  # binomial: 20 000 * 0.1 * 0.9
+    # own scatter: sqrt(1 - 0.90^2 - 0.40^2) * 0.26 * 0.6 = 0.027; of iron: 0.05 * 0.90 * 0.26 / 0.30 = 0.039
+    assert magnesium.std() == pytest.approx(np.hypot(0.027, 0.039), rel=0.03)
+    others = [name for name in ELEMENTS if name not in ("Al", "C", "C1", "N")]
+    assert labels[:, [INDEX[name] for name in others]].std(axis=0).max() < 0.13
+
+
+def test_aluminium_of_the_cluster_follows_nothing():
+    labels = cluster()
+    for name in APOGEE_LABELS:
+        if name != "Al":
+            assert abs(correlation(labels, "Al", name)) < 5 / np.sqrt(len(labels)), name
+
+
+def test_cluster_is_outside_the_correlation_of_the_milky_way():
+    def scatter_about_magnesium(labels):
+        usual = population()
+        slope, intercept = np.polyfit(usual[:, INDEX["Mg"]], usual[:, INDEX["Al"]], 1)
+        return np.std(labels[:, INDEX["Al"]] - slope * labels[:, INDEX["Mg"]] - intercept)
+
+    assert scatter_about_magnesium(cluster()) > 4 * scatter_about_magnesium(population())
+
+
+def test_cluster_is_enhanced_in_alpha_elements():
+    over_iron = {name: (cluster()[:, INDEX[name]] - cluster()[:, FE]).mean() for name in ("O", "Mg", "Si", "Ca", "Ni")}
+    assert all(0.15 < over_iron[name] < 0.5 for name in ("O", "Mg", "Si", "Ca"))
+    assert over_iron["Ni"] < 0.12
+
+
+def test_cluster_giants_are_where_metal_poor_giants_are():
+    labels = cluster()
+    assert labels[:, LOGG].mean() == pytest.approx(1.5, abs=0.02)
+    assert 0.3 <= labels[:, LOGG].min() < labels[:, LOGG].max() < 3.3
+    # the branch of the Milky Way at [Fe/H] = -1.3: 0.90 * 294 K per 0.56 dex, and 0.25 * 294 K hotter per 0.30 dex
+    expected = 4655 + 0.90 * 294 / 0.56 * (labels[:, LOGG] - 2.33) - 0.25 * 294 / 0.30 * (labels[:, FE] + 0.12)
+    off = labels[:, TEFF] - expected
+    assert off.mean() == pytest.approx(0, abs=5)
+    assert off.std() == pytest.approx(0.6 * 294 * np.sqrt(1 - 0.90**2 - 0.25**2), rel=0.05)
+
+
+@pytest.mark.parametrize(("reading", "element"), [("C1", "C"), ("Ti2", "Ti")])
+def test_two_readings_of_one_element_agree_in_the_cluster(reading, element):
+    def scatter(labels):
+        return np.std(labels[:, INDEX[reading]] - labels[:, INDEX[element]])
+
+    assert scatter(cluster()) < scatter(population())
+
+
+def test_cluster_through_the_front_door():
+    stars = make_apogee_spectra(300, missing=0.2, population="globular_cluster", random_state=3)
+    assert stars.truth[:, FE].mean() == pytest.approx(-1.305, abs=0.02)
+    assert is_missing(stars.y).mean() == pytest.approx(0.2, abs=0.02)  # of this population, not of the Milky Way
+    assert not is_missing(stars.truth).any()
+    usual = make_apogee_spectra(300, missing=0.2, random_state=3)
+    assert stars.X.mean() > usual.X.mean() + 0.03  # metal-poor: fewer and weaker lines
+    rich, poor = stars.truth[:, INDEX["Al"]] > -0.7, stars.truth[:, INDEX["Al"]] < -1.3
+    difference = stars.X[rich].mean(axis=0) - stars.X[poor].mean(axis=0)
+    window = apogee_windows().mask("Al")
+    assert difference[window].mean() < -0.05 < -0.005 < difference[~window].mean()
 
 
 # The lines
@@ -357,7 +441,7 @@ def test_labels_and_errors_are_missing_together(stars):
 @pytest.mark.parametrize("missing", [0.01, 0.1, 0.5, 0.9])
 def test_missing_is_the_mean_fraction(missing):
     iron = population()[:, FE]
-    probability = synthetic._missing_probability(iron, missing)
+    probability = synthetic._missing_probability(iron, missing, synthetic._POPULATIONS["milky_way"].iron)
     assert probability.mean() == pytest.approx(missing, rel=0.03)
     assert not probability[:, TEFF].any()
 
@@ -411,6 +495,12 @@ def test_a_star_does_not_depend_on_how_many_follow():
         ({"missing": 1}, "missing=1, expected a fraction"),
         ({"missing": -0.1}, "missing=-0.1, expected a fraction"),
         ({"missing": np.nan}, "missing=nan"),
+        ({"population": "M13"}, "population='M13', expected one of 'milky_way', 'globular_cluster'"),
+        ({"population": ["milky_way"]}, r"population=\['milky_way'\], expected one of"),
+        (
+            {"population": "globular_cluster", "correlated": False},
+            "correlated=False with population='globular_cluster'",
+        ),
     ],
 )
 def test_bad_arguments_meet_a_sentence(arguments, message):
@@ -444,6 +534,12 @@ FROZEN_LABELS = rows(
       0.462446 0.314938 0.229821 0.348108 0.167968 0.189945 0.021804 0.166963 0.179617 0.216614 0.305618
     """
 )
+FROZEN_CLUSTER = rows(
+    """
+    4328.068954 1.302866 -1.475797 -1.26604 -0.855704 -0.91319 -1.289986 -0.885012 -0.915749 -0.924882 -1.296741
+      -0.87448 -0.978144 -1.092858 -1.164906 -0.628667 -1.373188 -1.35054 -1.604398 -1.295473 -1.482061 -1.230027
+    """
+)
 FROZEN_UNCORRELATED = rows(
     """
     4218.337485 1.933477 -0.131746 -0.205628 0.207646 -0.258012 -0.241858 0.258486 0.062114 -0.120841 -0.088397
@@ -473,3 +569,8 @@ def test_the_generator_is_frozen():
 def test_the_uncorrelated_population_is_frozen():
     data = make_apogee_spectra(1, correlated=False, random_state=2019)
     np.testing.assert_allclose(data.truth, FROZEN_UNCORRELATED, rtol=1e-6, atol=2e-6)
+
+
+def test_the_cluster_is_frozen():
+    data = make_apogee_spectra(1, population="globular_cluster", random_state=2019)
+    np.testing.assert_allclose(data.truth, FROZEN_CLUSTER, rtol=1e-6, atol=2e-6)
