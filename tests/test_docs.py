@@ -8,7 +8,10 @@ from sklearn import config_context
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
-README_IN_SMALL = {"make_apogee_spectra(3000,": "make_apogee_spectra(60,", "max_epochs=40,": "max_epochs=1,"}
+README_IN_SMALL = {
+    "make_apogee_spectra(3000,": "make_apogee_spectra(60,",
+    "noise_augmentation=0,": "noise_augmentation=0, max_epochs=1,",
+}
 
 
 def run_blocks(page, text):
