@@ -61,7 +61,7 @@ def jacobian(model, X, *, path="total", mean_output=False, n_draws=None, denorma
 
     How many draws are enough was measured on a network of APOGEE (2500 synthetic stars, 35 epochs), for derivatives
     that exceed a fifth of the largest of their label. 10 draws are off by 4 % of them in the median, 20 by 3 %, 100 by
-    2 %; averaged over 16 stars, by 2.4 %, 1.6 % and 0.9 %. The 22 labels take 7 ms a star for 10 draws, on two cores.
+    2 %; averaged over 16 stars, by 2.5 %, 1.6 % and 1 %. The 22 labels take 7 ms a star for 10 draws, on two cores.
 
     References
     ----------

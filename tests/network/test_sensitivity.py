@@ -81,17 +81,6 @@ class TestAgainstDifferences:
         expected = by_differences(forward, spec, random_weights(spec), x)
         assert_allclose(derivatives(spec, random_weights(spec), x, n_draws=4), expected, atol=1e-6)
 
-    @pytest.mark.slow
-    def test_published_layout(self, dr14_spec, random_weights, forward):
-        """Whose loops are compiled; pixels of both ends, of a window, and of none."""
-        x = np.random.default_rng(1).normal(0, 0.5, size=(2, 7514)).astype(np.float32)
-        weights = random_weights(dr14_spec)
-        pixels = [0, 3, 4000, 7511, 7512, 7513, *dr14_spec.windows[6][:2]]
-        expected = by_differences(forward, dr14_spec, weights, x, 2, pixels)
-        found = derivatives(dr14_spec, weights, x, n_draws=2)[:, :, pixels]
-        assert np.abs(expected).max(axis=(0, 1)).min() > 1e-3
-        assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
-
 
 class TestPaths:
     def test_stopped_is_what_is_left_when_elements_are_not_told_the_means(self, small_spec, random_weights, forward, x):
