@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, ContinuumNormalizer, ElementWindows
-from skbcnn.persistence import ModelFolderError, load_folder, save_folder
+from skbcnn.persistence import ModelFolderError, files, load_folder, save_folder
 
 TINY = {"num_hidden": (8, 8, 4, 4, 2), "num_filters": (1, 2), "max_epochs": 1, "n_draws": 3, "random_state": 0}
 FITTED = ("history_", "n_iter_", "interrupted_", "inv_tau_", "noise_level_", "target_names_", "n_outputs_", "spec_")
@@ -313,7 +313,7 @@ def test_json_of_something_else(folder, text):
 
 
 def test_text_too_large(folder, monkeypatch):
-    monkeypatch.setitem(load_folder.__globals__["_MAX_BYTES"], "model.json", 100)
+    monkeypatch.setitem(files.MAX_BYTES, "model.json", 100)
     with pytest.raises(ModelFolderError, match="is larger than 100 bytes"):
         load_folder(folder)
 
