@@ -15,7 +15,7 @@ from skbcnn.atomic import atomic_path, created_h5
 _UNITS = {"ra": "deg", "dec": "deg"}  # of columns of the stars that come without
 
 
-def prediction_table(prediction, *, columns=None, meta=None):
+def prediction_table(prediction, *, columns=None, assessment=None, meta=None, naming="skbcnn"):
     """Labels of stars with their error bars, as a table with units.
 
     Parameters
@@ -25,15 +25,22 @@ def prediction_table(prediction, *, columns=None, meta=None):
     columns : mapping of str to array-like of shape (n_samples,), default=None
         What leads each row: names, coordinates, S/N. A `Quantity` or a `Column` brings its unit; ``ra`` and ``dec``
         are taken as degrees if they bring none.
+    assessment : skbcnn.novelty.Assessment, default=None
+        What a model's `assess` says of these stars.
     meta : mapping of str to str, default=None
         What is to be said of the whole table: the model, say.
+    naming : {"skbcnn", "sdssv"}, default="skbcnn"
+        How the columns of the labels are called. ``"sdssv"``: as in the AstroNN product of SDSS-V, ``teff``,
+        ``e_teff``, ``c_1_h``, ``e_c_1_h``, ...
 
     Returns
     -------
     table : astropy.table.Table
         After `columns`, for each label ``<label>``, ``<label>_err`` (total), ``<label>_err_model`` and
-        ``<label>_err_predictive``, in K or dex where the label is known; at the end ``noisier``, if the prediction
-        tells it.
+        ``<label>_err_predictive`` (or ``e_<label>``, ``e_<label>_model``, ``e_<label>_predictive``), in K or dex
+        where the label is known; at the end ``noisier``, if the prediction
+        tells it, and of the assessment ``result_flags`` (sums of `skbcnn.novelty.NoveltyFlag` bits) and ``novelty``
+        (the score: above 1 for stars unlike those trained on).
 
     Raises
     ------
@@ -59,7 +66,10 @@ def prediction_table(prediction, *, columns=None, meta=None):
     """
     n_samples = len(prediction.mean)
     found = [_star_column(name, values, n_samples) for name, values in (columns or {}).items()]
-    found += prediction.to_table(errors=("total", "model", "predictive")).itercols()
+    found += prediction.to_table(errors=("total", "model", "predictive"), naming=naming).itercols()
+    if assessment is not None:
+        novelty = {"result_flags": assessment.flags, "novelty": assessment.score}
+        found += [_star_column(name, values, n_samples) for name, values in novelty.items()]
     _check_names([column.name for column in found])
     return Table(found, meta=dict(meta or {}))
 

@@ -286,6 +286,23 @@ class TrainingDomain:
             model_scale=model_scale,
         )
 
+    def pixel_noise(self, x, x_err=None):
+        """Noise of spectra, whether it is known or not: what differs from pixel to pixel.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_samples, n_pixels)
+            Finite flux, normalised as in `learn`.
+        x_err : array-like of shape (n_samples, n_pixels), default=None
+            Flux errors. Of them only matters where they are 0: such pixels are bad, and left out.
+
+        Returns
+        -------
+        noise : ndarray of shape (n_samples,)
+            Standard deviation per pixel, in units of the flux.
+        """
+        return self._described(np.asarray(x), x_err).noise
+
     def score(self, x, prediction=None, x_err=None):
         """How far stars lie outside what was trained on.
 
@@ -440,11 +457,11 @@ class _Plane(NamedTuple):
         """`SpectrumStatistics` of spectra."""
         offsets = x - self.center
         offsets[bad] = 0
-        scores = offsets @ self.components.T
+        scores = self._scores(offsets)
         for _ in range(2 if bad.any() else 0):  # bad pixels become what the good ones suggest
-            np.copyto(offsets, scores @ self.components, where=bad)
-            scores = offsets @ self.components.T
-        residual = offsets - scores @ self.components
+            np.copyto(offsets, self._mixed(scores), where=bad)
+            scores = self._scores(offsets)
+        residual = offsets - self._mixed(scores)
         residual[bad] = 0
         lines = 1 - x
         lines[bad] = 0
@@ -463,14 +480,22 @@ class _Plane(NamedTuple):
         distance = (in_spreads**2).mean(axis=1) ** 0.25
         return SpectrumStatistics(unexplained, distance, faintness, bad.mean(axis=1), noise)
 
+    def _scores(self, offsets):
+        """How much of each component is in each row. Not by BLAS, which rounds otherwise among other neighbours."""
+        return np.einsum("ij,kj->ik", offsets, self.components)
+
+    def _mixed(self, scores):
+        """The spectra that these scores make."""
+        return np.einsum("ik,kj->ij", scores, self.components)
+
     def _faintness(self, lines, bad, noise):
         """Inverse of the upper bound of the line strength."""
         expected = (1 - self.center).astype(np.float64)
         row, pixel = np.nonzero(bad)
         power = (expected**2).sum() - np.bincount(row, expected[pixel] ** 2, minlength=len(bad))
         power = np.maximum(power, np.finfo(np.float32).tiny)
-        strength = lines @ expected.astype(np.float32) / power + _NOISE_SIGMAS * noise / np.sqrt(power)
-        return 1 / np.maximum(strength, 1e-6)
+        strength = np.einsum("ij,j->i", lines, expected.astype(np.float32)) / power
+        return 1 / np.maximum(strength + _NOISE_SIGMAS * noise / np.sqrt(power), 1e-6)
 
 
 def _joined(parts):

@@ -1,16 +1,25 @@
 """What a model says about spectra: labels, and how far off they may be."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from skbcnn.extras import require_extra
 
-_SUFFIXES = {  # of columns, by kind of error
-    "total": "_err",
-    "model": "_err_model",
-    "predictive": "_err_predictive",
-    "calibrated": "_err_calibrated",
+_ERROR_NAMES = {  # of columns, by naming and kind of error
+    "skbcnn": {
+        "total": "{}_err",
+        "model": "{}_err_model",
+        "predictive": "{}_err_predictive",
+        "calibrated": "{}_err_calibrated",
+    },
+    "sdssv": {
+        "total": "e_{}",
+        "model": "e_{}_model",
+        "predictive": "e_{}_predictive",
+        "calibrated": "e_{}_calibrated",
+    },
 }
 
 
@@ -69,7 +78,7 @@ class Prediction:
         ValueError
             If there is no such kind, or the model was not calibrated.
         """
-        if kind not in _SUFFIXES:
+        if kind not in _ERROR_NAMES["skbcnn"]:
             raise ValueError(f"kind={kind!r}, expected 'total', 'predictive', 'model' or 'calibrated'.")
         if getattr(self, kind) is None:
             raise ValueError(
@@ -79,25 +88,28 @@ class Prediction:
             )
         return getattr(self, kind)
 
-    def to_table(self, errors=("total",)):
+    def to_table(self, errors=("total",), naming="skbcnn"):
         """The labels and their error bars as a table with units.
 
         Parameters
         ----------
         errors : sequence of {"total", "model", "predictive", "calibrated"}, default=("total",)
             The kinds of error that follow each label.
+        naming : {"skbcnn", "sdssv"}, default="skbcnn"
+            How columns are called. ``"sdssv"``: as in the AstroNN product of SDSS-V, ``teff``, ``e_teff``, ``c_1_h``,
+            ``e_c_1_h``, ...
 
         Returns
         -------
         table : astropy.table.Table
             For each label ``<label>`` and, of `errors`, ``<label>_err`` (total), ``<label>_err_model``,
-            ``<label>_err_predictive`` and ``<label>_err_calibrated``, in K or dex where the label is known; at the end
-            ``noisier``, if it is told.
+            ``<label>_err_predictive`` and ``<label>_err_calibrated``, or ``e_<label>``, ``e_<label>_model`` and so on,
+            in K or dex where the label is known; at the end ``noisier``, if it is told.
 
         Raises
         ------
         ValueError
-            If there is no such kind of error.
+            If there is no such kind of error, or no such naming.
 
         See Also
         --------
@@ -119,23 +131,26 @@ class Prediction:
         from skbcnn.survey import label_unit
 
         errors = (errors,) if isinstance(errors, str) else errors
-        values = {"": self.mean} | {_SUFFIXES.get(kind): self.std(kind) for kind in errors}
+        values = {"mean": self.mean} | {kind: self.std(kind) for kind in errors}
         columns = [
-            Column(array[:, j] if array.ndim == 2 else array, name=name + suffix, unit=label_unit(name) or None)
+            Column(array[:, j] if array.ndim == 2 else array, name=names[kind], unit=label_unit(name) or None)
             for j, name in enumerate(self.label_names)
-            for suffix, array in values.items()
+            for names in [column_names(name, naming)]
+            for kind, array in values.items()
         ]
         if self.noisier is not None:
             columns.append(Column(self.noisier, name="noisier"))
         return Table(columns)
 
-    def to_pandas(self, errors=("total",)):
+    def to_pandas(self, errors=("total",), naming="skbcnn"):
         """The labels and their error bars as a data frame, without units.
 
         Parameters
         ----------
         errors : sequence of {"total", "model", "predictive", "calibrated"}, default=("total",)
             The kinds of error that follow each label.
+        naming : {"skbcnn", "sdssv"}, default="skbcnn"
+            How columns are called, as in `to_table`.
 
         Returns
         -------
@@ -147,7 +162,52 @@ class Prediction:
         ModuleNotFoundError
             If pandas is not installed.
         ValueError
-            If there is no such kind of error.
+            If there is no such kind of error, or no such naming.
         """
         require_extra("pandas", "Prediction.to_pandas")
-        return self.to_table(errors).to_pandas()
+        return self.to_table(errors, naming).to_pandas()
+
+
+def column_names(name, naming):
+    """Names of the columns of a label.
+
+    Parameters
+    ----------
+    name : str
+        Of the label.
+    naming : {"skbcnn", "sdssv"}
+        As in `Prediction.to_table`.
+
+    Returns
+    -------
+    names : dict of str to str
+        By what is in the column: ``"mean"``, or a kind of error.
+
+    Raises
+    ------
+    ValueError
+        If there is no such naming.
+
+    Examples
+    --------
+    >>> from skbcnn.prediction import column_names
+    >>> column_names("C1", "sdssv")["total"]
+    'e_c_1_h'
+    """
+    if naming not in _ERROR_NAMES:
+        raise ValueError(f"naming={naming!r}, expected {' or '.join(map(repr, _ERROR_NAMES))}.")
+    stem = _sdssv_name(name) if naming == "sdssv" else name
+    return {"mean": stem} | {kind: text.format(stem) for kind, text in _ERROR_NAMES[naming].items()}
+
+
+def _sdssv_name(name):
+    """As SDSS-V calls it: 'ti_2_h' of Ti2; labels that its product has not keep their names."""
+    from skbcnn.survey import APOGEE_LABELS, label
+
+    try:
+        name = label(name).name
+    except ValueError:  # a label of another survey
+        return name
+    if name in ("teff", "logg") or name not in APOGEE_LABELS:
+        return name
+    return re.sub(r"(?=\d)", "_", name.lower()) + "_h"

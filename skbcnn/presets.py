@@ -16,6 +16,8 @@ PRESETS = MappingProxyType(
             "dropout_rate": 0.05,
             "lr": 3e-3,
             "lr_schedule": "cosine",
+            "warmup_epochs": 2,  # without these two, trainings with some seeds go astray
+            "clipnorm": 1.0,
             "noise_augmentation": (0.0, 4.0),
             "max_epochs": 36,
         },

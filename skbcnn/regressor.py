@@ -28,9 +28,11 @@ from skbcnn.checks import (
     warn_of_transformed_magic,
 )
 from skbcnn.labelled import error_values, label_columns, label_values
-from skbcnn.metrics import r2_score
+from skbcnn.metrics import r2_score, residual_table
+from skbcnn.network.choice import BACKENDS, posterior_class, require_tensorflow
 from skbcnn.network.recipe import Recipe, Stars
 from skbcnn.network.spec import NetworkSpec
+from skbcnn.novelty import TrainingDomain
 from skbcnn.pickling import VersionedPickle
 from skbcnn.prediction import Prediction
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
@@ -48,12 +50,11 @@ class LiveNetwork:
         self._posterior = None
 
     def posterior(self, model):
-        """The draws of a fitted model, ready to be asked."""
-        from skbcnn.network.posterior import Posterior
-
-        if self._posterior is None:
-            self._posterior = Posterior(model.spec_, model.weights_, model.seed_)
-        return self._posterior
+        """The draws of a fitted model, ready to be asked of whoever computes them now."""
+        wanted, found = posterior_class(model.backend), self._posterior
+        if type(found) is not wanted:
+            self._posterior = found = wanted(model.spec_, model.weights_, model.seed_)
+        return found
 
 
 class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -110,14 +111,20 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     lr_schedule : {"plateau", "cosine"}, default="plateau"
         How the learning rate falls: halved when the validation loss stalls (`reduce_lr_epsilon`, `reduce_lr_min`,
         `reduce_lr_patience`), or from `lr` to `reduce_lr_min` along half a cosine over `max_epochs`.
+    warmup_epochs : int, default=0
+        Epochs in which the learning rate first rises from a tenth of `lr` to it: large steps at the start may lead a
+        training astray. The last epoch is never one of them.
+    clipnorm : float or None, default=None
+        Longest gradient of the loss, by all weights together; a longer one is shortened to it. None: none is.
     noise_augmentation : float or pair of float, default=0.0
         Each epoch adds fresh noise of this many `x_err` to the spectra. A pair (least, most): of as many as are drawn
         between them for each spectrum and epoch, so that noisier spectra than those at hand are learnt, too.
     validation_fraction : float, default=0.1
         Share of the stars held out to measure the loss on. 0: none, and the training loss takes its place.
     calibrate : bool, default=True
-        Whether the stars held out also tell, after the training, how large the error bars should have been
-        (`error_model_`, `interval_scores_`). Nothing else depends on it.
+        Whether to look back after the training: how large the error bars of the stars held out should have been
+        (`error_model_`, `interval_scores_`, `validation_residuals_`), and what the training stars look like
+        (`domain_`). The network does not depend on it.
     early_stopping : bool, default=False
         Stop when the validation loss stalls for `n_iter_no_change` epochs, and restore the best weights.
     n_iter_no_change : int, default=10
@@ -130,6 +137,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         training ends there.
     n_draws : int, default=100
         Posterior draws of a prediction.
+    backend : {"auto", "tensorflow", "numpy"}, default="auto"
+        What computes predictions; `fit` always takes TensorFlow. "auto": TensorFlow where it can be imported, else
+        NumPy, with a `skbcnn.network.choice.NumpyBackendWarning`. They agree to single precision, and NumPy takes up
+        to twice as long.
     random_state : int, RandomState instance or None, default=None
         Of weights, order, split and draws. With None, `fit` draws a seed and keeps it: a fitted model repeats itself.
     verbose : int, default=0
@@ -153,13 +164,19 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     interrupted_ : bool
         Whether Ctrl-C ended the training; the best weights until then were kept.
     inv_tau_ : float
-        Inverse model precision, 2 n_train l2 / (length_scale^2 (1 - dropout_rate)), of the last `fit`.
+        Inverse model precision, 2 n_train l2 / (length_scale^2 (1 - dropout_rate)), of the last `fit`; NaN for models
+        of other software that does not tell it.
     noise_level_ : float or None
         Largest median flux error of a training star, with the noise that was added; None if `x_err` was not given.
     error_model_ : ErrorModel or None
         Scale and offset of calibrated error bars. None if fewer than 20 stars were held out, or after `partial_fit`.
     interval_scores_ : ndarray of shape (n_stars, n_labels) or None
         How many error bars the stars held out were off, sorted; for `predict_interval`.
+    validation_residuals_ : dict of str to tuple of (float, float, int), or None
+        Of the stars held out, for each label: median and `mad_std` of predicted minus known label, in label units and
+        with noise as in the training, and how many stars had it.
+    domain_ : TrainingDomain or None
+        What the training stars looked like, so that others are known; see `assess`. None without `calibrate`.
     target_names_ : tuple of str
         Names of the labels.
     seed_ : int
@@ -217,6 +234,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         "input_norm_mode": [Options(Integral, _LINEAR_MODES), StrOptions({"3s", *map(str, _LINEAR_MODES)})],
         "labels_norm_mode": [Options(Integral, _LINEAR_MODES), StrOptions(set(map(str, _LINEAR_MODES)))],
         "lr_schedule": [StrOptions({"plateau", "cosine"})],
+        "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
+        "clipnorm": [Interval(Real, 0, None, closed="neither"), None],
         "noise_augmentation": [Interval(Real, 0, None, closed="left"), "array-like"],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "calibrate": ["boolean"],
@@ -225,6 +244,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         "warm_start": ["boolean"],
         "callbacks": [callable, list, tuple, None],
         "n_draws": [Interval(Integral, 2, None, closed="left")],
+        "backend": [StrOptions(set(BACKENDS))],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -251,6 +271,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         reduce_lr_min=1e-8,
         reduce_lr_patience=2,
         lr_schedule="plateau",
+        warmup_epochs=0,
+        clipnorm=None,
         input_norm_mode=3,
         labels_norm_mode=2,
         noise_augmentation=0.0,
@@ -261,6 +283,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         warm_start=False,
         callbacks=None,
         n_draws=100,
+        backend="auto",
         random_state=None,
         verbose=0,
     ):
@@ -283,6 +306,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self.reduce_lr_min = reduce_lr_min
         self.reduce_lr_patience = reduce_lr_patience
         self.lr_schedule = lr_schedule
+        self.warmup_epochs = warmup_epochs
+        self.clipnorm = clipnorm
         self.input_norm_mode = input_norm_mode
         self.labels_norm_mode = labels_norm_mode
         self.noise_augmentation = noise_augmentation
@@ -293,6 +318,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self.warm_start = warm_start
         self.callbacks = callbacks
         self.n_draws = n_draws
+        self.backend = backend
         self.random_state = random_state
         self.verbose = verbose
 
@@ -357,6 +383,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         ------
         ValueError
             If the data cannot be used; the message says why and what to do.
+        ImportError
+            If TensorFlow cannot be imported.
         """
         with self._unchanged_on_failure():
             goes_on = self.warm_start and hasattr(self, "weights_")
@@ -367,7 +395,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
                 self._start_afresh(training, random)
             self._go_through(training, validation, self.max_epochs, goes_on)
             self.inv_tau_ = self._inverse_precision(training)
-            self._calibrate(validation)
+            self._look_back(training, validation)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -414,7 +442,9 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
                 self._start_afresh(stars, check_random_state(self.random_state))
                 self.inv_tau_ = self._inverse_precision(stars)
             self._go_through(stars, None, 1, goes_on)
-            self._calibrate(None)
+            domain = self.domain_ if goes_on else None
+            self._look_back(None if goes_on else stars, None)
+            self.domain_ = self.domain_ or domain
         return self
 
     def _start_afresh(self, training, random):
@@ -591,29 +621,155 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         prediction = Prediction(*moments, self.target_names_, noisier)
         if self.error_model_ is None:
             return prediction
-        return replace(prediction, calibrated=self.error_model_.std(prediction))
+        noise = None
+        if self.error_model_.noise_slope is not None and self.domain_ is not None:
+            noise = self.domain_.pixel_noise(X, x_err)
+        return replace(prediction, calibrated=self.error_model_.std(prediction, noise))
 
-    def _calibrate(self, held_out):
-        """Learn from stars held out how large the error bars should be, with noise as in the training."""
-        self.error_model_ = self.interval_scores_ = None
-        if not self.calibrate or held_out is None or len(held_out.x) < FEWEST_DIFFERENCES:
+    def assess(self, X, x_err=None, prediction=None):
+        """Compare stars with those trained on: how far they lie outside, and in which respect.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_pixels)
+            Spectra, normalised as those of `fit`.
+        x_err : array-like of shape (n_samples, n_pixels), default=None
+            Flux errors, as in `predict`. Where they are 0 a pixel is taken as bad.
+        prediction : Prediction, default=None
+            What `predict_distribution` gave for these spectra and errors, if it was asked before: spares asking again.
+
+        Returns
+        -------
+        assessment : skbcnn.novelty.Assessment
+            ``score`` (above 1: outside), ``flags`` (`skbcnn.novelty.NoveltyFlag`), and what they are made of.
+
+        Raises
+        ------
+        ValueError
+            If the model does not know what its training stars looked like, or the spectra cannot be used.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skbcnn import CensoredBCNNRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> y = rng.normal(size=300)
+        >>> X = 1 - 0.2 * np.outer(y**2, np.exp(-((np.arange(60) - 30) ** 2) / 50)) + 0.01 * rng.normal(size=(300, 60))
+        >>> model = CensoredBCNNRegressor(max_epochs=2, random_state=0).fit(X, y)
+        >>> model.assess(np.vstack([X[:2], X[:2, ::-1] + np.sin(np.arange(60) / 3)])).score > 1
+        array([False, False,  True,  True])
+        """
+        check_is_fitted(self)
+        if self.domain_ is None:
+            raise ValueError(
+                "The model does not know what its training stars looked like: it was fitted with calibrate=False, or "
+                "by other software. Fit it with calibrate=True."
+            )
+        if prediction is None:
+            prediction = self.predict_distribution(X, x_err=x_err)
+        return self.domain_.assess(self._check_new_spectra(X), prediction, x_err)
+
+    def novelty_score(self, X, x_err=None):
+        """How far stars lie outside what was trained on.
+
+        Parameters
+        ----------
+        X, x_err
+            As in `assess`.
+
+        Returns
+        -------
+        score : ndarray of shape (n_samples,)
+            Above 1 for stars outside; about one good star in a hundred is, or fewer.
+        """
+        return self.assess(X, x_err).score
+
+    def novelty_flags(self, X, x_err=None):
+        """What to know of stars before using their labels.
+
+        Parameters
+        ----------
+        X, x_err
+            As in `assess`.
+
+        Returns
+        -------
+        flags : ndarray of int32 of shape (n_samples,)
+            Sums of `skbcnn.novelty.NoveltyFlag` bits.
+        """
+        return self.assess(X, x_err).flags
+
+    def jacobian(self, X, mean_output=False, n_draws=None, denormalize=True, path="total"):
+        """Derivatives of the labels by the flux of each pixel, averaged over posterior draws.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_pixels)
+            Spectra, normalised as those of `fit`.
+        mean_output : bool, default=False
+            Whether to average over the stars.
+        n_draws : int, default=None
+            Posterior draws to average over. None: as many as predictions have; 10 or 20 are enough.
+        denormalize : bool, default=True
+            Whether derivatives are in units of the label per unit of flux, or in normalised units.
+        path : {"total", "stopped", "window"}, default="total"
+            On which ways the flux acts on labels with a window.
+
+        Returns
+        -------
+        jacobian : ndarray of shape (n_samples, n_labels, n_pixels), float32
+            Without the first axis if averaged over the stars.
+
+        See Also
+        --------
+        skbcnn.inspection.jacobian : The same as a function, where the paths are explained.
+        """
+        from skbcnn.inspection import jacobian  # here, since it imports this module
+
+        return jacobian(self, X, mean_output=mean_output, n_draws=n_draws, denormalize=denormalize, path=path)
+
+    def _look_back(self, training, held_out):
+        """Learn how large the error bars should have been, and keep what the training stars look like."""
+        self.error_model_ = self.interval_scores_ = self.validation_residuals_ = self.domain_ = None
+        if not self.calibrate:
             return
-        stars = held_out.take(slice(_MOST_CALIBRATING))
+        if held_out is not None:
+            held_out = held_out.take(slice(_MOST_CALIBRATING)) if len(held_out.x) >= FEWEST_DIFFERENCES else None
+        try:
+            if training is not None:
+                self.domain_ = self._learn_domain(training, held_out)
+            if held_out is not None:
+                self._calibrate(held_out)
+        except KeyboardInterrupt:
+            warnings.warn("Calibration interrupted by user; what was learnt until then is kept.", stacklevel=3)
+
+    def _learn_domain(self, training, held_out):
+        """Keep what the training stars look like, and how uncertain the network is of stars held out."""
+        return TrainingDomain.learn(
+            training.x,
+            training.y,
+            training.x_err,
+            model_std=None if held_out is None else self._moments(held_out.x, None)[1],
+            added_noise=_noise_range(self.noise_augmentation)[1],
+            random_state=self.seed_,
+        )
+
+    def _calibrate(self, stars):
+        """Learn from stars held out how large the error bars should have been, with noise as in the training."""
         random = np.random.default_rng([self.seed_, self.n_iter_])
         least, most = _noise_range(self.noise_augmentation)
         x = stars.x
         if most > 0:
             level = random.uniform(least, most, size=(len(x), 1)).astype(np.float32)
             x = x + level * stars.x_err * random.standard_normal(x.shape, dtype=np.float32)
-        try:
-            prediction = self.predict_distribution(x)
-        except KeyboardInterrupt:
-            warnings.warn("Calibration interrupted by user; the model is kept without.", stacklevel=3)
-            return
+        prediction = self.predict_distribution(x)
         y = stars.y[:, 0] if self._single_label else stars.y
         if (~np.isnan(stars.y)).sum(axis=0).max(initial=0) >= FEWEST_DIFFERENCES:
-            self.error_model_ = fit_error_model(prediction, y, stars.y_err)
+            noise = self.domain_.pixel_noise(x, stars.x_err)
+            noise = noise if least < most and np.median(noise) > 0 else None  # of one noise, no power is to be learnt
+            self.error_model_ = fit_error_model(prediction, y, stars.y_err, noise)
             self.interval_scores_ = interval_scores(prediction, y, stars.y_err)
+            self.validation_residuals_ = _residuals(y, prediction)
 
     def _moments(self, X, x_err):
         """Mean and standard deviations (model, predictive, total) in label units: (4, n_samples, n_labels).
@@ -800,6 +956,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     def _learn(self, training, validation, max_epochs, *, seed, start):
         """Train the network and keep what comes of it."""
+        require_tensorflow("fit")
         from skbcnn.network.training import train
 
         recipe = Recipe(
@@ -810,6 +967,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             reduce_lr_min=self.reduce_lr_min,
             reduce_lr_patience=self.reduce_lr_patience,
             lr_schedule=self.lr_schedule,
+            warmup_epochs=min(self.warmup_epochs, max_epochs - 1),
+            clipnorm=self.clipnorm,
             noise=_noise_range(self.noise_augmentation),
             stop_after=self.n_iter_no_change if self.early_stopping else None,
             verbose=self.verbose,
@@ -818,6 +977,29 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self.weights_, self.history_, self.interrupted_ = train(self.spec_, recipe, training, validation, seed, start)
         self.n_iter_ += len(self.history_.get("loss", []))
         self._live = LiveNetwork()
+
+    def save(self, path, *, preprocessing=None, provenance=None, overwrite=False):
+        """Save the fitted model as a folder, or as one zip file, of text and arrays.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The folder to make; if it ends in ``.zip``, one file.
+        preprocessing, provenance, overwrite
+            As in `skbcnn.save_folder`.
+
+        Returns
+        -------
+        path : pathlib.Path
+            What was written; `skbcnn.load_folder` loads it.
+
+        See Also
+        --------
+        skbcnn.save_folder : What this calls; it takes pipelines, too.
+        """
+        from skbcnn.persistence import save_folder
+
+        return save_folder(self, path, preprocessing=preprocessing, provenance=provenance, overwrite=overwrite)
 
     def __getstate__(self):
         """Fitted state is arrays; the live network is a cache beside it."""
@@ -846,9 +1028,9 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
     num_hidden, num_filters, filter_len, pool_length, activation, initializer, dropout_rate, l2, maxnorm : network
         Shape and regularisation, as in `CensoredBCNNRegressor`.
     lr, batch_size, max_epochs, reduce_lr_epsilon, reduce_lr_min, reduce_lr_patience : training
-        Likewise, and so are `lr_schedule`, `noise_augmentation`, `validation_fraction`, `calibrate`,
-        `early_stopping`, `n_iter_no_change`, `warm_start` and `callbacks`.
-    input_norm_mode, labels_norm_mode, length_scale, n_draws, random_state, verbose : the rest
+        Likewise, and so are `lr_schedule`, `warmup_epochs`, `clipnorm`, `noise_augmentation`,
+        `validation_fraction`, `calibrate`, `early_stopping`, `n_iter_no_change`, `warm_start` and `callbacks`.
+    input_norm_mode, labels_norm_mode, length_scale, n_draws, backend, random_state, verbose : the rest
         Likewise.
 
     See Also
@@ -895,6 +1077,8 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
         reduce_lr_min=1e-8,
         reduce_lr_patience=2,
         lr_schedule="plateau",
+        warmup_epochs=0,
+        clipnorm=None,
         input_norm_mode=3,
         labels_norm_mode=2,
         noise_augmentation=0.0,
@@ -905,6 +1089,7 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
         warm_start=False,
         callbacks=None,
         n_draws=100,
+        backend="auto",
         random_state=None,
         verbose=0,
     ):
@@ -927,6 +1112,8 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
             reduce_lr_min=reduce_lr_min,
             reduce_lr_patience=reduce_lr_patience,
             lr_schedule=lr_schedule,
+            warmup_epochs=warmup_epochs,
+            clipnorm=clipnorm,
             input_norm_mode=input_norm_mode,
             labels_norm_mode=labels_norm_mode,
             noise_augmentation=noise_augmentation,
@@ -937,6 +1124,7 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
             warm_start=warm_start,
             callbacks=callbacks,
             n_draws=n_draws,
+            backend=backend,
             random_state=random_state,
             verbose=verbose,
         )  # `windows` stays None and is no parameter: `_element_windows` takes those of DR14
@@ -1004,6 +1192,13 @@ def _highest_noise(x_err, noise_augmentation, before):
     added = _noise_range(noise_augmentation)[1]
     level = float(_noise_level(x_err).max()) * (1 + added**2) ** 0.5
     return level if before is None else max(level, before)
+
+
+def _residuals(y, prediction):
+    """Median and spread of predicted minus known label, and how many stars had it, by label."""
+    table = residual_table(y, prediction.mean, label_names=prediction.label_names)
+    columns = (table[name].tolist() for name in ("label", "median_residual", "mad_std", "n"))
+    return {label: tuple(figures) for label, *figures in zip(*columns, strict=True)}
 
 
 def _callables(callbacks):

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skbcnn import CensoredBCNNRegressor
 from skbcnn.calibration import fit_error_model, fit_noise_model, interval_factor
 from skbcnn.persistence import load_folder, save_folder
+from tests.test_assess import draw as two_lines
 
 PARAMETERS = {
     "windows": {"Al": [3, 4, 5]},
@@ -85,6 +86,16 @@ class TestErrorBars:
         )
         still = noisy.predict_distribution(X)  # seen without the noise, error bars of the same network are too large
         assert (fit_error_model(still, y, errors).std(still) < still.calibrated).all()
+
+    def test_they_go_with_the_noise_of_the_spectrum(self):
+        X, y = two_lines(2000, seed=1)
+        noisy = CensoredBCNNRegressor(**PARAMETERS | {"windows": {"Al": range(40, 60)}}, noise_augmentation=(0, 6))
+        noisy.fit(X, y, x_err=np.full_like(X, 0.01))
+        assert (noisy.error_model_.noise_slope > 0.1).all()
+        for noise in (0.015, 0.03, 0.055):
+            others, truth = two_lines(3000, seed=3, noise=noise)
+            z = np.abs(noisy.predict(others) - truth) / noisy.predict_std(others, kind="calibrated")
+            assert_allclose((z < 1)[truth[:, 1] > -9999].mean(axis=0), 0.683, atol=0.08)
 
 
 class TestIntervals:

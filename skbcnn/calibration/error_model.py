@@ -11,11 +11,12 @@ from skbcnn.metrics.checking import check_pairs
 FEWEST_DIFFERENCES = 20  # of fewer, two numbers are not to be learnt
 _OUTLIER = 5.0  # standard deviations: such differences are no noise
 _MOST_ROUNDS = 10
+_SLOPE_PRIOR = 0.5  # standard deviation of the power of the noise, before anything is known
 
 
 @dataclass(frozen=True)
 class ErrorModel:
-    """Error bars ``scale * total + offset``, label by label.
+    """Error bars ``(scale * total + offset) * (noise / noise_range[1]) ** noise_slope``, label by label.
 
     Make one with `fit_error_model` or `fit_noise_model`.
 
@@ -31,6 +32,10 @@ class ErrorModel:
         Residuals, or differences between visits, that each was learnt from; outliers are not among them.
     source : str
         What they were: "known labels" or "repeat visits".
+    noise_slope : ndarray of shape (n_labels,) or None
+        Powers with which error bars go with the noise of a spectrum. None: they do not depend on it.
+    noise_range : tuple of (float, float) or None
+        Least and median noise of the spectra learnt from. Less noise than the least counts as that.
     """
 
     label_names: tuple[str, ...]
@@ -38,14 +43,18 @@ class ErrorModel:
     offset: np.ndarray
     n_differences: np.ndarray
     source: str
+    noise_slope: np.ndarray | None = None
+    noise_range: tuple[float, float] | None = None
 
-    def std(self, prediction):
+    def std(self, prediction, noise=None):
         """Error bars of a prediction.
 
         Parameters
         ----------
         prediction : Prediction
             Of the same labels in the same order. It is left as it is.
+        noise : array-like of shape (n_samples,), default=None
+            Noise of each spectrum, as in `fit_error_model`. None: the median of the spectra learnt from.
 
         Returns
         -------
@@ -63,6 +72,8 @@ class ErrorModel:
                 f"{', '.join(self.label_names)}. Use the error model of the network that predicted."
             )
         std = prediction.total.reshape(len(prediction.total), -1) * self.scale + self.offset
+        if noise is not None and self.noise_slope is not None:
+            std = std * np.exp(np.multiply.outer(_log_noise(noise, *self.noise_range), self.noise_slope))
         return std.reshape(prediction.total.shape)
 
     def to_table(self):
@@ -71,19 +82,21 @@ class ErrorModel:
         Returns
         -------
         table : astropy.table.Table
-            Columns ``label``, ``scale``, ``offset`` and ``n_differences``.
+            Columns ``label``, ``scale``, ``offset``, ``n_differences`` and, if they are known, ``noise_slope``.
         """
         from astropy.table import Table  # here, so that importing this module stays light
 
-        columns = [list(self.label_names), self.scale, self.offset, self.n_differences]
-        return Table(columns, names=["label", "scale", "offset", "n_differences"])
+        columns = {"label": list(self.label_names)}
+        columns |= {name: getattr(self, name) for name in ("scale", "offset", "n_differences", "noise_slope")}
+        return Table({name: values for name, values in columns.items() if values is not None})
 
 
-def fit_error_model(prediction, y, y_err=None):
+def fit_error_model(prediction, y, y_err=None, noise=None):
     """Scale and offset of error bars, from stars whose labels are known.
 
     They are those under which residuals are likeliest (normal, of standard deviation
-    ``sqrt((scale*total + offset)**2 + y_err**2)``), after residuals beyond five of these were left out.
+    ``sqrt((scale*total + offset)**2 + y_err**2)``), after residuals beyond five of these were left out. If the noise of
+    the spectra is told, the error bars also go with a power of it.
 
     Parameters
     ----------
@@ -93,6 +106,9 @@ def fit_error_model(prediction, y, y_err=None):
         Their labels; NaN or -9999 where missing.
     y_err : array-like of the shape of `y`, or table, default=None
         Errors of these labels, which the error bars need not cover; 0, or missing, where unknown.
+    noise : array-like of shape (n_samples,), default=None
+        Noise of each spectrum, in any one unit. The power is drawn towards 0, so that spectra which all have
+        about the same noise do not tell one.
 
     Returns
     -------
@@ -126,11 +142,13 @@ def fit_error_model(prediction, y, y_err=None):
     if y_err is not None:
         known = check_label_errors(y_err, np.where(pairs.counts, pairs.y_true, np.nan))
     total = prediction.total.reshape(residual.shape)
+    noise_range = None if noise is None else _noise_range(noise, len(residual))
+    log_noise = None if noise is None else _log_noise(noise, *noise_range)
     found = [
-        _likeliest(residual[:, j], [total[:, j]], known[:, j] ** 2, np.ones(len(residual)))
+        _likeliest(residual[:, j], [total[:, j]], known[:, j] ** 2, np.ones(len(residual)), log_noise)
         for j in range(residual.shape[1])
     ]
-    return _error_model(prediction.label_names, found, "known labels", "residuals")
+    return _error_model(prediction.label_names, found, "known labels", "residuals", noise_range)
 
 
 def fit_noise_model(prediction, star):
@@ -207,8 +225,24 @@ def _pairs_of_visits(star, n_samples):
     return first, second, weight
 
 
-def _likeliest(difference, errors, known_variance, weight):
-    """Scale, offset and number of differences used; 1, 0 and what there was if that is too little.
+def _noise_range(noise, n_samples):
+    """Least and median noise; one that is nearly none among others counts as a thousandth of the median."""
+    noise = np.asarray(noise, dtype=np.float64)
+    if noise.shape != (n_samples,) or not (np.isfinite(noise).all() and (noise >= 0).all() and np.median(noise) > 0):
+        raise ValueError(
+            f"noise has shape {noise.shape}, expected ({n_samples},): one finite number for each spectrum, and most of "
+            "them positive."
+        )
+    return float(max(noise.min(), np.median(noise) / 1000)), float(np.median(noise))
+
+
+def _log_noise(noise, least, median):
+    """Logarithm of the noise, relative to the median; no less than the least."""
+    return np.log(np.maximum(np.asarray(noise, dtype=np.float64), least) / median)
+
+
+def _likeliest(difference, errors, known_variance, weight, log_noise=None):
+    """Scale, offset, power of the noise, and number of differences used; 1, 0, 0 and what there was if too little.
 
     `errors` are the error bars that enter the difference, each to be stretched and shifted.
     """
@@ -217,27 +251,29 @@ def _likeliest(difference, errors, known_variance, weight):
     known_variance = np.broadcast_to(known_variance, difference.shape)
     used = np.isfinite(difference)
     unit = np.median(np.concatenate([of_one[used] for of_one in errors])) if used.any() else 0.0
-    scale, offset = 1.0, 0.0
     if used.sum() < FEWEST_DIFFERENCES or unit == 0:
-        return scale, offset, int(used.sum())
+        return 1.0, 0.0, 0.0, int(used.sum())
+    log_noise = np.zeros(len(difference)) if log_noise is None else log_noise
 
-    def variance(scale, offset, rows=slice(None)):
-        return sum((scale * of_one[rows] + offset) ** 2 for of_one in errors) + known_variance[rows]
+    def variance(scale, offset, slope, rows=slice(None)):
+        stretch = np.exp(2 * slope * log_noise[rows])
+        return stretch * sum((scale * of_one[rows] + offset * unit) ** 2 for of_one in errors) + known_variance[rows]
 
     def surprise(parameters):
-        v = variance(parameters[0], parameters[1] * unit, used)
-        return np.average(np.log(v / unit**2) + difference[used] ** 2 / v, weights=weight[used])
+        v = variance(*parameters, used)
+        prior = (parameters[2] / _SLOPE_PRIOR) ** 2 / used.sum()
+        return np.average(np.log(v / unit**2) + difference[used] ** 2 / v, weights=weight[used]) + prior
 
-    bounds = [(1e-3, None), (0, None)]
-    start = np.array([np.clip(_spread(difference[used]) / np.sqrt(len(errors)) / unit, 0.05, 20), 0.05])
+    bounds = [(1e-3, None), (0, None), (-2, 2) if log_noise.any() else (0, 0)]
+    best = np.array([np.clip(_spread(difference[used]) / np.sqrt(len(errors)) / unit, 0.05, 20), 0.05, 0.0])
     for _ in range(_MOST_ROUNDS):
-        start = minimize(surprise, start, method="L-BFGS-B", bounds=bounds).x
-        scale, offset = start[0], start[1] * unit
-        within = np.isfinite(difference) & (np.abs(difference) < _OUTLIER * np.sqrt(variance(scale, offset)))
+        best = minimize(surprise, best, method="L-BFGS-B", bounds=bounds).x
+        within = np.isfinite(difference) & (np.abs(difference) < _OUTLIER * np.sqrt(variance(*best)))
         if np.array_equal(within, used) or within.sum() < FEWEST_DIFFERENCES:
             break
         used = within
-    return scale, offset, int(used.sum())
+    scale, offset, slope = best
+    return scale, offset * unit, slope, int(used.sum())
 
 
 def _spread(values):
@@ -245,11 +281,14 @@ def _spread(values):
     return np.diff(np.percentile(values, [15.87, 84.13]))[0] / 2
 
 
-def _error_model(label_names, found, source, what):
-    scale, offset, n_differences = map(np.array, zip(*found, strict=True))
+def _error_model(label_names, found, source, what, noise_range=None):
+    scale, offset, slope, n_differences = map(np.array, zip(*found, strict=True))
     if n_differences.max(initial=0) < FEWEST_DIFFERENCES:
         raise ValueError(
             f"There are at most {n_differences.max(initial=0)} {what} of a label, and at least {FEWEST_DIFFERENCES} "
             "are needed to learn a scale and an offset. Pass more stars."
         )
-    return ErrorModel(tuple(label_names), scale.astype(float), offset.astype(float), n_differences, source)
+    slope = slope.astype(float) if noise_range else None
+    return ErrorModel(
+        tuple(label_names), scale.astype(float), offset.astype(float), n_differences, source, slope, noise_range
+    )

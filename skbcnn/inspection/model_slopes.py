@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
+from skbcnn.network.choice import require_tensorflow
 from skbcnn.regressor import CensoredBCNNRegressor
 
 
@@ -46,6 +47,7 @@ class ModelSlopes:
 
     @cached_property
     def _network(self):
+        require_tensorflow("jacobian")
         from skbcnn.network.sensitivity import Sensitivity  # here, since it imports TensorFlow
 
         return Sensitivity(self.model.spec_, self.model.weights_, self.model.seed_, self.n_draws)

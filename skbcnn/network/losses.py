@@ -3,11 +3,11 @@
 import numpy as np
 
 from skbcnn.network.backend import keras
+from skbcnn.network.moments import LOGVAR_LIMIT
 
 ops = keras.ops
 
 _NO_ERROR = -100.0  # log variance of a label without error: nothing beside the least predicted one, exp(-20)
-LOGVAR_LIMIT = 20.0  # predicted log-variances are cut at +- this, so that their exponential stays finite
 
 
 def pack_targets(y, y_err=None):

@@ -1,9 +1,9 @@
 """Networks that are built and traced once, and lent to whoever trains.
 
 Building a Keras network and tracing its steps takes a second, a small fit less. So a network is not thrown away after
-use: it waits, with its compiled steps, for the next who needs one of the same `NetworkSpec`. Nobody may rely on what
-the one before left in it: `skbcnn.network.training` puts weights in and resets the optimizer and the dropout seeds, so
-that a lent network learns bit for bit as a new one would.
+use: it waits, with its compiled steps, for the next who needs one of the same `NetworkSpec` and `clipnorm`. Nobody
+may rely on what the one before left in it: `skbcnn.network.training` puts weights in and resets the optimizer and the
+dropout seeds, so that a lent network learns bit for bit as a new one would.
 """
 
 import gc
@@ -26,6 +26,8 @@ class LentNetwork:
     ----------
     spec : NetworkSpec
         Of the network.
+    clipnorm : float or None, default=None
+        Of the steps.
 
     Attributes
     ----------
@@ -37,9 +39,9 @@ class LentNetwork:
         Set by a borrower who cannot vouch for the state of the network: it is then thrown away.
     """
 
-    def __init__(self, spec):
+    def __init__(self, spec, clipnorm=None):
         self.network = CensoredNetwork(spec)
-        self.steps = Steps(self.network)
+        self.steps = Steps(self.network, clipnorm)
         self.spoilt = False
 
     @property
@@ -62,11 +64,11 @@ class NetworkPool:
 
     def __init__(self, max_idle, max_bytes):
         self.max_idle, self.max_bytes = max_idle, max_bytes
-        self._idle = []  # (spec, network), last used last
+        self._idle = []  # ((spec, clipnorm), network), last used last
         self._lock = threading.Lock()
 
     @contextmanager
-    def lend(self, spec):
+    def lend(self, spec, clipnorm=None):
         """Lend a network for exclusive use: an idle one, else a new one.
 
         A network around which anything was raised is not taken back.
@@ -75,27 +77,30 @@ class NetworkPool:
         ----------
         spec : NetworkSpec
             Of the network.
+        clipnorm : float or None, default=None
+            Of its steps.
 
         Yields
         ------
         lent : LentNetwork
             In an unknown state.
         """
-        lent = self._take(spec) or LentNetwork(spec)
+        kind = spec, clipnorm
+        lent = self._take(kind) or LentNetwork(spec, clipnorm)
         yield lent
         if not lent.spoilt:
-            self._take_back(spec, lent)
+            self._take_back(kind, lent)
 
-    def _take(self, spec):
-        """The idle network of a spec that was used last, None if there is none."""
+    def _take(self, kind):
+        """The idle network of a kind that was used last, None if there is none."""
         with self._lock:
-            fitting = [i for i, (other, _) in enumerate(self._idle) if other == spec]
+            fitting = [i for i, (other, _) in enumerate(self._idle) if other == kind]
             return self._idle.pop(fitting[-1])[1] if fitting else None
 
-    def _take_back(self, spec, lent):
+    def _take_back(self, kind, lent):
         """Keep a network, and throw away those that are too many."""
         with self._lock:
-            self._idle.append((spec, lent))
+            self._idle.append((kind, lent))
             n_before = len(self._idle)
             while len(self._idle) > 1 and (len(self._idle) > self.max_idle or self._n_bytes() > self.max_bytes):
                 del self._idle[0]

@@ -2,39 +2,19 @@
 
 import functools
 import threading
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 
 from skbcnn.network.backend import tf
+from skbcnn.network.chunks import in_order
 from skbcnn.network.compiling import fused, is_large
 from skbcnn.network.draws import DrawGraph, stack_masks, stack_weights
-from skbcnn.network.losses import LOGVAR_LIMIT
 from skbcnn.network.masks import draw_flux_noise, draw_masks, n_sharing
+from skbcnn.network.moments import LOGVAR_LIMIT, Moments
 
 MAX_CHUNK = 128
 _AT_ONCE = 2  # chunks: one fills the gaps in which the other leaves a core idle
 _CHUNK_BYTES = 32 * 2**20  # of what lies between the convolutions: about what the caches of a processor hold
-
-
-class Moments(NamedTuple):
-    """Moments over the draws, in normalised units, each of shape (n, n_labels), float64.
-
-    Attributes
-    ----------
-    mean : ndarray
-        Average of the draws' means.
-    model_variance : ndarray
-        Population variance of the draws' means.
-    predictive_variance : ndarray
-        Exponential of the average log-variance.
-    """
-
-    mean: np.ndarray
-    model_variance: np.ndarray
-    predictive_variance: np.ndarray
 
 
 class Posterior:
@@ -115,14 +95,7 @@ class Posterior:
         moments : Moments
             Of each chunk.
         """
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
-            asked = deque()
-            for x, x_err in chunks:
-                asked.append(threads.submit(self._ask, x, x_err, n_draws))
-                if len(asked) == _AT_ONCE:
-                    yield asked.popleft().result()
-            while asked:
-                yield asked.popleft().result()
+        yield from in_order(lambda chunk: self._ask(*chunk, n_draws), chunks, _AT_ONCE)
 
     def _ask(self, x, x_err, n_draws):
         """Moments of one chunk."""

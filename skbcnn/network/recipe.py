@@ -80,6 +80,10 @@ class Recipe:
         Epochs without such a fall before the learning rate is halved.
     lr_schedule : {"plateau", "cosine"}
         Whether the learning rate is halved when the loss stalls, or falls to nothing along half a cosine.
+    warmup_epochs : int
+        Epochs in which the learning rate rises to `lr`.
+    clipnorm : float or None
+        Largest norm of the gradient by all weights together.
     noise : tuple of (float, float)
         Least and most flux errors of fresh noise that are added to a spectrum in each epoch.
     stop_after : int or None
@@ -97,6 +101,8 @@ class Recipe:
     reduce_lr_min: float
     reduce_lr_patience: int
     lr_schedule: str = "plateau"
+    warmup_epochs: int = 0
+    clipnorm: float | None = None
     noise: tuple[float, float] = (0.0, 0.0)
     stop_after: int | None = None
     verbose: int = 0

@@ -11,13 +11,12 @@ them are transposed here, since of a sum of shifted arrays TensorFlow makes a gr
 """
 
 import functools
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
 from skbcnn.network.backend import tf
+from skbcnn.network.chunks import in_order
 from skbcnn.network.compiling import fused, is_large
 from skbcnn.network.draws import DrawGraph, overhang, stack_masks, stack_weights
 from skbcnn.network.masks import draw_masks, n_sharing
@@ -83,14 +82,7 @@ class Sensitivity:
         slopes : Slopes
             Of each chunk.
         """
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
-            asked = deque()
-            for x in chunks:
-                asked.append(threads.submit(self._ask, x))
-                if len(asked) == _AT_ONCE:
-                    yield asked.popleft().result()
-            while asked:
-                yield asked.popleft().result()
+        yield from in_order(self._ask, chunks, _AT_ONCE)
 
     def _ask(self, x):
         """Derivatives at one chunk."""

@@ -22,10 +22,12 @@ class Adam(keras.optimizers.Adam):
     ----------
     l2 : float
         Weight of the sum of squares of the variables that have a regularizer.
+    clipnorm : float or None
+        Largest norm of the gradient of the loss by all weights together; a longer one is shortened to it.
     """
 
-    def __init__(self, l2):
-        super().__init__()
+    def __init__(self, l2, clipnorm=None):
+        super().__init__(global_clipnorm=clipnorm)
         self.l2 = l2
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
@@ -60,11 +62,13 @@ class Steps:
     ----------
     network : CensoredNetwork
         Gets an optimizer of its own.
+    clipnorm : float or None, default=None
+        As in `Adam`.
     """
 
-    def __init__(self, network):
+    def __init__(self, network, clipnorm=None):
         self.network = network
-        network.compile(optimizer=Adam(network.spec.l2), jit_compile=False)
+        network.compile(optimizer=Adam(network.spec.l2, clipnorm), jit_compile=False)
         network.optimizer.build(network.trainable_variables)  # now, since variables made in a trace cost a second one
         shapes = (None, network.frames.n_places), (None, 3, network.spec.n_labels), (None,)
         batch = [tf.TensorSpec(shape, tf.float32) for shape in shapes]

@@ -13,6 +13,8 @@ from skbcnn.network.pool import POOL
 from skbcnn.network.recipe import EpochEnd
 from skbcnn.network.weights import get_weights, initial_weights, set_weights
 
+_WARMUP_FROM = 0.1  # of the learning rate: where a warm-up begins
+
 
 class TrainedNetwork(NamedTuple):
     """What a fit leaves behind.
@@ -196,7 +198,7 @@ def train(spec, recipe, stars, validation, seed, start=None):
     monitor = "data_loss" if validation is None else "val_loss"
     epochs, best, callbacks = [], KeepBest(monitor), _callbacks(recipe, monitor)
     interrupted = False
-    with POOL.lend(spec) as lent:
+    with POOL.lend(spec, recipe.clipnorm) as lent:
         set_weights(lent.network, initial_weights(spec, seed_weights) if start is None else start)
         try:
             steps = _start_anew(lent, recipe.lr, seed_masks)
@@ -264,11 +266,11 @@ def _check_converged(weights, recipe):
 
 def _callbacks(recipe, monitor):
     """Schedule, early stopping and progress, as far as the recipe asks for them."""
+    cosine = plateau = None
     if recipe.lr_schedule == "cosine":
-        cosine = keras.optimizers.schedules.CosineDecay(recipe.lr, recipe.max_epochs)
-        schedule = keras.callbacks.LearningRateScheduler(lambda epoch: max(float(cosine(epoch)), recipe.reduce_lr_min))
+        cosine = keras.optimizers.schedules.CosineDecay(recipe.lr, max(recipe.max_epochs - recipe.warmup_epochs, 1))
     else:
-        schedule = keras.callbacks.ReduceLROnPlateau(
+        plateau = keras.callbacks.ReduceLROnPlateau(
             monitor,
             mode="min",
             factor=0.5,
@@ -281,7 +283,20 @@ def _callbacks(recipe, monitor):
     )
     bar = ProgressBar(recipe.max_epochs) if recipe.verbose else None
     reports = Reports(recipe) if recipe.callbacks else None
-    return [callback for callback in (reports, schedule, stop, bar) if callback]
+    rate = None
+    if cosine or recipe.warmup_epochs:
+        rate = keras.callbacks.LearningRateScheduler(lambda epoch, lr: _learning_rate(recipe, cosine, epoch, lr))
+    return [callback for callback in (reports, rate, plateau, stop, bar) if callback]
+
+
+def _learning_rate(recipe, cosine, epoch, lr):
+    """Learning rate of an epoch: rising at first, then along the cosine, or as it has become."""
+    after = epoch - recipe.warmup_epochs
+    if after < 0:
+        return recipe.lr * (_WARMUP_FROM + (1 - _WARMUP_FROM) * epoch / recipe.warmup_epochs)
+    if cosine is not None:
+        return max(float(cosine(after)), recipe.reduce_lr_min)
+    return recipe.lr if after == 0 else lr
 
 
 def _history(epochs):

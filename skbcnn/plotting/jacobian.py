@@ -68,7 +68,7 @@ class JacobianDisplay:
         self.windows = windows
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, label_name=None, path="total", n_draws=None, ax=None):
+    def from_estimator(cls, estimator, X, *, label_name=None, path="total", n_draws=20, ax=None):
         """Differentiate labels of spectra, average over the stars, and draw.
 
         Parameters
@@ -81,7 +81,7 @@ class JacobianDisplay:
             Which labels, in any spelling. May be left out if there is only one.
         path : {"total", "stopped", "window"}, default="total"
             On which ways the flux acts on a label, as in `skbcnn.inspection.jacobian`.
-        n_draws : int, default=None
+        n_draws : int or None, default=20
             Posterior draws to average over, likewise.
         ax : matplotlib.axes.Axes or sequence of these, default=None
             As in `plot`.

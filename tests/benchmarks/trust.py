@@ -6,7 +6,8 @@ known. Prints the tables of docs/trust.md:
 - residuals: median and robust standard deviation (`astropy.stats.mad_std`) of each label, for our recipe, for that of
   Leung & Bovy (2019), which gets as much time, and for ridge regression on principal components;
 - coverage: how often error bars and intervals hold the truth, over all labels and for the worst ones;
-- repeat visits: what `fit_noise_model` makes of two visits of each of some stars.
+- repeat visits: what `fit_noise_model` makes of two visits of each of some stars;
+- strangers: how many good stars, and how many spectra unlike them, are flagged.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from sklearn.decomposition import PCA
 from skbcnn import ApogeeBCNNCensoredRegressor
 from skbcnn.datasets import make_apogee_spectra
 from tests.benchmarks.accuracy import N_COMPONENTS, ridge
+from tests.strangers import STRANGERS
 
 SNRS, SNR_TRAIN = (50, 100, 200), 200
 COVERAGES = {1.0: 0.683, 1.96: 0.95}
@@ -111,6 +113,23 @@ def print_visits(model, seed, n_stars=600):
         print(f"{what}: {spread.mean():.2f} ({spread.min():.2f} to {spread.max():.2f})")
 
 
+def print_strangers(model, tests, n_strangers=50):
+    """Share of spectra that are outside what the model was trained on, good ones and others."""
+    rng = np.random.default_rng(0)
+    print("\n| spectra | S/N", " | S/N ".join(map(str, tests)), "|")
+    print("|---|" + "---|" * len(tests))
+    makers = {"good stars": lambda stars, snr, rng: (stars.X, None)} | {
+        name: make for name, (make, _) in STRANGERS.items()
+    }
+    for name, make in makers.items():
+        shares = []
+        for snr, test in tests.items():
+            n = len(test.X) if name == "good stars" else n_strangers
+            few = type(test)(**{key: test[key][:n] for key in ("X", "X_err", "truth")})
+            shares.append((model.novelty_score(make(few, snr, rng)[0]) > 1).mean())
+        print(f"| {name} |", " | ".join(f"{share:.3f}" for share in shares), "|")
+
+
 def main():
     """Train, predict, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -133,6 +152,7 @@ def main():
     }
     print_residuals(predictions, tests, train.label_names)
     print_coverage(ours, told, tests)
+    print_strangers(ours, tests)
     print_visits(ours, arguments.seed + 10)
 
 

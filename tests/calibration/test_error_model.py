@@ -140,3 +140,44 @@ def test_table():
     assert table.colnames == ["label", "scale", "offset", "n_differences"]
     assert list(table["label"]) == ["teff", "Al"]
     assert table["offset"][0] == 3
+
+
+class TestNoise:
+    """Error bars that go with the noise of a spectrum."""
+
+    def stars(self, told, rng, power):
+        """Stars whose errors go with a power of their noise, which the error bars told do not."""
+        noise = np.exp(rng.uniform(-1, 1, len(told)))
+        right = told * noise[:, None] ** power
+        truth = rng.normal(size=told.shape)
+        return predicted(truth + right * rng.normal(size=told.shape), told), truth, noise, right
+
+    def test_the_power_is_found(self, told, rng):
+        stars, truth, noise, right = self.stars(told, rng, np.array([0.5, 0.0]))
+        found = fit_error_model(stars, truth, noise=noise)
+        assert_allclose(found.noise_slope, [0.5, 0], atol=0.05)
+        assert_allclose(found.std(stars, noise) / right, 1, atol=0.1)
+        assert_allclose(found.std(stars), found.std(stars, np.full(len(told), np.median(noise))))
+
+    def test_worked_by_hand(self):
+        model = ErrorModel(
+            NAMES, np.array([2.0, 1.0]), np.array([0.0, 1.0]), np.array([9, 9]), "", np.array([1.0, 0.5]), (1.0, 4.0)
+        )
+        stars = predicted(np.zeros((3, 2)), np.full((3, 2), 3.0))
+        expected = [[6.0 * 4, 4.0 * 2], [6.0, 4.0], [6.0 / 4, 4.0 / 2]]
+        assert_allclose(model.std(stars, [16.0, 4.0, 0.5]), expected)  # less noise than the least counts as that
+        assert model.to_table().colnames == ["label", "scale", "offset", "n_differences", "noise_slope"]
+
+    def test_of_one_noise_no_power_is_learnt(self, told, rng):
+        stars, truth, *_ = self.stars(told, rng, 0)
+        found = fit_error_model(stars, truth, noise=np.full(len(told), 3.0))
+        assert_array_equal(found.noise_slope, 0)
+        plain = fit_error_model(stars, truth)
+        assert plain.noise_slope is None
+        assert_allclose(found.std(stars, np.full(len(told), 3.0)), plain.std(stars), rtol=1e-6)
+
+    @pytest.mark.parametrize("noise", [np.ones(5), np.full(6000, np.nan), np.full(6000, -1.0), np.zeros(6000)])
+    def test_noise_that_cannot_be_used(self, told, rng, noise):
+        stars, truth, *_ = self.stars(told, rng, 0)
+        with pytest.raises(ValueError, match=r"noise has shape .* expected \(6000,\)"):
+            fit_error_model(stars, truth, noise=noise)

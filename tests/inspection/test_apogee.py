@@ -1,11 +1,16 @@
-"""At the widths of APOGEE: what 256 stars take, 22 labels each."""
+"""At the widths of APOGEE: that derivatives are those of the predictions, and what 256 stars take, 22 labels each."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.testing import assert_allclose
+
+from skbcnn import ApogeeBCNNCensoredRegressor
+from skbcnn.survey import APOGEE_LABELS, apogee_windows
 
 STATUS = Path("/proc/self/status")
 JACOBIANS = """
@@ -36,6 +41,26 @@ measure("average of more", jacobian, 1024, mean_output=True)
 measure("attribution", window_attribution, 256)
 print(json.dumps(found))
 """
+
+
+@pytest.mark.slow
+def test_derivatives_are_what_changing_the_flux_gives():
+    rng = np.random.default_rng(0)
+    X = rng.normal(1, 0.1, size=(64, 7514)).astype(np.float32)
+    smooth = {"activation": "tanh", "pool_length": 1, "initializer": "glorot_uniform"}  # no kinks
+    model = ApogeeBCNNCensoredRegressor(**smooth, max_epochs=1, n_draws=3, calibrate=False, random_state=0)
+    model.fit(X, rng.normal(size=(64, 22)))
+    pixels = np.r_[rng.choice(7514, 12, replace=False), apogee_windows()["Al"][::10], apogee_windows()["Na"][::5]]
+    steps = np.zeros((len(pixels), 7514))
+    steps[np.arange(len(pixels)), pixels] = 0.05
+    up, down = (model.predict(X[0] + sign * steps) for sign in (1, -1))
+    by_differences = (up - down).T / 0.1
+    found = model.jacobian(X[:1])[0]
+    scale = np.abs(found[:, pixels]).max(axis=1, keepdims=True)
+    assert_allclose(found[:, pixels] / scale, by_differences / scale, atol=0.02)
+    alone = model.jacobian(X[:1], path="window", mean_output=True)
+    aluminium = alone[APOGEE_LABELS.index("Al")]
+    assert set(np.flatnonzero(aluminium)) == set(apogee_windows()["Al"])
 
 
 @pytest.mark.slow

@@ -79,6 +79,15 @@ class TestLending:
         assert borrow(pool, small_spec) is not borrow(pool, other)
         assert borrow(pool, other).network.spec == other
 
+    def test_steps_that_clip_gradients_are_others(self, pool, small_spec):
+        plain = borrow(pool, small_spec)
+        with pool.lend(small_spec, 0.5) as lent:
+            clipping = lent
+        assert clipping is not plain
+        assert borrow(pool, small_spec) is plain
+        with pool.lend(small_spec, 0.5) as again:
+            assert again is clipping
+
     def test_one_borrower_at_a_time(self, pool, small_spec):
         with pool.lend(small_spec) as one, pool.lend(small_spec) as other:
             assert one is not other

@@ -217,6 +217,40 @@ class TestCosine:
         assert_allclose(history["lr"], [*expected, 0.002], rtol=1e-6)  # a fourth time it would be 0.00146
 
 
+class TestWarmUp:
+    def test_then_half_a_cosine_over_the_rest(self, spec):
+        recipe = dataclasses.replace(RECIPE, lr=0.01, max_epochs=5, lr_schedule="cosine", warmup_epochs=3)
+        lr = train(spec, recipe, STARS, HELD_OUT, seed=0).history["lr"]
+        assert_allclose(lr, [0.001, 0.004, 0.007, 0.01, 0.005], rtol=1e-6)
+
+    def test_then_halved_on_plateaus(self, spec):
+        recipe = dataclasses.replace(
+            RECIPE, lr=0.01, max_epochs=6, reduce_lr_epsilon=1e9, reduce_lr_patience=2, warmup_epochs=2
+        )
+        lr = train(spec, recipe, STARS, HELD_OUT, seed=0).history["lr"]
+        assert_allclose(lr[:3], [0.001, 0.0055, 0.01], rtol=1e-6)
+        assert lr[-1] < 0.01
+
+
+class TestClipping:
+    def test_short_gradients_are_left_alone(self, spec):
+        plain, clipped = (
+            train(spec, dataclasses.replace(RECIPE, clipnorm=clipnorm), STARS, HELD_OUT, seed=0)
+            for clipnorm in (None, 1e6)
+        )
+        for name, values in plain.weights.items():
+            assert_array_equal(clipped.weights[name], values)
+
+    def test_long_ones_are_shortened(self, spec):
+        start = initial_weights(spec, 0)
+        moved = {}
+        for clipnorm in (1e-12, None):  # to much less than the epsilon of Adam, or not at all
+            recipe = dataclasses.replace(RECIPE, clipnorm=clipnorm, max_epochs=1)
+            weights = train(spec, recipe, STARS, HELD_OUT, seed=0, start=start).weights
+            moved[clipnorm] = np.abs(weights["full1.kernel"] - start["full1.kernel"]).max()
+        assert moved[1e-12] < 1e-3 * moved[None]
+
+
 class TestPlateau:
     def test_halves_down_to_the_floor_when_nothing_counts_as_a_fall(self, spec):
         recipe = dataclasses.replace(
