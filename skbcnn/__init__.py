@@ -16,6 +16,7 @@ _HOME = {
     "H5Loader": "datasets",
     "LabelNormalizer": "preprocessing",
     "SpectraNormalizer": "preprocessing",
+    "apogee_pipeline": "pipelines",
     "load_folder": "persistence",
     "make_apogee_spectra": "datasets",
     "prepare_spectra": "preprocessing",

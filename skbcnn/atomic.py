@@ -1,10 +1,24 @@
-"""Writing files so that nothing half-written is ever left under the final name."""
+"""Writing files so that nothing half-written is ever left under the final name.
 
+What is written stands in a hidden workshop folder beside it until it is whole. The workshop is locked while its process
+lives, so the next process that writes the same name knows what a killed one left behind, and clears it away.
+"""
+
+import ctypes
 import os
+import re
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: there, what a killed process left behind stays
+    fcntl = None
+
+_SUFFIX, _ASIDE = ".partial", "replaced"  # end of a workshop's name; in it, the folder that was to be replaced
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 @contextmanager
@@ -12,7 +26,9 @@ def atomic_path(path, *, overwrite=True):
     """Lend a temporary path beside `path`, which takes its place once the block has ended well.
 
     If the block raises (a full disk, Ctrl-C), the temporary file or folder is removed and whatever stood under the
-    final name stays as it was.
+    final name stays as it was. If the process is killed, the final name has the old or the new; the next call for the
+    same name removes the rest. Only where the system cannot exchange two folders (other than Linux) there is a moment
+    in which it has neither; the next call then brings the old one back.
 
     Parameters
     ----------
@@ -46,10 +62,11 @@ def atomic_path(path, *, overwrite=True):
     teff 1
     """
     path = Path(path)
+    _clear_away(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists. Remove it, choose another name, or pass overwrite=True.")
     try:
-        workshop = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        workshop, lock = _open_workshop(path)
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
@@ -59,6 +76,60 @@ def atomic_path(path, *, overwrite=True):
         raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
+        _unlock(lock)
+
+
+def _open_workshop(path):
+    """A new folder beside `path`, locked."""
+    while True:
+        workshop = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_SUFFIX, dir=path.parent))
+        try:
+            lock = _lock(workshop)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # another process came between, and takes it for left behind
+        if workshop.exists():
+            return workshop, lock
+        _unlock(lock)
+
+
+def _lock(folder):
+    """Lock a folder until `_unlock` or the end of this process; None where there are no locks."""
+    if fcntl is None:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise
+    except OSError:  # some network disks
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _unlock(lock):
+    if lock is not None:
+        os.close(lock)
+
+
+def _recover(workshop, path):
+    lock = _lock(workshop)
+    if lock is None:  # whether its process lives cannot be known
+        return
+    if (workshop / _ASIDE).exists() and not path.exists():
+        os.replace(workshop / _ASIDE, path)
+    shutil.rmtree(workshop, ignore_errors=True)
+    _unlock(lock)
+
+
+def _clear_away(path):
+    """Remove workshops of processes that were killed; if that was while folders changed place, the old one returns."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.\w{{8}}{re.escape(_SUFFIX)}")
+    with suppress(OSError):  # what cannot be cleared away is in nobody's way
+        for workshop in [entry for entry in path.parent.iterdir() if name.fullmatch(entry.name)]:
+            with suppress(BlockingIOError):  # its process lives
+                _recover(workshop, path)
 
 
 @contextmanager
@@ -91,13 +162,24 @@ def _put_in_place(temporary, path):
     if not (path.is_dir() and temporary.is_dir()):
         os.replace(temporary, path)
         return
-    aside = temporary.parent / "replaced"  # a folder that is not empty cannot be renamed over
+    if _exchange(temporary, path):  # a folder that is not empty cannot be renamed over
+        return
+    aside = temporary.parent / _ASIDE
     os.replace(path, aside)
     try:
         os.replace(temporary, path)
     except BaseException:
         os.replace(aside, path)
         raise
+
+
+def _exchange(first, second):
+    """Let two names change places at one stroke; False where the system or the disk cannot."""
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    return renameat2(_HERE, os.fsencode(first), _HERE, os.fsencode(second), _EXCHANGE) == 0
 
 
 def _unwritable(path, error):

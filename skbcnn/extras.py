@@ -6,6 +6,7 @@ _PACKAGES = {
     "cli": ("click", "rich"),
     "pandas": ("pandas",),
     "plot": ("matplotlib",),
+    "torch": ("torch",),
 }  # of each extra, by the name that is imported
 
 
@@ -14,7 +15,7 @@ def require_extra(extra, feature):
 
     Parameters
     ----------
-    extra : {"cli", "pandas", "plot"}
+    extra : {"cli", "pandas", "plot", "torch"}
         Name of the extra that brings them.
     feature : str
         What needs them, as the sentence begins.

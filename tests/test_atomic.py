@@ -1,11 +1,15 @@
 """Nothing half-written is ever left under the final name."""
 
 import errno
+import os
 import tempfile
 
 import pytest
 
+from skbcnn import atomic
 from skbcnn.atomic import atomic_path
+
+needs_locks = pytest.mark.skipif(atomic.fcntl is None, reason="this system has no locks: nothing is cleared away")
 
 
 def write_folder(folder, **texts):
@@ -119,3 +123,78 @@ def test_file_does_not_replace_a_folder(tmp_path):
     with pytest.raises(OSError, match="could not be written"), atomic_path(tmp_path / "model") as temporary:
         temporary.write_text("a file")
     assert contents(tmp_path / "model") == {"weights": "old"}
+
+
+def test_folders_change_places_where_the_system_cannot_exchange_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
+    test_folder_is_replaced_whole(tmp_path)
+
+
+def test_a_failed_change_of_places_brings_the_old_folder_back(tmp_path, monkeypatch):
+    def replace(first, second, really=os.replace):
+        if first.name == second.name == "model" and (first / "weights").read_text() == "new":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        really(first, second)
+
+    write_folder(tmp_path / "model", weights="old")
+    monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(PermissionError, match="could not be written"), atomic_path(tmp_path / "model") as temporary:
+        write_folder(temporary, weights="new")
+    assert contents(tmp_path / "model") == {"weights": "old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def leftover(path, **folders):
+    """A workshop as a killed process leaves it."""
+    workshop = path.with_name(f".{path.name}.abcd_123.partial")
+    workshop.mkdir()
+    for name, text in folders.items():
+        write_folder(workshop / name, weights=text)
+    return workshop
+
+
+@needs_locks
+@pytest.mark.parametrize("written", [{}, {"model": "half"}])
+def test_what_a_killed_process_left_is_cleared_away(tmp_path, written):
+    leftover(tmp_path / "model", **written)
+    with atomic_path(tmp_path / "model") as temporary:
+        write_folder(temporary, weights="new")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert contents(tmp_path / "model") == {"weights": "new"}
+
+
+@needs_locks
+def test_a_folder_that_a_killed_process_set_aside_returns(tmp_path):
+    leftover(tmp_path / "model", model="new", replaced="old")
+    with pytest.raises(FileExistsError), atomic_path(tmp_path / "model", overwrite=False):
+        pytest.fail("the block must not run")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert contents(tmp_path / "model") == {"weights": "old"}
+
+
+def test_what_a_living_process_writes_is_left_alone(tmp_path):
+    with atomic_path(tmp_path / "table.csv") as first:
+        first.write_text("slow")
+        with atomic_path(tmp_path / "table.csv") as second:
+            second.write_text("quick")
+        assert contents(first.parent) == {"table.csv": "slow"}
+    assert contents(tmp_path) == {"table.csv": "slow"}
+
+
+def test_folders_of_others_are_left_alone(tmp_path):
+    names = [".model.abcd_123", ".model.abcd_123.partial2", ".models.abcd_123.partial", "model.abcd_123.partial"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    with atomic_path(tmp_path / "model") as temporary:
+        temporary.write_text("new")
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "model"}
+
+
+def test_without_locks_nothing_is_cleared_away(tmp_path, monkeypatch):
+    workshop = leftover(tmp_path / "model", model="half")
+    monkeypatch.setattr(atomic, "fcntl", None)
+    with atomic_path(tmp_path / "model") as temporary:
+        temporary.write_text("new")
+    assert workshop.exists()
+    assert (tmp_path / "model").read_text() == "new"

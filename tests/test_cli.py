@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 
@@ -13,13 +14,15 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 from click.testing import CliRunner
+from sklearn.pipeline import Pipeline
 
-from skbcnn import ApogeeBCNNCensoredRegressor, H5Loader, load_folder, save_folder, write_h5
+from skbcnn import ApogeeBCNNCensoredRegressor, H5Loader, SpectraNormalizer, load_folder, save_folder, write_h5
 from skbcnn.cli import demo as demo_module
 from skbcnn.cli import main, screen
 from skbcnn.cli import predict as predict_module
 from skbcnn.cli.commands import skbcnn
 from skbcnn.cli.commands import train as train_command
+from skbcnn.novelty import NoveltyFlag
 from skbcnn.survey import APOGEE_LABELS
 
 DATA = Path(__file__).parent / "data"
@@ -124,6 +127,8 @@ class TestDemo:
             "catalogue.fits",
             "model/model.json",
             "model/weights.h5",
+            "model/README.md",
+            "model/SHA256SUMS",
             *pictures,
         }
 
@@ -174,7 +179,7 @@ class TestDemo:
     def test_refuses_before_the_work_what_would_be_deleted(self, tmp_path):
         (tmp_path / "model").mkdir()
         (tmp_path / "model" / "thesis").write_text("years of work")
-        assert "is no saved model" in refuse("demo", "--out", tmp_path, "--overwrite")
+        assert "holds thesis, which belong to no saved model" in refuse("demo", "--out", tmp_path, "--overwrite")
 
     def test_refuses_a_file(self, tmp_path):
         (tmp_path / "taken").write_text("")
@@ -266,6 +271,44 @@ class TestPredict:
 
     def test_noisier_stars_are_told(self, model):
         assert "1 of 1 spectra have more noise than every star" in succeed("predict", model, DWARF)
+
+    def test_stars_unlike_those_trained_on_are_told(self, model, tmp_path):
+        strict = load_folder(model)  # 36 stars to learn from have made it tolerant
+        strict.domain_ = replace(strict.domain_, inverse_limits=100 * strict.domain_.inverse_limits)
+        save_folder(strict, tmp_path / "strict")
+        output = succeed("predict", tmp_path / "strict", DWARF, GIANT, "--out", tmp_path / "l.fits")
+        assert "2 of 2 spectra lie outside what the model was trained on" in " ".join(output.split())
+        table = Table.read(tmp_path / "l.fits", unit_parse_strict="silent")
+        assert (table["novelty"] > 1).all()
+        assert (table["result_flags"] & NoveltyFlag.SPECTRUM_NOVEL).all()
+
+    def test_a_model_that_does_not_know_what_it_was_trained_on(self, model, tmp_path):
+        ignorant = load_folder(model)
+        ignorant.domain_ = None
+        save_folder(ignorant, tmp_path / "ignorant")
+        output = succeed("predict", tmp_path / "ignorant", DWARF, "--out", tmp_path / "l.csv")
+        assert "outside what the model was trained on" not in output
+        assert "novelty" not in Table.read(tmp_path / "l.csv").colnames
+
+    def test_a_pipeline_is_refused(self, model, tmp_path):
+        X = np.ones((2, 7514))
+        pipeline = Pipeline([("spectra", SpectraNormalizer(0).fit(X)), ("labels", load_folder(model))])
+        save_folder(pipeline, tmp_path / "pipeline.zip")
+        assert "holds a pipeline, expected a regressor alone" in refuse("predict", tmp_path / "pipeline.zip", DWARF)
+
+    def test_a_model_in_a_zip_file(self, model, tmp_path):
+        save_folder(load_folder(model), tmp_path / "model.zip")
+        succeed("predict", tmp_path / "model.zip", DWARF, "--out", tmp_path / "a.csv")
+        succeed("predict", model, DWARF, "--out", tmp_path / "b.csv")
+        assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+
+    def test_columns_as_sdss_v_calls_them(self, model, tmp_path):
+        succeed("predict", model, DWARF, "--naming", "sdssv", "--out", tmp_path / "sdssv.csv")
+        succeed("predict", model, DWARF, "--out", tmp_path / "ours.csv")
+        sdssv, ours = (Table.read(tmp_path / name) for name in ("sdssv.csv", "ours.csv"))
+        assert {"teff", "e_teff", "c_1_h", "e_c_1_h", "e_ti_2_h_model", "result_flags"} <= set(sdssv.colnames)
+        assert not {"C1", "teff_err"} & set(sdssv.colnames)
+        assert sdssv["e_c_1_h"][0] == ours["C1_err"][0]
 
     def test_aspcap_spectra_are_normalised_again(self, model, aspcap, tmp_path):
         output = succeed("predict", model, aspcap, DWARF, "--out", tmp_path / "l.csv")
@@ -524,7 +567,9 @@ class TestTrain:
 
     def test_folder_of_something_else(self, tmp_path):
         (tmp_path / "thesis").write_text("years of work")
-        assert "is no saved model" in refuse("train", "data.h5", "--out", tmp_path, "--overwrite")
+        assert "holds thesis, which belong to no saved model" in refuse(
+            "train", "data.h5", "--out", tmp_path, "--overwrite"
+        )
 
     @pytest.mark.parametrize(
         ("target", "sentence"), [("teff,unobtainium", "'unobtainium' is not a label"), ("alpha", "has no alpha")]

@@ -133,11 +133,19 @@ def train(**options):
     help="Which combined spectrum of apStar files: weighted pixel by pixel, or visit by visit.",
 )
 @click.option("--n-draws", type=click.IntRange(min=2), show_default="the model's", help="Posterior draws.")
+@click.option(
+    "--naming",
+    type=click.Choice(["skbcnn", "sdssv"]),
+    default="skbcnn",
+    help="Columns of the tables: teff, teff_err, C1, or as in SDSS-V's AstroNN product, teff, e_teff, c_1_h.",
+)
 @_overwrite
 @_debug
 @click.pass_context
 def predict(ctx, **options):
     """Predict the labels of spectra.
+
+    MODEL is what skbcnn saved, a folder that astroNN wrote, or a checkpoint of SDSS-V's network (.pt).
 
     SPECTRA are apStar or aspcapStar files, or HDF5 files in the datasets.h5 layout.
 

@@ -64,10 +64,11 @@ def run_demo(*, out, n_train, n_test, max_epochs, seed, overwrite):
     with stage("Predicting"):
         X, _, X_err, _ = test.load()
         prediction = model.predict_distribution(X, x_err=X_err)
+        assessment = model.assess(X, X_err, prediction)
     truth = test.load_entry("truth")
     _print_accuracy(truth, prediction)
     with stage("Writing catalogue, pictures and model"):
-        _write_catalogue(out / "catalogue.fits", test, prediction)
+        _write_catalogue(out / "catalogue.fits", test, prediction, assessment)
         _draw_pictures(out / "pictures", truth, prediction)
         _save_model(out / "model", model, normalizer, n_train, seed)
     click.echo(f"\nIn {out}:{_FILES}\n\nNext: skbcnn predict {out / 'model'} apStar-....fits --out labels.fits")
@@ -108,10 +109,11 @@ def _print_accuracy(truth, prediction):
     click.echo()
 
 
-def _write_catalogue(path, test, prediction):
+def _write_catalogue(path, test, prediction, assessment):
     columns = {"star": test.load_entry("APOGEE_ID"), "snr": test.load_entry("SNR")}
     meta = {"model": "skbcnn demo", "provenance": "synthetic stars", "predicted with": f"skbcnn {__version__}"}
-    write_table(prediction_table(prediction, columns=columns, meta=meta), path, overwrite=True)
+    table = prediction_table(prediction, columns=columns, assessment=assessment, meta=meta)
+    write_table(table, path, overwrite=True)
 
 
 def _draw_pictures(folder, truth, prediction):

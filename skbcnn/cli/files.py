@@ -5,8 +5,7 @@ import tempfile
 import h5py
 
 from skbcnn.catalog import check_table_name
-
-_MODEL_FILES = {"model.json", "weights.h5"}
+from skbcnn.persistence.files import check_replaceable
 
 
 def check_tables(paths, overwrite):
@@ -48,9 +47,7 @@ def check_model_folder(path, overwrite):
     OSError
         If something exists there, or the folder that is to hold it does not.
     """
-    holds_model = path.is_dir() and {entry.name for entry in path.iterdir()} <= _MODEL_FILES
-    if path.exists() and not holds_model:
-        raise FileExistsError(f"{path} exists and is no saved model, so it is not replaced. Choose another name.")
+    check_replaceable(path)
     _check_new(path, overwrite)
 
 

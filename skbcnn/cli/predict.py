@@ -11,6 +11,7 @@ import click
 import h5py
 import numpy as np
 from astropy.table import vstack
+from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
 from skbcnn import __version__
@@ -20,6 +21,7 @@ from skbcnn.cli.files import check_tables, column_names
 from skbcnn.cli.screen import print_labels
 from skbcnn.datasets import H5Loader, read_fits_spectra
 from skbcnn.persistence import load_folder
+from skbcnn.prediction import column_names as label_columns
 from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.survey import kept_pixels
 
@@ -48,7 +50,7 @@ class Rows(NamedTuple):
     columns: dict
 
 
-def run_predict(*, model, spectra, out, visits, combination, n_draws, overwrite):
+def run_predict(*, model, spectra, out, visits, combination, n_draws, naming, overwrite):
     """Predict the labels of the spectra in some files, print them, and write them.
 
     Parameters
@@ -65,6 +67,8 @@ def run_predict(*, model, spectra, out, visits, combination, n_draws, overwrite)
         Which combined spectrum of apStar files; None: that of the model's preprocessing.
     n_draws : int or None
         Posterior draws; None: those of the model.
+    naming : {"skbcnn", "sdssv"}
+        How the columns of the tables are called.
     overwrite : bool
         Whether tables of these names may be replaced.
 
@@ -79,7 +83,7 @@ def run_predict(*, model, spectra, out, visits, combination, n_draws, overwrite)
         If nothing can be predicted at all, or nothing written: a sentence says why.
     """
     check_tables(out, overwrite)
-    source, model = model, load_folder(model)
+    source, model = model, _regressor(model)
     one_watched = len(spectra) == 1 and sys.stderr.isatty()  # of many files, the bar counts files
     model.set_params(verbose=int(one_watched), n_draws=n_draws or model.n_draws)
     notices, failures = _model_notices(model), []
@@ -88,12 +92,32 @@ def run_predict(*, model, spectra, out, visits, combination, n_draws, overwrite)
     if not tables:
         return [*failures, ValueError("No spectrum was predicted, and nothing written.")]
     table = vstack(tables, metadata_conflicts="silent").filled(False)  # noisier, where there are no errors to tell it
-    click.echo("\n".join([*notices, *_noise_notices(table), ""]))
+    click.echo("\n".join([*notices, *_noise_notices(table), *_novelty_notices(table), ""]))
     where = f"All are in {out[0]}." if out else "Pass --out labels.fits to have all of them in a file."
     print_labels(table, model.target_names_, where_all=where)
+    _rename_columns(table, model.target_names_, naming)
     for path in out:
         click.echo(f"Wrote {write_table(table, path, overwrite=overwrite)}")
     return failures
+
+
+def _regressor(path):
+    """The saved regressor; a pipeline has steps of its own, which files of spectra must not pass twice."""
+    model = load_folder(path)
+    if isinstance(model, Pipeline):
+        raise ValueError(
+            f"{path} holds a pipeline, expected a regressor alone, for whose preprocessing spectra from files are "
+            "prepared. Save pipeline[-1] with preprocessing={...}, or predict in Python with load_folder."
+        )
+    return model
+
+
+def _rename_columns(table, label_names, naming):
+    """Call the columns of labels and errors otherwise."""
+    for name in label_names:
+        for old, new in zip(*(label_columns(name, how).values() for how in ("skbcnn", naming)), strict=True):
+            if old in table.colnames:
+                table.rename_column(old, new)
 
 
 def _model_notices(model):
@@ -109,6 +133,17 @@ def _noise_notices(table):
     return [
         f"{n_noisier} of {len(table)} spectra have more noise than every star that the model was trained on (column "
         "noisier of the tables): their errors may be too small."
+    ]
+
+
+def _novelty_notices(table):
+    """What must be known of spectra unlike those that the model has seen."""
+    n_outside = (table["novelty"] > 1).sum() if "novelty" in table.colnames else 0
+    if not n_outside:
+        return []
+    return [
+        f"{n_outside} of {len(table)} spectra lie outside what the model was trained on (columns result_flags and "
+        "novelty of the tables say how): do not trust their labels unseen."
     ]
 
 
@@ -312,4 +347,5 @@ def _table(model, rows, source):
     prediction = model.predict_distribution(rows.X, x_err=rows.x_err)
     origin = ", ".join(f"{name} {value}" for name, value in model.provenance_.items())
     meta = {"model": str(source), "provenance": origin or "unknown", "predicted with": f"skbcnn {__version__}"}
-    return prediction_table(prediction, columns=rows.columns, meta=meta)
+    assessment = model.assess(rows.X, rows.x_err, prediction) if model.domain_ is not None else None
+    return prediction_table(prediction, columns=rows.columns, assessment=assessment, meta=meta)

@@ -39,7 +39,7 @@ def decode_arrays(data, types, path):
 
 def _decode_array(file, name, shape, dtype, path):
     dataset = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset) or not _is_plain(dataset):
+    if not isinstance(dataset, h5py.Dataset) or not is_plain(dataset):
         raise ModelFolderError(
             f"{name} of {path} is a link or otherwise no plain array, which save_folder never writes."
         )
@@ -57,7 +57,7 @@ def _decode_array(file, name, shape, dtype, path):
     return values
 
 
-def _is_plain(dataset):
+def is_plain(dataset):
     """Whether the values lie in this file, in one piece, as large as they claim to be."""
     properties = dataset.id.get_create_plist()
     return (

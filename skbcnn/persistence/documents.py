@@ -1,33 +1,46 @@
 """A fitted regressor as text and arrays, and back."""
 
-import platform
-from importlib.metadata import PackageNotFoundError, version
-from numbers import Integral
-
 import numpy as np
 
-from skbcnn import __version__
 from skbcnn.calibration import ErrorModel
 from skbcnn.network.spec import NetworkSpec
-from skbcnn.persistence.files import ModelFolderError
-from skbcnn.persistence.text import FORMAT_VERSION, as_text, plain, run_text, whole, wholes, windows_of
+from skbcnn.novelty import TrainingDomain
+from skbcnn.persistence.parameters import described, name_features, unfitted
+from skbcnn.persistence.text import as_text, plain, run_text, whole, wholes, windows_of
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
-from skbcnn.regressor import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, LiveNetwork
-from skbcnn.survey import ElementWindows, label_unit
+from skbcnn.regressor import CensoredBCNNRegressor, LiveNetwork
+from skbcnn.survey import label_unit
 
-CLASSES = {"CensoredBCNNRegressor": CensoredBCNNRegressor, "ApogeeBCNNCensoredRegressor": ApogeeBCNNCensoredRegressor}
 _SCORES, _NO_SCORE = "interval_scores", -1.0  # name of the array; what stands for a star without that label
-_PACKAGES = ("numpy", "scikit-learn", "tensorflow", "keras", "h5py")
+_DOMAIN = "domain."  # before the names of the arrays of a `TrainingDomain`
+_RESIDUALS = ("bias", "scatter", "n_stars")
 _SPEC_NUMBERS = ("filter_len", "pool_length", "activation", "initializer", "dropout_rate", "l2", "maxnorm")
 
 
 def document_of(model):
-    """All of a model that is not an array."""
+    """All of a fitted regressor that is not an array."""
+    return (
+        described(model)
+        | network_to_plain(model.spec_, model.target_names_)
+        | {
+            "single_label": model._single_label,
+            "spectra_mode": plain(model.spectra_normalizer_.mode, "input_norm_mode"),
+            "label_mode": plain(model.label_normalizer_.mode, "labels_norm_mode"),
+            **{
+                name: plain(getattr(model, f"{name}_"), name)
+                for name in ("seed", "inv_tau", "noise_level", "n_iter", "interrupted", "history")
+            },
+            "error_model": model.error_model_ and _error_model_to_plain(model.error_model_),
+            "n_interval_scores": 0 if model.interval_scores_ is None else len(model.interval_scores_),
+            "n_domain_components": 0 if model.domain_ is None else len(model.domain_.components),
+            "validation_residuals": _residuals_to_plain(getattr(model, "validation_residuals_", None)),
+        }
+    )
+
+
+def network_to_plain(spec, names):
+    """A network and its labels."""
     return {
-        "format_version": FORMAT_VERSION,
-        "class": type(model).__name__,
-        "written_with": _versions(),
-        "parameters": _parameters(model),
         "labels": [
             {
                 "name": name,
@@ -35,61 +48,27 @@ def document_of(model):
                 "window": window and run_text(window),
                 "widening": list(widening),
             }
-            for name, window, widening in zip(
-                model.target_names_, model.spec_.windows, model.spec_.widening, strict=True
-            )
+            for name, window, widening in zip(names, spec.windows, spec.widening, strict=True)
         ],
-        "single_label": model._single_label,
         "network": {
-            name: plain(getattr(model.spec_, name), name)
-            for name in ("n_pixels", "num_hidden", "num_filters", *_SPEC_NUMBERS)
+            name: plain(getattr(spec, name), name) for name in ("n_pixels", "num_hidden", "num_filters", *_SPEC_NUMBERS)
         },
-        "feature_names": plain(getattr(model, "feature_names_in_", None), "feature_names_in_"),
-        "spectra_mode": plain(model.spectra_normalizer_.mode, "input_norm_mode"),
-        "label_mode": plain(model.label_normalizer_.mode, "labels_norm_mode"),
-        **{
-            name: plain(getattr(model, f"{name}_"), name)
-            for name in ("seed", "inv_tau", "noise_level", "n_iter", "interrupted", "history")
-        },
-        "error_model": model.error_model_ and _error_model_to_plain(model.error_model_),
-        "n_interval_scores": 0 if model.interval_scores_ is None else len(model.interval_scores_),
     }
 
 
 def _error_model_to_plain(error_model):
     numbers = {name: getattr(error_model, name).tolist() for name in ("scale", "offset", "n_differences")}
+    if error_model.noise_slope is not None:
+        numbers |= {"noise_slope": error_model.noise_slope.tolist(), "noise_range": list(error_model.noise_range)}
     return {"source": error_model.source} | numbers
 
 
-def _versions():
-    """Of what the model was made with, for whoever wonders later."""
-    versions = {"skbcnn": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
-    return versions
-
-
-def _parameters(model):
-    """Constructor parameters as JSON has them."""
-    parameters = model.get_params(deep=False)
-    if parameters.get("windows") is not None:
-        parameters["windows"] = _windows_to_plain(parameters["windows"], model.n_features_in_)
-    if not isinstance(parameters["random_state"], Integral):
-        parameters["random_state"] = None
-    parameters["callbacks"] = None  # functions are code
-    return {name: plain(value, name) for name, value in parameters.items()}
-
-
-def _windows_to_plain(windows, n_pixels):
-    if not isinstance(windows, ElementWindows):
-        windows = ElementWindows(windows, n_pixels)
+def _residuals_to_plain(residuals):
+    if residuals is None:
+        return None
     return {
-        "n_pixels": windows.n_pixels,
-        "pixels": {name: run_text(pixels) for name, pixels in windows.items()},
-        "widening": {name: windows.widening(name) for name in windows},
+        name: dict(zip(_RESIDUALS, plain(list(figures), "validation_residuals_"), strict=True))
+        for name, figures in residuals.items()
     }
 
 
@@ -106,16 +85,22 @@ def arrays_of(model):
         )
     if model.interval_scores_ is not None:
         arrays[_SCORES] = np.nan_to_num(model.interval_scores_, nan=_NO_SCORE)
+    if model.domain_ is not None:
+        arrays |= {f"{_DOMAIN}{name}": values for name, values in vars(model.domain_).items()}
     return arrays
 
 
-def array_types(spec, n_scores):
-    """Shape and type of every array of a file."""
+def array_types(document):
+    """Shape and type of every array of the regressor that a document describes."""
+    spec = spec_of(document["network"], document["labels"])
+    n_scores = whole(document.get("n_interval_scores", 0), 0)  # early folders of this format have none
+    n_components = whole(document.get("n_domain_components", 0), 0)  # likewise
     weights = {name: (shape, "<f4") for name, shape in spec.weight_shapes.items()}
     columns = {"spectra_normalizer": spec.n_pixels, "label_normalizer": spec.n_labels}
     scores = {_SCORES: ((n_scores, spec.n_labels), "<f8")} if n_scores else {}
     columns = {f"{name}.{part}": ((n,), "<f8") for name, n in columns.items() for part in ("mean", "scale")}
-    return weights | columns | scores
+    domain = TrainingDomain.array_types(n_components, spec.n_pixels, spec.n_labels) if n_components else {}
+    return weights | columns | scores | {f"{_DOMAIN}{name}": expected for name, expected in domain.items()}
 
 
 def spec_of(network, labels):
@@ -133,29 +118,14 @@ def spec_of(network, labels):
     )
 
 
-def check_format(document, path):
-    if document["format_version"] != FORMAT_VERSION:
-        raise ModelFolderError(
-            f"{path} has format version {document['format_version']}, but skbcnn {__version__} reads version "
-            f"{FORMAT_VERSION}. Update skbcnn, or save the model again with this version."
-        )
-    if document.get("class") not in list(CLASSES):  # a list: what comes may not be hashable
-        raise ModelFolderError(
-            f"{path} is of class {document.get('class')!r}, expected {' or '.join(CLASSES)}. Load another folder."
-        )
-
-
-def model_of(document, spec, arrays):
+def model_of(cls, document, arrays):
     """The regressor, as `fit` left it."""
-    model = _unfitted(CLASSES[document["class"]], document["parameters"])
+    model = unfitted(cls, document)
+    spec = spec_of(document["network"], document["labels"])
     names = tuple(as_text(entry["name"]) for entry in document["labels"])
-    single, noise_level, feature_names = (document[name] for name in ("single_label", "noise_level", "feature_names"))
+    single, noise_level = document["single_label"], document["noise_level"]
     if len(set(names)) != len(names) or (single and len(names) != 1):
         raise ValueError(f"labels {', '.join(names)} with single_label={single!r}")
-    if feature_names is not None:
-        if len(feature_names) != spec.n_pixels:
-            raise ValueError(f"{len(feature_names)} feature names for {spec.n_pixels} pixels")
-        model.feature_names_in_ = np.array([as_text(name) for name in feature_names], dtype=object)
     vars(model).update(
         weights_={name: arrays[name] for name in spec.weight_shapes},
         spec_=spec,
@@ -172,11 +142,12 @@ def model_of(document, spec, arrays):
         seed_=whole(document["seed"], 0),
         error_model_=_error_model_from_plain(document.get("error_model"), names),
         interval_scores_=_scores(arrays.get(_SCORES)),
-        preprocessing_=dict(document["preprocessing"]),
-        provenance_=dict(document["provenance"]),
+        domain_=_domain(arrays),
+        validation_residuals_=_residuals_from_plain(document.get("validation_residuals"), names),
         _single_label=bool(single),
         _live=LiveNetwork(),
     )
+    name_features(model, document["feature_names"])
     return model
 
 
@@ -190,34 +161,45 @@ def _error_model_from_plain(entry, names):
         raise ValueError(f"the error model is not of {len(names)} labels")
     if not (np.isfinite(scale).all() and np.isfinite(offset).all() and (scale > 0).all() and (offset >= 0).all()):
         raise ValueError("the error model has error bars that are not positive")
-    return ErrorModel(names, scale, offset, n_differences, as_text(entry["source"]))
+    noise = _noise_dependence(entry["noise_slope"], entry["noise_range"], names) if "noise_slope" in entry else ()
+    return ErrorModel(names, scale, offset, n_differences, as_text(entry["source"]), *noise)
+
+
+def _noise_dependence(slope, noise_range, names):
+    """Powers of the noise, and the noise that they are of."""
+    slope = np.array([float(value) for value in slope])
+    least, median = (float(value) for value in noise_range)
+    if len(slope) != len(names) or not np.isfinite(slope).all() or not 0 < least <= median < np.inf:
+        raise ValueError("the error model has powers of a noise that is not positive, or not one for each label")
+    return slope, (least, median)
+
+
+def _domain(arrays):
+    """What the training stars looked like, if it is known."""
+    domain = {name.removeprefix(_DOMAIN): values for name, values in arrays.items() if name.startswith(_DOMAIN)}
+    if any((domain[name] < 0).any() for name in domain.keys() - {"center", "components", "label_range"}):
+        raise ValueError("what the training stars looked like has limits or spreads below 0")
+    return TrainingDomain(**domain) if domain else None
+
+
+def _residuals_from_plain(entry, names):
+    """Bias, scatter and number of stars of each label, if they are known."""
+    if entry is None:
+        return None
+    if list(entry) != list(names):
+        raise ValueError(f"the residuals are of {', '.join(entry)}, not of the labels")
+    residuals = {
+        name: (float(figures["bias"]), float(figures["scatter"]), whole(figures["n_stars"], 0))
+        for name, figures in entry.items()
+    }
+    if any(np.isinf(figures).any() or figures[1] < 0 for figures in residuals.values()):
+        raise ValueError("the residuals are infinite, or scatter less than not at all")
+    return residuals
 
 
 def _scores(array):
     """Interval scores as `fit` left them."""
     return None if array is None else np.where(array == _NO_SCORE, np.nan, array)
-
-
-def _unfitted(cls, parameters):
-    """An estimator of one of our classes, its parameters checked as `fit` checks them."""
-    defaults = cls().get_params(deep=False)
-    if unknown := sorted(set(parameters) - set(defaults)):
-        raise ValueError(f"parameters {', '.join(unknown)} are not known to this version of skbcnn")
-    decoded = {
-        name: tuple(value) if isinstance(value, list) and isinstance(defaults[name], tuple) else value
-        for name, value in parameters.items()
-    }
-    if decoded.get("windows") is not None:
-        decoded["windows"] = _windows_from_plain(**decoded["windows"])
-    model = cls(**decoded)
-    model._validate_params()
-    return model
-
-
-def _windows_from_plain(n_pixels, pixels, widening):
-    windows = windows_of(pixels.values(), whole(n_pixels, 1))
-    widening = {name: wholes(factors, (1, 1)) for name, factors in widening.items()}
-    return ElementWindows(dict(zip(pixels, map(list, windows), strict=True)), n_pixels, widening)
 
 
 def _normalizer(cls, mode, arrays, name):

@@ -45,7 +45,7 @@ def run_text(pixels):
 def parsed(text, path):
     """JSON, with the numbers that `plain` spelt out."""
     try:
-        document = json.loads(text.decode(), object_hook=_numbers_spelt_out, parse_constant=_refuse_constant)
+        document = json.loads(text.decode(), object_pairs_hook=_entries, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ModelFolderError(f"{path} is not JSON ({error}). Copy or download the folder again.") from error
     if not isinstance(document, dict) or "format_version" not in document:
@@ -55,7 +55,11 @@ def parsed(text, path):
     return document
 
 
-def _numbers_spelt_out(entry):
+def _entries(pairs):
+    """An object whose names are all different; one that spells a number out is that number."""
+    entry = dict(pairs)
+    if len(entry) != len(pairs):
+        raise ValueError("it holds a name twice")
     if entry.keys() == {"float"} and entry["float"] in ("nan", "inf", "-inf"):
         return float(entry["float"])
     return entry

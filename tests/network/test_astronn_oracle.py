@@ -4,10 +4,8 @@ The folder was written by astroNN; its weights are far from useful, but every la
 window shows. Skipped where the reference data are not.
 """
 
-import json
 from types import SimpleNamespace
 
-import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -15,39 +13,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skbcnn.network.architecture import CensoredNetwork
 from skbcnn.network.posterior import Posterior
 from skbcnn.network.weights import set_weights
+from skbcnn.persistence import from_astronn
 from skbcnn.survey import APOGEE_LABELS
 
 N_DRAWS = 150
-_FULL = {"conv1": "conv1d", "conv2": "conv1d_1", "full1": "dense", "full2": "dense_1", "aux": "aux_fullspec"}
-_HEADS = {"teff": ("dense_2", "dense_5"), "logg": ("dense_3", "dense_6"), "Fe": ("dense_4", "dense_7")}
-
-
-def layers_of_astronn():
-    """Our name of a layer: theirs."""
-    names = dict(_FULL)
-    for j, label in enumerate(APOGEE_LABELS):
-        if label in _HEADS:
-            names[f"label{j}.mean"], names[f"label{j}.logvar"] = _HEADS[label]
-            continue
-        theirs = {"hidden1": "dense", "hidden2": "dense_2", "mean": "concat", "logvar": "concat_var"}
-        names |= {f"label{j}.{ours}": f"{label.lower()}_{suffix}" for ours, suffix in theirs.items()}
-    return names
-
-
-def read_weights(path, spec):
-    names = layers_of_astronn()
-    with h5py.File(path) as file:
-        weights = {}
-        for name in spec.weight_shapes:
-            layer, kind = name.rsplit(".", 1)
-            weights[name] = file[f"model_weights/{names[layer]}/{names[layer]}/{kind}:0"][()]
-        n_stored = sum(
-            np.size(file[f"model_weights/{layer}/{weight}"])
-            for layer in file["model_weights"]
-            for weight in file["model_weights"][layer].attrs.get("weight_names", ())
-        )
-    assert n_stored == sum(values.size for values in weights.values()) == 3_505_554
-    return weights
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +24,11 @@ def astronn(shared_data, dr14_spec):
     """Network with astroNN's weights, normalised spectra, and what astroNN made of them."""
     folder = shared_data / "astronn_folders" / "astronn_keras2"
     oracle = dict(np.load(folder / "oracle.npz"))
-    parameters = json.loads((folder / "astroNN_model_parameter.json").read_text())
-    assert parameters["targetname"] == list(APOGEE_LABELS)
-    weights = read_weights(folder / "model_weights.h5", dr14_spec)
-    assert {name: values.shape for name, values in weights.items()} == dr14_spec.weight_shapes
+    model = from_astronn(folder)
+    assert model.spec_ == dr14_spec
+    assert model.target_names_ == APOGEE_LABELS
+    assert {name: values.shape for name, values in model.weights_.items()} == dr14_spec.weight_shapes
+    weights = model.weights_
     x = ((oracle["x"] - oracle["input_mean"]) / oracle["input_std"]).astype(np.float32)
     return SimpleNamespace(posterior=Posterior(dr14_spec, weights, seed=2019), weights=weights, x=x, oracle=oracle)
 

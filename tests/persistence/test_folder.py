@@ -12,45 +12,23 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
-from sklearn.pipeline import make_pipeline
+from sklearn.multioutput import MultiOutputRegressor
 
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, ContinuumNormalizer, ElementWindows
 from skbcnn.persistence import ModelFolderError, files, load_folder, save_folder
 
-TINY = {"num_hidden": (8, 8, 4, 4, 2), "num_filters": (1, 2), "max_epochs": 1, "n_draws": 3, "random_state": 0}
 FITTED = ("history_", "n_iter_", "interrupted_", "inv_tau_", "noise_level_", "target_names_", "n_outputs_", "spec_")
 FITTED += ("seed_", "n_features_in_", "_single_label")
 
 
-@pytest.fixture(scope="module")
-def stars():
-    """Forty-pixel spectra, their errors, and two labels."""
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(20, 40)), np.full((20, 40), 0.1), rng.normal(size=(20, 2))
-
-
-@pytest.fixture(scope="module")
-def model(stars):
-    """A model of two labels, of which one has a window of three runs."""
-    X, x_err, y = stars
-    windows = ElementWindows({"Mg": [3, 4, 5, 9, 12, 13]}, 40, {"Mg": (2, 1)})
-    columns = [f"pixel{i}" for i in range(40)]
-    model = CensoredBCNNRegressor(windows=windows, target=["teff", "Mg"], **TINY)
-    return model.fit(pd.DataFrame(X, columns=columns), y, x_err=x_err)
-
-
-@pytest.fixture(scope="module")
-def saved(model, tmp_path_factory):
-    """A folder to copy."""
-    return save_folder(model, tmp_path_factory.mktemp("models") / "two labels")
-
-
 @pytest.fixture
 def folder(saved, tmp_path):
-    """A folder to spoil."""
-    return Path(shutil.copytree(saved, tmp_path / "model"))
+    """A folder to spoil, without SHA256SUMS as early ones were: so the checks behind it are seen."""
+    return Path(shutil.copytree(saved, tmp_path / "model", ignore=shutil.ignore_patterns("SHA256SUMS")))
 
 
 def edit(folder, change):
@@ -114,10 +92,10 @@ def test_round_trip(model, saved, stars):
     assert clone(again).get_params() == model.get_params()
 
 
-def test_round_trip_of_the_apogee_model(tmp_path):
+def test_round_trip_of_the_apogee_model(tmp_path, tiny):
     rng = np.random.default_rng(0)
     X, y = rng.normal(1, 0.1, (12, 7514)).astype(np.float32), rng.normal(size=(12, 4))
-    model = ApogeeBCNNCensoredRegressor(target=["teff", "Fe", "C", "[Al/H]"], **TINY).fit(X, y)
+    model = ApogeeBCNNCensoredRegressor(target=["teff", "Fe", "C", "[Al/H]"], **tiny).fit(X, y)
     again = load_folder(save_folder(model, tmp_path / "model"))
     assert_same(again, model)
     assert_predicts_the_same(again, model, X[:3])
@@ -133,9 +111,9 @@ def test_round_trip_of_the_apogee_model(tmp_path):
     assert labels[2]["widening"] == [8, 4]
 
 
-def test_round_trip_of_one_label_and_odd_parameters(stars, tmp_path):
+def test_round_trip_of_one_label_and_odd_parameters(stars, tiny, tmp_path):
     X, _, y = stars
-    odd = TINY | {"num_hidden": np.array([8, 8, 4, 4, 0]), "maxnorm": np.float64(2), "input_norm_mode": "3s"}
+    odd = tiny | {"num_hidden": np.array([8, 8, 4, 4, 0]), "maxnorm": np.float64(2), "input_norm_mode": "3s"}
     model = CensoredBCNNRegressor(
         **odd | {"random_state": np.random.RandomState(3), "early_stopping": np.True_, "callbacks": [len]}
     )
@@ -152,9 +130,9 @@ def test_round_trip_of_one_label_and_odd_parameters(stars, tmp_path):
     assert not hasattr(again, "feature_names_in_")
 
 
-def test_windows_given_as_a_mapping(stars, tmp_path):
+def test_windows_given_as_a_mapping(stars, tiny, tmp_path):
     X, _, y = stars
-    model = CensoredBCNNRegressor(windows={"1": np.array([5, 6, 20])}, **TINY).fit(X, y)
+    model = CensoredBCNNRegressor(windows={"1": np.array([5, 6, 20])}, **tiny).fit(X, y)
     again = load_folder(save_folder(model, tmp_path / "model"))
     assert again.windows == ElementWindows({"1": [5, 6, 20]}, 40)
     assert again._network_spec() == model.spec_
@@ -184,28 +162,27 @@ def test_the_text_can_be_read(saved):
     assert document["parameters"]["windows"]["pixels"] == {"Mg": "3-5 9 12-13"}
     assert set(document["written_with"]) == {"skbcnn", "python", "numpy", "scikit-learn", "tensorflow", "keras", "h5py"}
     assert document["weights_sha256"] == hashlib.sha256((saved / "weights.h5").read_bytes()).hexdigest()
-    assert {entry.name for entry in saved.iterdir()} == {"model.json", "weights.h5"}
+    assert {entry.name for entry in saved.iterdir()} == {"model.json", "weights.h5", "README.md", "SHA256SUMS"}
 
 
 def test_equal_models_make_equal_folders(model, saved, tmp_path):
     again = save_folder(model, tmp_path / "again")
-    for name in ("model.json", "weights.h5"):
+    for name in ("model.json", "weights.h5", "README.md", "SHA256SUMS"):
         assert (again / name).read_bytes() == (saved / name).read_bytes()
 
 
 def test_arrays_are_plain(model, saved):
     with h5py.File(saved / "weights.h5") as file:
-        assert len(file) == len(model.weights_) + 4
+        assert len(file) == len(model.weights_) + 4 + len(vars(model.domain_))
         assert file["label1.hidden1.kernel"].shape == (6, 8)
-        assert {str(array.dtype) for name, array in file.items() if "normalizer" not in name} == {"float32"}
+        assert {str(file[name].dtype) for name in model.weights_} == {"float32"}
 
 
-def test_loading_imports_no_tensorflow(saved):
+def test_loading_imports_no_tensorflow(saved, root):
     code = (
         "import sys; from skbcnn.persistence import load_folder; load_folder(sys.argv[1]); "
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
-    root = Path(__file__).parents[1]
     assert subprocess.run([sys.executable, "-c", code, saved], cwd=root, check=False).returncode == 0
 
 
@@ -217,9 +194,38 @@ def test_an_unfitted_model(tmp_path):
         save_folder(CensoredBCNNRegressor(), tmp_path / "model")
 
 
-def test_another_class(model, tmp_path):
-    with pytest.raises(TypeError, match=r"A Pipeline cannot be saved.*expected CensoredBCNNRegressor or Apogee"):
-        save_folder(make_pipeline(model), tmp_path / "model")
+OTHERS = {
+    "target": TransformedTargetRegressor,
+    "outputs": MultiOutputRegressor,
+    "normaliser": lambda model: model.label_normalizer_,
+}
+
+
+@pytest.mark.parametrize("wrap", OTHERS.values(), ids=OTHERS)
+def test_another_class(model, tmp_path, wrap):
+    with pytest.raises(TypeError, match=r"A \w+ cannot be saved .*expected Cen.*Of a fitted search, pass its best_est"):
+        save_folder(wrap(model), tmp_path / "model")
+
+
+def test_save_is_a_method(model, saved, tmp_path):
+    path = model.save(tmp_path / "model", provenance={"n_stars": 20})
+    assert path == tmp_path / "model"
+    assert load_folder(path).provenance_ == {"n_stars": 20}
+    assert (path / "weights.h5").read_bytes() == (saved / "weights.h5").read_bytes()
+    with pytest.raises(FileExistsError, match="exists"):
+        model.save(path)
+    assert model.save(path, preprocessing={"degree": 2}, overwrite=True) == path
+    assert load_folder(path).preprocessing_ == {"degree": 2}
+
+
+def test_requests_are_kept(saved, tmp_path):
+    asking = load_folder(saved)
+    with sklearn.config_context(enable_metadata_routing=True):
+        asking.set_fit_request(x_err=True, y_err="label_error").set_predict_request(x_err="flux_error")
+    again = load_folder(asking.save(tmp_path / "model"))
+    assert str(again.get_metadata_routing()) == str(asking.get_metadata_routing())
+    assert again.get_metadata_routing().fit.requests["y_err"] == "label_error"
+    assert "requests" not in json.loads((saved / "model.json").read_text())
 
 
 @pytest.mark.parametrize(
@@ -257,7 +263,7 @@ def test_a_folder_that_is_no_model_is_never_replaced(model, tmp_path):
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("full_at", ["model.json", "weights.h5"])
+@pytest.mark.parametrize("full_at", ["model.json", "weights.h5", "README.md", "SHA256SUMS"])
 def test_full_disk_leaves_the_old_model(model, folder, monkeypatch, full_at):
     def write_bytes(path, data, write=Path.write_bytes):
         if path.name == full_at:
@@ -275,6 +281,21 @@ def test_full_disk_leaves_the_old_model(model, folder, monkeypatch, full_at):
     assert {entry.name: entry.read_bytes() for entry in folder.iterdir()} == before
 
 
+def test_a_folder_without_a_model_is_not_replaced(model, tmp_path):
+    (tmp_path / "README.md").write_text("of another project")
+    with pytest.raises(FileExistsError, match=r"holds README\.md, which belong to no saved model"):
+        save_folder(model, tmp_path, overwrite=True)
+    assert (tmp_path / "README.md").read_text() == "of another project"
+
+
+@pytest.mark.parametrize("name", ["model.json", "weights.h5"])
+def test_what_would_not_be_read_is_not_written(model, tmp_path, monkeypatch, name):
+    monkeypatch.setitem(files.MAX_BYTES, name, 100)
+    with pytest.raises(ValueError, match=rf"model/{name} would have \d+ bytes, and no more than 100 are read"):
+        save_folder(model, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_such_parent_folder(model, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"could not be written \(No such file.*choose a folder that exists"):
         save_folder(model, tmp_path / "absent" / "model")
@@ -285,7 +306,7 @@ def test_no_such_parent_folder(model, tmp_path):
 
 def test_no_folder(tmp_path, saved):
     for path in (tmp_path / "absent", saved / "model.json"):
-        with pytest.raises(FileNotFoundError, match=r"There is no folder .*Give the path of a folder that save_folder"):
+        with pytest.raises(FileNotFoundError, match=r"There is no folder .*Give the path of a model that save_folder"):
             load_folder(path)
 
 
@@ -297,7 +318,17 @@ def test_a_file_is_missing(folder, name):
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b"\xff\xfe", b"pickle", b'{"a": NaN}', b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}"]
+    "text",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"pickle",
+        b'{"a": NaN}',
+        b"[" * 100_000,
+        b'{"a": ' + b"9" * 5000 + b"}",
+        b'{"a": 1, "a": 1}',
+    ],
 )
 def test_text_that_is_not_json(folder, text):
     (folder / "model.json").write_bytes(text)
@@ -325,10 +356,10 @@ def test_other_format_version(folder, version):
         load_folder(folder)
 
 
-@pytest.mark.parametrize("name", ["Pipeline", "os.system", None, ["CensoredBCNNRegressor"], {}])
+@pytest.mark.parametrize("name", ["SpectraNormalizer", "os.system", None, ["CensoredBCNNRegressor"], {}])
 def test_other_class(folder, name):
     edit(folder, lambda document: document.update({"class": name}))
-    with pytest.raises(ModelFolderError, match="expected CensoredBCNNRegressor or ApogeeBCNNCensoredRegressor"):
+    with pytest.raises(ModelFolderError, match="expected CensoredBCNNRegressor, ApogeeBCNNCensoredRegressor, Pipeline"):
         load_folder(folder)
 
 
@@ -363,6 +394,13 @@ WRONG_ENTRIES = {
     "error bars not positive": lambda d: d.update(error_model=error_model(scale=[-1.0] * len(d["labels"]))),
     "error bars infinite": lambda d: d.update(error_model=error_model(scale=[{"float": "inf"}] * len(d["labels"]))),
     "number of scores in words": lambda d: d.update(n_interval_scores="many"),
+    "residuals of other labels": lambda d: d.update(validation_residuals=residuals("teff", "Al")),
+    "residuals in words": lambda d: d.update(validation_residuals=residuals("teff", "Mg", scatter="little")),
+    "negative scatter": lambda d: d.update(validation_residuals=residuals("teff", "Mg", scatter=-1.0)),
+    "half a star": lambda d: d.update(validation_residuals=residuals("teff", "Mg", n_stars=0.5)),
+    "request of no method": lambda d: d.update(requests={"params": {"lr": True}}),
+    "request of nothing known": lambda d: d.update(requests={"fit": {"exec": True}}),
+    "request of no name": lambda d: d.update(requests={"fit": {"x_err": "import os"}}),
 }
 
 
@@ -370,6 +408,11 @@ def error_model(scale):
     """As model.json has it."""
     zeros = [0] * len(scale)
     return {"source": "known labels", "scale": scale, "offset": zeros, "n_differences": zeros}
+
+
+def residuals(*names, **changes):
+    """As model.json has them."""
+    return {name: {"bias": 0.0, "scatter": 1.0, "n_stars": 20} | changes for name in names}
 
 
 @pytest.mark.parametrize("change", WRONG_ENTRIES.values(), ids=WRONG_ENTRIES)
@@ -389,6 +432,16 @@ def test_scores_that_are_not_there(folder, n_scores):
 def test_a_folder_of_before_there_were_calibrated_errors(folder, saved):
     edit(folder, lambda document: [document.pop(name) for name in ("error_model", "n_interval_scores")])
     assert load_folder(folder).error_model_ is None
+
+
+def test_residuals_come_back(saved, tmp_path):
+    model = load_folder(saved)
+    model.validation_residuals_ = {"teff": (12.5, 80.0, 19), "Mg": (float("nan"), float("nan"), 0)}
+    again = load_folder(save_folder(model, tmp_path / "model")).validation_residuals_
+    assert again["teff"] == (12.5, 80.0, 19)
+    assert np.isnan(again["Mg"][:2]).all()
+    assert again["Mg"][2] == 0
+    assert list(again) == ["teff", "Mg"]
 
 
 def test_windows_are_counted_before_they_are_written_out(folder):
@@ -508,3 +561,76 @@ def test_arrays_overwritten_at_random(folder):
         except ModelFolderError:
             refused += 1
     assert refused > 100
+
+
+# Checksums
+
+
+def resum(folder, **changes):
+    """Write SHA256SUMS of what a folder holds, with changes."""
+    known = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.json", "weights.h5")}
+    lines = [f"{digest}  {name}" for name, digest in (known | changes).items()]
+    (folder / "SHA256SUMS").write_text("\n".join(lines) + "\n")
+
+
+def test_checksums_are_those_of_sha256sum(saved):
+    lines = [line.split("  ") for line in (saved / "SHA256SUMS").read_text().splitlines()]
+    assert [name for _, name in lines] == ["model.json", "weights.h5", "README.md"]
+    for digest, name in lines:
+        assert digest == hashlib.sha256((saved / name).read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["model.json", "weights.h5"])
+def test_a_changed_file_is_refused(folder, name):
+    resum(folder)
+    load_folder(folder)
+    (folder / name).write_bytes((folder / name).read_bytes() + b"\n")
+    with pytest.raises(ModelFolderError, match=f"{name} does not match its checksum in SHA256SUMS: it is damaged"):
+        load_folder(folder)
+
+
+def test_the_card_may_be_edited(saved, tmp_path):
+    folder = Path(shutil.copytree(saved, tmp_path / "model"))
+    (folder / "README.md").write_text("# Our model\n")
+    load_folder(folder)
+    (folder / "README.md").unlink()
+    load_folder(folder)
+
+
+def test_sums_of_binary_mode(folder):
+    resum(folder)
+    (folder / "SHA256SUMS").write_text((folder / "SHA256SUMS").read_text().replace("  ", " *"))
+    load_folder(folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\xe9",
+        "no sums",
+        "{json}",
+        "{json}\n{arrays}\n{arrays}",
+        "{json}\n{arrays}\n{other}",
+        "{json}\n{arrays}\nmore",
+        "{json}\n{upper}",
+    ],
+)
+def test_sums_that_are_not_as_sha256sum_has_them(folder, text):
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.json", "weights.h5")}
+    json_line, arrays_line = (f"{digest}  {name}" for name, digest in digests.items())
+    text = text.format(
+        json=json_line,
+        arrays=arrays_line,
+        other=f"{digests['model.json']}  ../model.json",
+        upper=f"{digests['weights.h5'].upper()}  weights.h5",
+    )
+    (folder / "SHA256SUMS").write_text(text, encoding="utf-8")
+    with pytest.raises(ModelFolderError, match=r"SHA256SUMS is not what sha256sum writes of model\.json, weights\.h5"):
+        load_folder(folder)
+
+
+def test_sums_that_are_no_file(folder):
+    (folder / "SHA256SUMS").symlink_to(folder / "absent")
+    with pytest.raises(ModelFolderError, match="has no file SHA256SUMS"):
+        load_folder(folder)

@@ -1,0 +1,171 @@
+"""The card of a saved model: true of the model, and nothing that a name could smuggle in."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.pipeline import Pipeline
+
+from skbcnn import CensoredBCNNRegressor, ChipGapRemover
+from skbcnn.calibration import ErrorModel
+from skbcnn.persistence import load_folder, save_folder
+
+HOSTILE = (
+    "a|b\n# Owned <script>x</script> [link](http://evil) ![](e) `c` *d* _e_ \\ \u202e @f www.evil.org ~~g~~ $h$ &lt;"
+)
+MINUS = "\N{MINUS SIGN}"
+
+
+def card(path):
+    return (path / "README.md").read_text(encoding="utf-8")
+
+
+def front_matter(text):
+    """What stands between the two lines of dashes, as key and value; lists as several values."""
+    assert text.startswith("---\n")
+    block = text[4 : text.index("\n---\n")]
+    assert re.fullmatch(r"(([a-z_]+:( \"?[a-z0-9.+-]+\"?)?|- [a-z-]+)\n?)*", block), block
+    return block.splitlines()
+
+
+def section(text, title):
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def rows(text):
+    """Cells of the table in a piece of text, without its head."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
+
+
+@pytest.fixture
+def known(saved):
+    """A model of which everything is known."""
+    model = load_folder(saved)
+    model.domain_ = replace(model.domain_, label_range=np.array([[3501.2, -1.52], [5999.0, 0.43]]))
+    model.history_ = {"loss": [2.0, 1.0], "data_loss": [1.5, 0.51234], "val_loss": [0.9, 0.70001]}
+    model.n_iter_ = 2
+    model.label_normalizer_.mean_ = np.array([4500.4, -0.1])
+    model.label_normalizer_.scale_ = np.array([300.0, 0.25])
+    model.error_model_ = ErrorModel(
+        ("teff", "Mg"), np.array([1.25, 0.8]), np.array([3.2, 0.0151]), np.array([30, 28]), "repeat visits"
+    )
+    model.validation_residuals_ = {"teff": (-12.4, 81.6, 30), "Mg": (-0.0004, 0.0712, 28)}
+    return model
+
+
+def test_what_is_known_is_told(known, tmp_path):
+    provenance = {"training_data": "APOGEE DR14", "n_stars": 30067, "snr": 200.0, "license": "CC-BY-4.0"}
+    text = card(known.save(tmp_path / "model", provenance=provenance, preprocessing={"combination": "pixel"}))
+    assert front_matter(text)[:2] == ['license: "cc-by-4.0"', "library_name: skbcnn"]
+    assert "# 2 labels of stars from spectra\n" in text
+    assert "reads teff and Mg from spectra of 40 pixels, with error bars. 1 of them it reads only inside" in text
+    assert rows(section(text, "Use")) == [["combination", "pixel"]]
+    assert rows(section(text, "Labels")) == [
+        ["teff", "K", "full spectrum", "3501", "5999", "4500", "300"],
+        ["Mg", "dex", "6 pixels", f"{MINUS}1.520", "0.430", f"{MINUS}0.100", "0.250"],
+    ]
+    training = dict(rows(section(text, "Training")))
+    assert training["training\\_data"] == "APOGEE DR14"
+    assert (training["n\\_stars"], training["snr"], training["epochs"]) == ("30067", "200", "2")
+    assert (training["loss at the end"], training["validation loss at the end"]) == ("0.5123", "0.7")
+    assert rows(section(text, "Accuracy")) == [["teff", f"{MINUS}12", "82", "30"], ["Mg", "0.000", "0.071", "28"]]
+    assert "as repeat visits say" in section(text, "Error bars")
+    assert rows(section(text, "Error bars")) == [["teff", "1.25", "3", "30"], ["Mg", "0.80", "0.015", "28"]]
+    assert {"skbcnn", "numpy", "keras"} < {name for name, _ in rows(section(text, "Versions"))}
+    assert "MNRAS 483, 3255" in section(text, "Citation")
+
+
+def test_what_is_not_known_is_not_told(saved, tmp_path):
+    model = load_folder(saved)
+    model.domain_ = model.error_model_ = model.validation_residuals_ = None
+    model.history_ = {}
+    text = card(model.save(tmp_path / "model"))
+    assert not any(line.startswith("license") for line in front_matter(text))
+    assert "No star with known labels was held out" in section(text, "Accuracy")
+    assert "were not calibrated" in section(text, "Error bars")
+    assert len(rows(section(text, "Labels"))[0]) == 5
+    assert "loss" not in section(text, "Training")
+    assert "synthetic" not in text
+
+
+def test_error_bars_that_depend_on_noise(known, tmp_path):
+    known.error_model_ = replace(known.error_model_, noise_slope=np.array([0.5, -0.25]), noise_range=(0.002, 0.005))
+    text = section(card(known.save(tmp_path / "model")), "Error bars")
+    assert "spectrum in units of 0.005 to the power of the noise slope, as repeat visits say" in text
+    assert [row[-1] for row in rows(text)] == ["0.50", f"{MINUS}0.25"]
+
+
+def test_synthetic_stars_are_named(known, tmp_path):
+    text = card(known.save(tmp_path / "model", provenance={"training_data": "synthetic"}))
+    assert "**It learnt from synthetic stars only" in text
+
+
+def test_the_card_of_a_pipeline(model, tmp_path):
+    pipeline = Pipeline([("gaps", ChipGapRemover(chips=[(0, 20), (22, 42)])), ("skip", None), ("network", model)])
+    steps = rows(section(card(save_folder(pipeline, tmp_path / "model")), "Use"))
+    assert [name for name, _ in steps] == ["gaps", "skip", "network"]
+    assert steps[0][1] == "ChipGapRemover(chips=\\[(0, 20), (22, 42)\\])"
+    assert steps[1][1] == "None"
+
+
+def test_the_example_on_the_card_runs(saved):
+    code = re.search(r"```python\n(.*?)```", card(saved), re.DOTALL)[1]
+    loading = "\n".join(line for line in code.splitlines() if "predict" not in line)
+    names = {}
+    exec(loading.replace("path/to/this/model", str(saved)), names)
+    assert names["model"].target_names_ == ("teff", "Mg")
+    assert "mean, std = model.predict(X, return_std=True)" in code
+
+
+@pytest.mark.parametrize("license", [HOSTILE, "mit\ntags: [owned]", 'mit"', "", 3, ["mit"], "x" * 50])
+def test_only_a_licence_becomes_one(saved, tmp_path, license):
+    text = card(load_folder(saved).save(tmp_path / "model", provenance={"license": license}))
+    assert not any(line.startswith("license") for line in front_matter(text))
+
+
+def hostile_model(saved):
+    """A model whose every text is an attack."""
+    model = load_folder(saved)
+    model.target_names_ = (HOSTILE, "Mg")
+    model.validation_residuals_ = {HOSTILE: (0.0, 1.0, 20), "Mg": (float("nan"), float("nan"), 0)}
+    return model
+
+
+def test_hostile_names_stay_in_their_cells(saved, tmp_path):
+    texts = {HOSTILE: HOSTILE, "list": [HOSTILE, {HOSTILE: [HOSTILE]}]}
+    text = card(hostile_model(saved).save(tmp_path / "model", provenance=texts, preprocessing=texts))
+    front_matter(text)
+    assert re.findall(r"^#+ .*", text, re.MULTILINE) == [
+        "# 2 labels of stars from spectra",
+        *(f"## {title}" for title in ("Use", "Labels", "Training", "Accuracy", "Error bars", "Versions", "Citation")),
+    ]
+    for title, width in {"Use": 2, "Labels": 7, "Training": 2, "Accuracy": 4}.items():
+        assert {len(row) for row in rows(section(text, title))} == {width}
+    told = text[: text.index("## Citation")].split("```")
+    outside = told[0] + told[2]
+    assert not re.search(r"(?<!\\)[<>\[$~@&]|(?<!\\)!\\?\[|https?://|www\.|\u202e", outside)
+    assert rows(section(text, "Accuracy"))[1] == ["Mg", "-", "-", "0"]
+
+
+def test_long_texts_are_cut(saved, tmp_path):
+    provenance = {"note": "x" * 10_000, "pixels": list(range(500)), "deep": [[[1.23456789]]], "none": None, "on": True}
+    cells = dict(rows(section(card(load_folder(saved).save(tmp_path / "m", provenance=provenance)), "Training")))
+    assert len(cells["note"]) == 303
+    assert cells["pixels"].endswith("22, 23 and 476 more")
+    assert (cells["deep"], cells["none"], cells["on"]) == ("1.235", "-", "yes")
+
+
+def test_many_labels_are_counted(stars, tiny, tmp_path):
+    X = stars[0]
+    text = card(CensoredBCNNRegressor(**tiny).fit(X, X[:, :30]).save(tmp_path / "model"))
+    assert "22, 23 and 6 more from spectra" in text
+    assert len(rows(section(text, "Labels"))) == 30
+
+
+def test_one_label(stars, tiny, tmp_path):
+    X, _, y = stars
+    text = card(CensoredBCNNRegressor(**tiny).fit(X, y[:, 0]).save(tmp_path / "model"))
+    assert "# 1 label of stars from spectra\n" in text
+    assert "reads 0 from spectra" in text
