@@ -1,6 +1,7 @@
 """Error bars as they should have been: scale and offset of each label, from known labels or from repeat visits."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from skbcnn.metrics.checking import check_pairs
 FEWEST_DIFFERENCES = 20  # of fewer, two numbers are not to be learnt
 _OUTLIER = 5.0  # standard deviations: such differences are no noise
 _MOST_ROUNDS = 10
-_SLOPE_PRIOR = 0.5  # standard deviation of the power of the noise, before anything is known
+_FEWEST_LABELS = 5  # of fewer, how alike labels are cannot be told
+_ALIKE = 0.1  # labels are at least so far apart, in the logarithm
+_BY_CHANCE = 0.4
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,12 @@ def fit_error_model(prediction, y, y_err=None, noise=None):
     --------
     fit_noise_model : From repeat visits, where no truth is known.
 
+    Notes
+    -----
+    Of five labels or more, each is also expected to be like the others (empirical Bayes): the factor by which its
+    median error bar is stretched, and its power of the noise, are drawn towards the medians over the labels. That
+    matters for labels whose own errors are so large that residuals hardly tell what the network adds.
+
     Examples
     --------
     >>> import numpy as np
@@ -144,10 +153,17 @@ def fit_error_model(prediction, y, y_err=None, noise=None):
     total = prediction.total.reshape(residual.shape)
     noise_range = None if noise is None else _noise_range(noise, len(residual))
     log_noise = None if noise is None else _log_noise(noise, *noise_range)
-    found = [
-        _likeliest(residual[:, j], [total[:, j]], known[:, j] ** 2, np.ones(len(residual)), log_noise)
-        for j in range(residual.shape[1])
-    ]
+
+    def of_each_label(prior):
+        return [
+            _likeliest(residual[:, j], [total[:, j]], known[:, j] ** 2, np.ones(len(residual)), log_noise, prior)
+            for j in range(residual.shape[1])
+        ]
+
+    found = of_each_label(_NOTHING_KNOWN)
+    told = [fit for fit in found if fit.unit > 0]
+    if len(told) >= _FEWEST_LABELS:
+        found = of_each_label(_Prior.of_others(told))
     return _error_model(prediction.label_names, found, "known labels", "residuals", noise_range)
 
 
@@ -241,8 +257,50 @@ def _log_noise(noise, least, median):
     return np.log(np.maximum(np.asarray(noise, dtype=np.float64), least) / median)
 
 
-def _likeliest(difference, errors, known_variance, weight, log_noise=None):
-    """Scale, offset, power of the noise, and number of differences used; 1, 0, 0 and what there was if too little.
+class _Fit(NamedTuple):
+    """What the differences of a label tell."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+    slope: float = 0.0
+    n_used: int = 0
+    unit: float = 0.0  # the median error bar as told; 0: there was too little to learn from
+
+    @property
+    def log_ratio(self):
+        """Logarithm of how much larger the median error bar should have been."""
+        return np.log(self.scale + self.offset / self.unit)
+
+
+class _Prior(NamedTuple):
+    """What is expected of a label before its differences are looked at: normal distributions, as (mean, width)."""
+
+    log_ratio: tuple[float, float] = (0.0, np.inf)
+    slope: tuple[float, float] = (0.0, 0.5)
+
+    @classmethod
+    def of_others(cls, known):
+        """That labels are alike: about their median, as far apart as they were found.
+
+        Powers of the noise are found to scatter by chance, mostly, so less of that is taken.
+        """
+        log_ratio, slope = (np.array([getattr(fit, name) for fit in known]) for name in ("log_ratio", "slope"))
+        return cls(
+            log_ratio=(float(np.median(log_ratio)), max(_spread(log_ratio), _ALIKE)),
+            slope=(float(np.median(slope)), max(_BY_CHANCE * _spread(slope), _ALIKE / 2)),
+        )
+
+    def surprise(self, log_ratio, slope):
+        """Twice the negative log of the density."""
+        pairs = (log_ratio, self.log_ratio), (slope, self.slope)
+        return sum(((value - mean) / width) ** 2 for value, (mean, width) in pairs)
+
+
+_NOTHING_KNOWN = _Prior()
+
+
+def _likeliest(difference, errors, known_variance, weight, log_noise=None, prior=_NOTHING_KNOWN):
+    """What the differences of a label tell of its error bars.
 
     `errors` are the error bars that enter the difference, each to be stretched and shifted.
     """
@@ -252,7 +310,7 @@ def _likeliest(difference, errors, known_variance, weight, log_noise=None):
     used = np.isfinite(difference)
     unit = np.median(np.concatenate([of_one[used] for of_one in errors])) if used.any() else 0.0
     if used.sum() < FEWEST_DIFFERENCES or unit == 0:
-        return 1.0, 0.0, 0.0, int(used.sum())
+        return _Fit(n_used=int(used.sum()))
     log_noise = np.zeros(len(difference)) if log_noise is None else log_noise
 
     def variance(scale, offset, slope, rows=slice(None)):
@@ -261,8 +319,9 @@ def _likeliest(difference, errors, known_variance, weight, log_noise=None):
 
     def surprise(parameters):
         v = variance(*parameters, used)
-        prior = (parameters[2] / _SLOPE_PRIOR) ** 2 / used.sum()
-        return np.average(np.log(v / unit**2) + difference[used] ** 2 / v, weights=weight[used]) + prior
+        likelihood = np.average(np.log(v / unit**2) + difference[used] ** 2 / v, weights=weight[used])
+        scale, offset, slope = parameters
+        return likelihood + prior.surprise(np.log(scale + offset), slope) / used.sum()
 
     bounds = [(1e-3, None), (0, None), (-2, 2) if log_noise.any() else (0, 0)]
     best = np.array([np.clip(_spread(difference[used]) / np.sqrt(len(errors)) / unit, 0.05, 20), 0.05, 0.0])
@@ -273,7 +332,7 @@ def _likeliest(difference, errors, known_variance, weight, log_noise=None):
             break
         used = within
     scale, offset, slope = best
-    return scale, offset * unit, slope, int(used.sum())
+    return _Fit(scale, offset * unit, slope, int(used.sum()), unit)
 
 
 def _spread(values):
@@ -282,7 +341,7 @@ def _spread(values):
 
 
 def _error_model(label_names, found, source, what, noise_range=None):
-    scale, offset, slope, n_differences = map(np.array, zip(*found, strict=True))
+    scale, offset, slope, n_differences, _ = map(np.array, zip(*found, strict=True))
     if n_differences.max(initial=0) < FEWEST_DIFFERENCES:
         raise ValueError(
             f"There are at most {n_differences.max(initial=0)} {what} of a label, and at least {FEWEST_DIFFERENCES} "

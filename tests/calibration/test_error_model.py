@@ -181,3 +181,35 @@ class TestNoise:
         stars, truth, *_ = self.stars(told, rng, 0)
         with pytest.raises(ValueError, match=r"noise has shape .* expected \(6000,\)"):
             fit_error_model(stars, truth, noise=noise)
+
+
+class TestManyLabels:
+    """Of many labels the others tell what to expect of one about which little is known."""
+
+    def ratios(self, n_labels, seed):
+        """How much each error bar is stretched, which should be 0.5; the last label is hardly known."""
+        rng = np.random.default_rng(seed)
+        told = rng.uniform(1, 2, size=(150, n_labels))
+        truth, y_err = rng.normal(size=told.shape), np.full(told.shape, 0.1)
+        y_err[:, -1] = 4
+        mean = truth + 0.5 * told * rng.normal(size=told.shape)
+        stars = Prediction(mean, 0 * told, told, told, tuple("abcdef"[:n_labels]))
+        found = fit_error_model(stars, truth + y_err * rng.normal(size=told.shape), y_err)
+        return np.median(found.std(stars) / told, axis=0)
+
+    def test_a_label_with_large_errors_of_its_own(self):
+        alone, together = (np.array([self.ratios(n, seed)[-1] for seed in range(8)]) for n in (4, 6))
+        assert np.abs(np.log(together / 0.5)).max() < 0.3
+        assert np.abs(np.log(alone / 0.5)).max() > 0.6
+
+    def test_labels_that_are_known_stay_as_they_are(self):
+        assert_allclose(self.ratios(6, seed=0)[:-1], 0.5, rtol=0.2)
+
+    def test_labels_without_any_star(self):
+        rng = np.random.default_rng(0)
+        told = rng.uniform(1, 2, size=(150, 6))
+        truth = rng.normal(size=told.shape)
+        stars = Prediction(truth + told * rng.normal(size=told.shape), 0 * told, told, told, tuple("abcdef"))
+        truth[:, 2] = np.nan
+        found = fit_error_model(stars, truth)
+        assert (found.scale[2], found.offset[2], found.n_differences[2]) == (1, 0, 0)
