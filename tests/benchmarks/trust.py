@@ -6,6 +6,7 @@ known. Prints the tables of docs/trust.md:
 - residuals: median and robust standard deviation (`astropy.stats.mad_std`) of each label, for our recipe, for that of
   Leung & Bovy (2019), which gets as much time, and for ridge regression on principal components;
 - coverage: how often error bars and intervals hold the truth, over all labels and for the worst ones;
+- flux errors: what they do to the error bars if they are carried into the draws, and how long that takes;
 - repeat visits: what `fit_noise_model` makes of two visits of each of some stars;
 - strangers: how many good stars, and how many spectra unlike them, are flagged.
 """
@@ -94,6 +95,23 @@ def print_coverage(model, predictions, tests):
             print(f"| {snr} | {kind} |", " | ".join(shares), f"| {interval if kind == 'total' else ''} |")
 
 
+def print_flux_errors(model, predictions, tests, n_stars=200):
+    """Error bars with flux errors in the draws, beside those without."""
+    print("\n| S/N | total with x_err, relative to without | within 1 (0.683) | time, relative to without |")
+    print("|---|---|---|---|")
+    for snr, test in tests.items():
+        rows = slice(n_stars)
+        seconds = []
+        for x_err in (None, test.X_err[rows]):
+            model.predict(test.X[:1], x_err=None if x_err is None else x_err[:1])  # compiled before the clock starts
+            start = time.perf_counter()
+            carried = model.predict_distribution(test.X[rows], x_err=x_err)
+            seconds.append(time.perf_counter() - start)
+        ratio = np.median(carried.total / predictions[snr].total[rows])
+        within = share(np.abs(carried.mean - test.truth[rows]) < carried.total)
+        print(f"| {snr} | {ratio:.2f} | {within} | {seconds[1] / seconds[0]:.1f} |")
+
+
 def visits(n_stars, seed):
     """Two spectra of each star at S/N 100, with noise of their own; whatever else is wrong with them they share."""
     clean = make_apogee_spectra(n_stars, snr=1e5, random_state=seed).X
@@ -152,6 +170,7 @@ def main():
     }
     print_residuals(predictions, tests, train.label_names)
     print_coverage(ours, told, tests)
+    print_flux_errors(ours, told, tests)
     print_strangers(ours, tests)
     print_visits(ours, arguments.seed + 10)
 
