@@ -301,7 +301,7 @@ class TrainingDomain:
         noise : ndarray of shape (n_samples,)
             Standard deviation per pixel, in units of the flux.
         """
-        return self._described(np.asarray(x), x_err).noise
+        return np.concatenate(list(self._in_parts(_Plane.noise_of, np.asarray(x), x_err)))
 
     def score(self, x, prediction=None, x_err=None):
         """How far stars lie outside what was trained on.
@@ -391,12 +391,14 @@ class TrainingDomain:
 
     def _described(self, x, x_err):
         """`SpectrumStatistics` of spectra, some at a time."""
+        return _joined(list(self._in_parts(_Plane.describe, x, x_err)))
+
+    def _in_parts(self, ask, x, x_err):
+        """What `_Plane` says of some stars at a time."""
         plane = _Plane(self.center, self.components, self.spread, self.noise)
-        parts = []
         for few in gen_batches(len(x), _STARS_AT_ONCE):
             flux = _flux(x[few])
-            parts.append(plane.describe(flux, _bad_pixels(flux, None if x_err is None else x_err[few], self.marks)))
-        return _joined(parts)
+            yield ask(plane, flux, _bad_pixels(flux, None if x_err is None else x_err[few], self.marks))
 
     def _in_limits(self, found):
         """Statistics of spectra in units of their limits; NaN where nothing can be said."""
@@ -465,12 +467,7 @@ class _Plane(NamedTuple):
         residual[bad] = 0
         lines = 1 - x
         lines[bad] = 0
-        good = ~bad
-        n_free = np.maximum(good.sum(axis=1) - len(self.spread), 1)  # of the noise, the components took their part
-        n_pairs = np.maximum((good[:, _LAG:] & good[:, :-_LAG]).sum(axis=1), 1)
-        structure = _covariance(residual, n_pairs)
-        power = np.einsum("ij,ij->i", residual, residual).astype(np.float64) / n_free
-        noise = np.sqrt(np.maximum(power - np.maximum(structure, 0), 0))
+        noise, structure, n_pairs = self._noise(residual, bad)
         variance = np.maximum(noise, self.noise) ** 2  # nothing was learnt of what hides in less noise
         by_chance = _NOISE_SIGMAS * variance / np.sqrt(n_pairs)
         lowest = np.finfo(np.float32).eps ** 2  # what rounding leaves of pixels near 1
@@ -479,6 +476,23 @@ class _Plane(NamedTuple):
         faintness = self._faintness(lines, bad, noise)
         distance = (in_spreads**2).mean(axis=1) ** 0.25
         return SpectrumStatistics(unexplained, distance, faintness, bad.mean(axis=1), noise)
+
+    def noise_of(self, x, bad):
+        """Noise of spectra; for that alone bad pixels need not be filled up."""
+        offsets = x - self.center
+        offsets[bad] = 0
+        offsets -= self._mixed(self._scores(offsets))
+        offsets[bad] = 0
+        return self._noise(offsets, bad)[0]
+
+    def _noise(self, residual, bad):
+        """Noise of each spectrum, covariance of pixels `_LAG` apart, and number of such pairs."""
+        good = ~bad
+        n_free = np.maximum(good.sum(axis=1) - len(self.spread), 1)  # of the noise, the components took their part
+        n_pairs = np.maximum((good[:, _LAG:] & good[:, :-_LAG]).sum(axis=1), 1)
+        structure = _covariance(residual, n_pairs)
+        power = np.einsum("ij,ij->i", residual, residual).astype(np.float64) / n_free
+        return np.sqrt(np.maximum(power - np.maximum(structure, 0), 0)), structure, n_pairs
 
     def _scores(self, offsets):
         """How much of each component is in each row. Not by BLAS, which rounds otherwise among other neighbours."""

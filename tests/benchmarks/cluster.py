@@ -9,6 +9,7 @@ estimate would have: it shrinks toward what is expected of such a star, as any e
 
 import argparse
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor
 from skbcnn.datasets import make_apogee_spectra, synthetic
 from skbcnn.presets import preset
 from skbcnn.survey import APOGEE_LABELS, apogee_windows, is_missing
+from tests.benchmarks.trust_pictures import save_cluster
 
 SNR = 200.0
 RAISED = 0.3  # dex, by which one element is changed alone
@@ -206,12 +208,12 @@ def print_table(title, figures):
         print(f"| {name} |", " | ".join("" if np.isnan(row[c]) else f"{row[c]:.3g}" for c in columns), "|")
 
 
-def compare(seed, n_train, n_cluster, n_test, max_epochs):
+def compare(seed, n_train, n_cluster, n_test, max_epochs, pictures=None):
     """Train all models on the same stars and print what they make of others."""
     train = make_apogee_spectra(n_train, snr=SNR, random_state=seed)
     cluster = draw_stars("globular_cluster", n_cluster, seed + 1)
     ordinary = draw_stars("milky_way", n_test, seed + 2)
-    in_cluster, in_ordinary = {}, {}
+    in_cluster, in_ordinary, aluminium = {}, {}, {}
 
     def measure(name, predict):
         in_cluster[name], in_ordinary[name] = cluster_figures(predict, cluster), ordinary_figures(predict, ordinary)
@@ -221,8 +223,11 @@ def compare(seed, n_train, n_cluster, n_test, max_epochs):
         network = trained(name, train, seed, max_epochs)
         seconds = time.perf_counter() - start
         measure(name, lambda X, truth, network=network: network.predict(X))
-        bars = network.predict_std(cluster.X)[:, AL]
+        mean, bars = (values[:, AL] for values in network.predict(cluster.X, return_std=True))
+        aluminium[name] = mean
         print(f"{name}: {seconds:.0f} s to train; median error bar of [Al/H] in the cluster {np.median(bars):.3f} dex")
+    if pictures:
+        save_cluster(aluminium, cluster.truth[:, AL], pictures / "trust-cluster.png")
     for name, (features, steps) in LINEAR_MODELS.items():
         measure(name, fitted_ridge(features, steps, train))
     print_table("cluster", in_cluster)
@@ -240,8 +245,10 @@ def main():
     parser.add_argument("--n-cluster", type=int, default=500)
     parser.add_argument("--n-test", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=RECIPE["max_epochs"])
+    parser.add_argument("--pictures", type=Path, help="folder in which to put the picture of docs/trust.md")
     arguments = parser.parse_args()
-    compare(arguments.seed, arguments.n_train, arguments.n_cluster, arguments.n_test, arguments.epochs)
+    sizes = arguments.n_train, arguments.n_cluster, arguments.n_test
+    compare(arguments.seed, *sizes, arguments.epochs, arguments.pictures)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ known. Prints the tables of docs/trust.md:
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 from astropy.stats import mad_std
@@ -21,6 +22,7 @@ from sklearn.decomposition import PCA
 from skbcnn import ApogeeBCNNCensoredRegressor
 from skbcnn.datasets import make_apogee_spectra
 from tests.benchmarks.accuracy import N_COMPONENTS, ridge
+from tests.benchmarks.trust_pictures import save_calibration, save_novelty, save_residuals
 from tests.strangers import STRANGERS
 
 SNRS, SNR_TRAIN = (50, 100, 200), 200
@@ -154,6 +156,7 @@ def main():
     parser.add_argument("--seed", type=int, default=601)
     parser.add_argument("--n-train", type=int, default=4000)
     parser.add_argument("--n-test", type=int, default=1000)
+    parser.add_argument("--pictures", type=Path, help="folder in which to put the pictures of docs/trust.md")
     arguments = parser.parse_args()
     train = make_apogee_spectra(arguments.n_train, snr=SNR_TRAIN, random_state=arguments.seed)
     tests = {snr: make_apogee_spectra(arguments.n_test, snr=snr, random_state=arguments.seed + 1) for snr in SNRS}
@@ -163,6 +166,10 @@ def main():
     )
     print(f"trained for {seconds:.0f} s (ours, {ours.n_iter_} epochs) and {peer_seconds:.0f} s ({peer.n_iter_} epochs)")
     told = {snr: ours.predict_distribution(test.X) for snr, test in tests.items()}
+    if arguments.pictures:
+        save_residuals(told[100], tests[100], arguments.pictures / "overview.png")
+        save_calibration(told[100], tests[100], arguments.pictures / "trust-calibration.png")
+        save_novelty(ours, tests, arguments.pictures / "trust-novelty.png")
     predictions = {
         "ours": {snr: prediction.mean for snr, prediction in told.items()},
         "Leung & Bovy (2019)": {snr: peer.predict(test.X) for snr, test in tests.items()},
