@@ -11,6 +11,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from skbcnn.atomic import atomic_path, created_h5
+from skbcnn.novelty import result_flags
 
 _UNITS = {"ra": "deg", "dec": "deg"}  # of columns of the stars that come without
 
@@ -40,7 +41,8 @@ def prediction_table(prediction, *, columns=None, assessment=None, meta=None, na
         ``<label>_err_predictive`` (or ``e_<label>``, ``e_<label>_model``, ``e_<label>_predictive``), in K or dex
         where the label is known; at the end ``noisier``, if the prediction
         tells it, and of the assessment ``result_flags`` (sums of `skbcnn.novelty.NoveltyFlag` bits) and ``novelty``
-        (the score: above 1 for stars unlike those trained on).
+        (the score: above 1 for stars unlike those trained on). SDSS-V's naming has ``result_flags`` without an
+        assessment, too: those that depend on the prediction alone.
 
     Raises
     ------
@@ -67,8 +69,10 @@ def prediction_table(prediction, *, columns=None, assessment=None, meta=None, na
     n_samples = len(prediction.mean)
     found = [_star_column(name, values, n_samples) for name, values in (columns or {}).items()]
     found += prediction.to_table(errors=("total", "model", "predictive"), naming=naming).itercols()
+    novelty = {"result_flags": result_flags(prediction)} if naming == "sdssv" else {}
     if assessment is not None:
         novelty = {"result_flags": assessment.flags, "novelty": assessment.score}
+    if novelty:
         found += [_star_column(name, values, n_samples) for name, values in novelty.items()]
     _check_names([column.name for column in found])
     return Table(found, meta=dict(meta or {}))

@@ -377,7 +377,7 @@ class TrainingDomain:
             labels = self._label_excess(_as_columns(prediction.mean))
             model = self._model_excess(_as_columns(prediction.model))
             model = model if x_err is None else np.where(found.noise > _NOISY * self.noise, np.nan, model)
-            flags |= _sdss_flags(prediction)
+            flags |= result_flags(prediction)
         spectrum = np.fmax.reduce([excess.unexplained, excess.distance, excess.faintness])
         for flag, is_set in {
             NoveltyFlag.SPECTRUM_NOVEL: spectrum > 1,
@@ -584,8 +584,28 @@ def _relative_spread(model_std, scale):
     return np.sqrt(((model_std[:, scale > 0] / scale[scale > 0]) ** 2).mean(axis=1))
 
 
-def _sdss_flags(prediction):
-    """The bits of SDSS-V, as far as the labels are predicted that they are about."""
+def result_flags(prediction):
+    """Bits that SDSS-V sets, which depend on a prediction alone.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        By any model.
+
+    Returns
+    -------
+    flags : ndarray of int32 of shape (n_samples,)
+        Sums of the `NoveltyFlag` bits 0 to 2 and 11, as far as the labels are predicted that they are about.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn.novelty import NoveltyFlag, result_flags
+    >>> from skbcnn.prediction import Prediction
+    >>> mean, error = np.full((2, 1), 4500.0), np.array([[30.0], [400.0]])
+    >>> NoveltyFlag(int(result_flags(Prediction(mean, error, error, error, ("teff",)))[1]))
+    <NoveltyFlag.UNCERTAIN_TEFF: 2>
+    """
     mean, total = _as_columns(prediction.mean), _as_columns(prediction.total)
     value = dict(zip(prediction.label_names, mean.T, strict=True))
     error = dict(zip(prediction.label_names, total.T, strict=True))

@@ -154,6 +154,15 @@ def test_in_the_catalogue(model):
     assert list(table["novelty"] > 1) == [False, False, True]
 
 
+def test_flags_of_sdss_v_without_an_assessment(model):
+    prediction = model.predict_distribution(draw(3, seed=2)[0])
+    unsure = replace(prediction, total=prediction.total + np.array([1000, 0]))
+    table = prediction_table(unsure, naming="sdssv")
+    assert list(table["result_flags"]) == [NoveltyFlag.UNCERTAIN_TEFF] * 3
+    assert "novelty" not in table.colnames
+    assert "result_flags" not in prediction_table(unsure).colnames
+
+
 @pytest.mark.slow
 def test_strangers_to_a_trained_network():
     train = make_apogee_spectra(1200, random_state=31)

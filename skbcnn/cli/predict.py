@@ -20,6 +20,7 @@ from skbcnn.checks import check_finite_spectra, check_flux_errors
 from skbcnn.cli.files import check_tables, column_names
 from skbcnn.cli.screen import print_labels
 from skbcnn.datasets import H5Loader, read_fits_spectra
+from skbcnn.novelty import result_flags
 from skbcnn.persistence import load_folder
 from skbcnn.prediction import column_names as label_columns
 from skbcnn.preprocessing import ContinuumNormalizer
@@ -348,4 +349,7 @@ def _table(model, rows, source):
     origin = ", ".join(f"{name} {value}" for name, value in model.provenance_.items())
     meta = {"model": str(source), "provenance": origin or "unknown", "predicted with": f"skbcnn {__version__}"}
     assessment = model.assess(rows.X, rows.x_err, prediction) if model.domain_ is not None else None
-    return prediction_table(prediction, columns=rows.columns, assessment=assessment, meta=meta)
+    table = prediction_table(prediction, columns=rows.columns, assessment=assessment, meta=meta)
+    if assessment is None:
+        table["result_flags"] = result_flags(prediction)
+    return table

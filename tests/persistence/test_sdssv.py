@@ -180,7 +180,7 @@ def test_column_names():
 def test_column_names_of_a_catalogue():
     stars = Prediction(*np.zeros((4, 1, 1)), ("[TiII/H]",))
     table = prediction_table(stars, columns={"sdss_id": [7]}, naming="sdssv")
-    assert table.colnames == ["sdss_id", "ti_2_h", "e_ti_2_h", "e_ti_2_h_model", "e_ti_2_h_predictive"]
+    assert table.colnames == ["sdss_id", "ti_2_h", "e_ti_2_h", "e_ti_2_h_model", "e_ti_2_h_predictive", "result_flags"]
     with pytest.raises(ValueError, match="naming='apogee', expected 'skbcnn' or 'sdssv'"):
         prediction_table(stars, naming="apogee")
 
