@@ -61,8 +61,8 @@ def jacobian(model, X, *, path="total", mean_output=False, n_draws=None, denorma
 
     How many draws are enough was measured on a network of the preset ``few_thousand_stars`` (2000 synthetic stars, 20
     epochs), for derivatives that exceed a fifth of the largest of their label. 10 draws are off by 3 % of them in the
-    median, 20 and 100 by 1 %; averaged over 16 stars, by 2 %, 0.5 % and 0.5 %. Where dropout is stronger, more are needed.
-    The 22 labels of 256 stars take 2 s for 10 draws, on two cores.
+    median, 20 and 100 by 1 %; averaged over 16 stars, by 2 %, 0.5 % and 0.5 %. More are needed where dropout is
+    stronger. The 22 labels of 256 stars take 2 s for 10 draws, on two cores.
 
     References
     ----------
