@@ -17,7 +17,13 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from tqdm.auto import tqdm
 
 from skbcnn._sklearn import Interval, Options, StrOptions, check_sample_weight, fit_context
-from skbcnn.calibration import fit_error_model, fit_noise_model, interval_factor, interval_scores
+from skbcnn.calibration import (
+    fit_error_model,
+    fit_noise_model,
+    interval_factor,
+    interval_factors_by_noise,
+    interval_scores,
+)
 from skbcnn.calibration.error_model import FEWEST_DIFFERENCES
 from skbcnn.checks import (
     check_finite_spectra,
@@ -40,7 +46,7 @@ from skbcnn.presets import preset
 from skbcnn.survey import N_APSTAR_PIXELS, ElementWindows, apogee_windows, chips, resolve_target
 
 _LINEAR_MODES = {0, 1, 2, 3, 4, 255}
-_MOST_CALIBRATING = 2000  # held-out stars: more would not make the error bars better known
+_MOST_CALIBRATING = 6000  # held-out stars: with so many, error bars are known label by label
 
 
 class LiveNetwork:
@@ -171,7 +177,9 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     error_model_ : ErrorModel or None
         Scale and offset of calibrated error bars. None if fewer than 20 stars were held out, or after `partial_fit`.
     interval_scores_ : ndarray of shape (n_stars, n_labels) or None
-        How many error bars the stars held out were off, sorted; for `predict_interval`.
+        How many error bars the stars held out, or those of `fit_error_model`, were off; for `predict_interval`.
+    interval_noise_ : ndarray of shape (n_stars,) or None
+        Noise of their spectra. None: all are about as noisy, or it is not known.
     validation_residuals_ : dict of str to tuple of (float, float, int), or None
         Of the stars held out, for each label: median and `mad_std` of predicted minus known label, in label units and
         with noise as in the training, and how many stars had it.
@@ -519,9 +527,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         """Intervals that hold a given share of the labels, whatever the distribution of their errors.
 
         They reach to both sides of the mean by as many total standard deviations as were needed for the stars held
-        out in `fit` (split-conformal prediction). On stars of their kind a label is within with a probability of at
-        least `coverage`: the true label if `y_err` told the errors of the labels in `fit`, else the label as the
-        catalogue has it. The stars held out also steer the learning rate, which is not in the proof.
+        out in `fit`, or for those of `fit_error_model` (split-conformal prediction). On stars of their kind a label is
+        within with a probability of at least `coverage`: the true label if `y_err` told the errors of the labels, else
+        the label as the catalogue has it. Where the spectra differ in noise, only stars of like noise are asked, if
+        there are enough. The stars held out in `fit` also steer the learning rate, which is not in the proof.
 
         Parameters
         ----------
@@ -552,10 +561,77 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
                 f"Intervals need at least {FEWEST_DIFFERENCES} stars that were held out in fit, and there were fewer. "
                 "Fit with calibrate=True and a larger validation_fraction."
             )
-        factor = interval_factor(self.interval_scores_, coverage)
+        by_noise = self.interval_noise_ is not None
+        self._interval_factors(coverage, np.ones(1) if by_noise else None)  # what is refused is refused before the work
         prediction = self.predict_distribution(X, x_err=x_err)
-        reach = prediction.total * (factor[0] if self._single_label else factor)
+        noise = self.domain_.pixel_noise(self._check_new_spectra(X), x_err) if by_noise else None
+        factors = self._interval_factors(coverage, noise)
+        reach = prediction.total * (factors[..., 0] if self._single_label else factors)
         return prediction.mean - reach, prediction.mean + reach
+
+    def _interval_factors(self, coverage, noise):
+        """Error bars that intervals reach: for each label, or for spectra of some noise and each label."""
+        if noise is None:
+            return interval_factor(self.interval_scores_, coverage)
+        return interval_factors_by_noise(self.interval_scores_, self.interval_noise_, coverage, noise)
+
+    def fit_error_model(self, X, y, x_err=None, y_err=None):
+        """Learn from stars with known labels how large the error bars should be.
+
+        `fit` does so with the stars that it held out. Some hundred tell the error bars of all labels together, but
+        some thousand are needed for each label by itself: stars that were too faint or too many to train on will do.
+        Replaces `error_model_` (for ``predict_std(X, kind="calibrated")``), `interval_scores_` and `interval_noise_`
+        (for `predict_interval`); all other error bars stay as they are.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_pixels)
+            Spectra that were not trained on, as noisy as those to come.
+        y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+            Their labels, as in `fit`; each may be missing in some stars or in all.
+        x_err : array-like of shape (n_samples, n_pixels), default=None
+            Flux errors, if those of the spectra to come will be given to `predict_std`, too.
+        y_err : array-like of the shape of `y`, or table, default=None
+            Label errors, as in `fit`: error bars need not cover them.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If no label is known of at least 20 stars, or the data cannot be used.
+
+        See Also
+        --------
+        fit_noise_model : Where no label is known, but stars were observed more than once.
+        skbcnn.calibration.fit_error_model : The same from a prediction.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skbcnn import CensoredBCNNRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(2100, 20))
+        >>> y = X[:, 0] + 0.1 * rng.normal(size=2100)
+        >>> model = CensoredBCNNRegressor(max_epochs=2, random_state=0).fit(X[:100], y[:100])
+        >>> error = model.fit_error_model(X[100:1100], y[100:1100]).predict_std(X[1100:], kind="calibrated")
+        >>> bool(abs((abs(model.predict(X[1100:]) - y[1100:]) < error).mean() - 0.68) < 0.04)
+        True
+        """
+        check_is_fitted(self)
+        labels = label_columns(y)
+        y = labels.values(self.target_names_, labels.positions(self.target_names_))
+        y_err = None if y_err is None else error_values(y_err, labels, self.target_names_)
+        X = self._check_new_spectra(X)
+        check_consistent_length(X, y)
+        y = check_labels(y, self.target_names_, may_be_empty=True)
+        stars = Stars(X, y, check_label_errors(y_err, y), None, None)
+        prediction = self.predict_distribution(X, x_err=x_err)
+        noise = None if self.domain_ is None else self.domain_.pixel_noise(X, x_err)
+        self._learn_errors(stars, prediction, noise)
+        return self
 
     def fit_noise_model(self, X, star, x_err=None):
         """Learn from repeat visits how large the error bars should be, for ``predict_std(X, kind="calibrated")``.
@@ -730,7 +806,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     def _look_back(self, training, held_out):
         """Learn how large the error bars should have been, and keep what the training stars look like."""
-        self.error_model_ = self.interval_scores_ = self.validation_residuals_ = self.domain_ = None
+        self.error_model_ = self.interval_scores_ = self.interval_noise_ = None
+        self.validation_residuals_ = self.domain_ = None
         if not self.calibrate:
             return
         if held_out is not None:
@@ -763,13 +840,22 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             level = random.uniform(least, most, size=(len(x), 1)).astype(np.float32)
             x = x + level * stars.x_err * random.standard_normal(x.shape, dtype=np.float32)
         prediction = self.predict_distribution(x)
-        y = stars.y[:, 0] if self._single_label else stars.y
         if (~np.isnan(stars.y)).sum(axis=0).max(initial=0) >= FEWEST_DIFFERENCES:
-            noise = self.domain_.pixel_noise(x, stars.x_err)
-            noise = noise if least < most and np.median(noise) > 0 else None  # of one noise, no power is to be learnt
-            self.error_model_ = fit_error_model(prediction, y, stars.y_err, noise)
-            self.interval_scores_ = interval_scores(prediction, y, stars.y_err)
-            self.validation_residuals_ = _residuals(y, prediction)
+            # of one noise, no power is to be learnt
+            self._learn_errors(stars, prediction, self.domain_.pixel_noise(x, stars.x_err) if least < most else None)
+            self.validation_residuals_ = _residuals(self._as_given(stars.y), prediction)
+
+    def _learn_errors(self, stars, prediction, noise):
+        """Error bars and intervals from what was predicted of stars with known labels."""
+        y, y_err = self._as_given(stars.y), self._as_given(stars.y_err)
+        noise = noise if noise is not None and np.median(noise) > 0 else None
+        self.error_model_ = fit_error_model(prediction, y, y_err, noise)
+        self.interval_scores_ = interval_scores(prediction, y, y_err)
+        self.interval_noise_ = noise
+
+    def _as_given(self, columns):
+        """Columns of labels in the shape that predictions have."""
+        return columns[:, 0] if self._single_label and columns is not None else columns
 
     def _moments(self, X, x_err):
         """Mean and standard deviations (model, predictive, total) in label units: (4, n_samples, n_labels).

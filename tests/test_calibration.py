@@ -6,6 +6,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import NotFittedError
 
 from skbcnn import CensoredBCNNRegressor
 from skbcnn.calibration import fit_error_model, fit_noise_model, interval_factor
@@ -96,6 +97,83 @@ class TestErrorBars:
             others, truth = two_lines(3000, seed=3, noise=noise)
             z = np.abs(noisy.predict(others) - truth) / noisy.predict_std(others, kind="calibrated")
             assert_allclose((z < 1)[truth[:, 1] > -9999].mean(axis=0), 0.683, atol=0.08)
+            lower, upper = noisy.predict_interval(others, coverage=0.8)
+            within = ((lower <= truth) & (truth <= upper))[truth[:, 1] > -9999].mean(axis=0)
+            assert_allclose(within, 0.8, atol=0.09)
+
+
+class TestMoreStars:
+    """Error bars learnt from stars that the user has beside those held out."""
+
+    def test_they_make_error_bars_known_label_by_label(self, model):
+        X, y, errors, _ = draw(6000, seed=6)
+        again = pickle.loads(pickle.dumps(model)).fit_error_model(X, y, y_err=errors)
+        assert again.error_model_.n_differences[0] > 5900
+        assert_array_equal(again.predict(X[:9]), model.predict(X[:9]))
+        assert_array_equal(again.predict_std(X[:9]), model.predict_std(X[:9]))
+        X, _, _, truth = draw(6000, seed=7)
+        z = np.abs(again.predict(X) - truth) / again.predict_std(X, kind="calibrated")
+        assert_allclose((z < 1).mean(axis=0), 0.683, atol=0.025)
+        assert_allclose((z < 1.96).mean(axis=0), 0.95, atol=0.015)
+        lower, upper = again.predict_interval(X)
+        assert_allclose(((lower <= truth) & (truth <= upper)).mean(axis=0), 0.9, atol=0.03)
+
+    def test_tables_by_name_in_any_order(self, model):
+        pd = pytest.importorskip("pandas")
+        X, y, errors, _ = draw(200, seed=6)
+        table = pd.DataFrame({"Al": y[:, 1], "teff": y[:, 0]})
+        table_err = pd.DataFrame({"teff_err": errors[:, 0], "Al_err": errors[:, 1]})
+        a, b = (pickle.loads(pickle.dumps(model)) for _ in range(2))
+        a.fit_error_model(X, y, y_err=errors)
+        b.fit_error_model(X, table, y_err=table_err)
+        assert_array_equal(a.error_model_.scale, b.error_model_.scale)
+        assert_array_equal(a.interval_scores_, b.interval_scores_)
+
+    def test_single_label(self):
+        X, y, errors, _ = draw(200, seed=1)
+        single = CensoredBCNNRegressor(**PARAMETERS | {"windows": None, "target": None, "max_epochs": 1})
+        single.fit(X, y[:, 0], y_err=errors[:, 0]).fit_error_model(X[:50], y[:50, 0], y_err=errors[:50, 0])
+        assert single.predict_std(X[:5], kind="calibrated").shape == (5,)
+        assert single.predict_interval(X[:5])[0].shape == (5,)
+
+    def test_a_model_that_held_out_nothing(self):
+        X, y, *_ = draw(200, seed=1)
+        plain = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1}, calibrate=False).fit(X[:100], y[:100])
+        assert plain.fit_error_model(X[100:], y[100:]).interval_noise_ is None  # noise cannot be measured, either
+        assert (plain.predict_std(X[:5], kind="calibrated") > 0).all()
+
+    def test_flux_errors_are_carried_into_the_draws(self, model):
+        X, y, errors, _ = draw(200, seed=6)
+        x_err = np.full_like(X, 0.05)
+        without, told = (
+            pickle.loads(pickle.dumps(model)).fit_error_model(X, y, x_err=given, y_err=errors)
+            for given in (None, x_err)
+        )
+        assert (told.interval_scores_[:, 0] < without.interval_scores_[:, 0]).mean() > 0.7  # larger error bars
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda X, y: (X[:, :5], y), "expecting 12 features"),
+            (lambda X, y: (X[:10], y), "inconsistent numbers of samples"),
+            (lambda X, y: (X, y[:, :1]), "1 column"),
+            (lambda X, y: (X, np.full_like(y, -9999)), "no value at all"),
+            (lambda X, y: (X[:12], y[:12]), "at least 20"),
+            (lambda X, y: (X, np.where(y > 4700, np.inf, y)), "infinity"),
+            (lambda X, y: (np.where(X > 1, np.nan, X), y), "NaN"),
+        ],
+    )
+    def test_what_cannot_be_used_changes_nothing(self, model, change, message):
+        before = pickle.loads(pickle.dumps(model))
+        X, y, *_ = draw(100, seed=6)
+        with pytest.raises(ValueError, match=message):
+            before.fit_error_model(*change(X, y))
+        assert_array_equal(before.error_model_.scale, model.error_model_.scale)
+        assert_array_equal(before.interval_scores_, model.interval_scores_)
+
+    def test_before_fit(self):
+        with pytest.raises(NotFittedError):
+            CensoredBCNNRegressor().fit_error_model(np.ones((3, 4)), np.ones(3))
 
 
 class TestIntervals:

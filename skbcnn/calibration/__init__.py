@@ -5,6 +5,13 @@ same star, are what the error bars say; `intervals` gives intervals with a guara
 """
 
 from skbcnn.calibration.error_model import ErrorModel, fit_error_model, fit_noise_model
-from skbcnn.calibration.intervals import interval_factor, interval_scores
+from skbcnn.calibration.intervals import interval_factor, interval_factors_by_noise, interval_scores
 
-__all__ = ["ErrorModel", "fit_error_model", "fit_noise_model", "interval_factor", "interval_scores"]
+__all__ = [
+    "ErrorModel",
+    "fit_error_model",
+    "fit_noise_model",
+    "interval_factor",
+    "interval_factors_by_noise",
+    "interval_scores",
+]

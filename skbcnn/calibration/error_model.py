@@ -19,9 +19,10 @@ _BY_CHANCE = 0.4
 
 @dataclass(frozen=True)
 class ErrorModel:
-    """Error bars ``(scale * total + offset) * (noise / noise_range[1]) ** noise_slope``, label by label.
+    """Error bars ``scale * total + offset``, times ``exp(noise_slope * n + noise_curve * n**2)``, label by label.
 
-    Make one with `fit_error_model` or `fit_noise_model`.
+    Here ``n = log(noise / noise_range[1])``; where noise does not enter, that factor is 1. Make one with
+    `fit_error_model` or `fit_noise_model`.
 
     Attributes
     ----------
@@ -39,6 +40,8 @@ class ErrorModel:
         Powers with which error bars go with the noise of a spectrum. None: they do not depend on it.
     noise_range : tuple of (float, float) or None
         Least and median noise of the spectra learnt from. Less noise than the least counts as that.
+    noise_curve : ndarray of shape (n_labels,) or None
+        How fast these powers rise with the logarithm of the noise; never negative. None: they do not.
     """
 
     label_names: tuple[str, ...]
@@ -48,6 +51,7 @@ class ErrorModel:
     source: str
     noise_slope: np.ndarray | None = None
     noise_range: tuple[float, float] | None = None
+    noise_curve: np.ndarray | None = None
 
     def std(self, prediction, noise=None):
         """Error bars of a prediction.
@@ -76,7 +80,8 @@ class ErrorModel:
             )
         std = prediction.total.reshape(len(prediction.total), -1) * self.scale + self.offset
         if noise is not None and self.noise_slope is not None:
-            std = std * np.exp(np.multiply.outer(_log_noise(noise, *self.noise_range), self.noise_slope))
+            curve = 0.0 if self.noise_curve is None else self.noise_curve
+            std = std * _stretch(_log_noise(noise, *self.noise_range)[:, None], self.noise_slope, curve)
         return std.reshape(prediction.total.shape)
 
     def to_table(self):
@@ -85,12 +90,14 @@ class ErrorModel:
         Returns
         -------
         table : astropy.table.Table
-            Columns ``label``, ``scale``, ``offset``, ``n_differences`` and, if they are known, ``noise_slope``.
+            Columns ``label``, ``scale``, ``offset``, ``n_differences`` and, if they are known, ``noise_slope`` and
+            ``noise_curve``.
         """
         from astropy.table import Table  # here, so that importing this module stays light
 
         columns = {"label": list(self.label_names)}
-        columns |= {name: getattr(self, name) for name in ("scale", "offset", "n_differences", "noise_slope")}
+        names = ("scale", "offset", "n_differences", "noise_slope", "noise_curve")
+        columns |= {name: getattr(self, name) for name in names}
         return Table({name: values for name, values in columns.items() if values is not None})
 
 
@@ -110,8 +117,8 @@ def fit_error_model(prediction, y, y_err=None, noise=None):
     y_err : array-like of the shape of `y`, or table, default=None
         Errors of these labels, which the error bars need not cover; 0, or missing, where unknown.
     noise : array-like of shape (n_samples,), default=None
-        Noise of each spectrum, in any one unit. The power is drawn towards 0, so that spectra which all have
-        about the same noise do not tell one.
+        Noise of each spectrum, in any one unit. The power, and the rate at which it rises with the noise, are drawn
+        towards 0, so that spectra which all have about the same noise do not tell them.
 
     Returns
     -------
@@ -129,7 +136,8 @@ def fit_error_model(prediction, y, y_err=None, noise=None):
     Notes
     -----
     Of five labels or more, each is also expected to be like the others (empirical Bayes): the factor by which its
-    median error bar is stretched, and its power of the noise, are drawn towards the medians over the labels. That
+    median error bar is stretched, its power of the noise and how that rises are drawn towards the medians over the
+    labels. That
     matters for labels whose own errors are so large that residuals hardly tell what the network adds.
 
     Examples
@@ -257,12 +265,18 @@ def _log_noise(noise, least, median):
     return np.log(np.maximum(np.asarray(noise, dtype=np.float64), least) / median)
 
 
+def _stretch(log_noise, slope, curve):
+    """Factor on error bars."""
+    return np.exp(log_noise * (slope + curve * log_noise))
+
+
 class _Fit(NamedTuple):
     """What the differences of a label tell."""
 
     scale: float = 1.0
     offset: float = 0.0
     slope: float = 0.0
+    curve: float = 0.0
     n_used: int = 0
     unit: float = 0.0  # the median error bar as told; 0: there was too little to learn from
 
@@ -277,23 +291,28 @@ class _Prior(NamedTuple):
 
     log_ratio: tuple[float, float] = (0.0, np.inf)
     slope: tuple[float, float] = (0.0, 0.5)
+    curve: tuple[float, float] = (0.0, 0.1)
 
     @classmethod
     def of_others(cls, known):
         """That labels are alike: about their median, as far apart as they were found.
 
-        Powers of the noise are found to scatter by chance, mostly, so less of that is taken.
+        How they go with the noise is found to scatter by chance, mostly, so less of that is taken.
         """
-        log_ratio, slope = (np.array([getattr(fit, name) for fit in known]) for name in ("log_ratio", "slope"))
+
+        def about_median(name, share, least):
+            values = np.array([getattr(fit, name) for fit in known])
+            return float(np.median(values)), max(share * _spread(values), least)
+
         return cls(
-            log_ratio=(float(np.median(log_ratio)), max(_spread(log_ratio), _ALIKE)),
-            slope=(float(np.median(slope)), max(_BY_CHANCE * _spread(slope), _ALIKE / 2)),
+            log_ratio=about_median("log_ratio", 1.0, _ALIKE),
+            slope=about_median("slope", _BY_CHANCE, _ALIKE / 2),
+            curve=about_median("curve", _BY_CHANCE, _ALIKE / 3),
         )
 
-    def surprise(self, log_ratio, slope):
-        """Twice the negative log of the density."""
-        pairs = (log_ratio, self.log_ratio), (slope, self.slope)
-        return sum(((value - mean) / width) ** 2 for value, (mean, width) in pairs)
+    def surprise(self, *values):
+        """Twice the negative log of the density, of the three in their order."""
+        return sum(((value - mean) / width) ** 2 for value, (mean, width) in zip(values, self, strict=True))
 
 
 _NOTHING_KNOWN = _Prior()
@@ -313,26 +332,26 @@ def _likeliest(difference, errors, known_variance, weight, log_noise=None, prior
         return _Fit(n_used=int(used.sum()))
     log_noise = np.zeros(len(difference)) if log_noise is None else log_noise
 
-    def variance(scale, offset, slope, rows=slice(None)):
-        stretch = np.exp(2 * slope * log_noise[rows])
+    def variance(scale, offset, slope, curve, rows=slice(None)):
+        stretch = _stretch(log_noise[rows], slope, curve) ** 2
         return stretch * sum((scale * of_one[rows] + offset * unit) ** 2 for of_one in errors) + known_variance[rows]
 
     def surprise(parameters):
         v = variance(*parameters, used)
         likelihood = np.average(np.log(v / unit**2) + difference[used] ** 2 / v, weights=weight[used])
-        scale, offset, slope = parameters
-        return likelihood + prior.surprise(np.log(scale + offset), slope) / used.sum()
+        scale, offset, *of_noise = parameters
+        return likelihood + prior.surprise(np.log(scale + offset), *of_noise) / used.sum()
 
-    bounds = [(1e-3, None), (0, None), (-2, 2) if log_noise.any() else (0, 0)]
-    best = np.array([np.clip(_spread(difference[used]) / np.sqrt(len(errors)) / unit, 0.05, 20), 0.05, 0.0])
+    bounds = [(1e-3, None), (0, None), *(((-2, 2), (0, 1)) if log_noise.any() else ((0, 0), (0, 0)))]
+    best = np.array([np.clip(_spread(difference[used]) / np.sqrt(len(errors)) / unit, 0.05, 20), 0.05, 0.0, 0.0])
     for _ in range(_MOST_ROUNDS):
         best = minimize(surprise, best, method="L-BFGS-B", bounds=bounds).x
         within = np.isfinite(difference) & (np.abs(difference) < _OUTLIER * np.sqrt(variance(*best)))
         if np.array_equal(within, used) or within.sum() < FEWEST_DIFFERENCES:
             break
         used = within
-    scale, offset, slope = best
-    return _Fit(scale, offset * unit, slope, int(used.sum()), unit)
+    scale, offset, slope, curve = best
+    return _Fit(scale, offset * unit, slope, curve, int(used.sum()), unit)
 
 
 def _spread(values):
@@ -341,13 +360,11 @@ def _spread(values):
 
 
 def _error_model(label_names, found, source, what, noise_range=None):
-    scale, offset, slope, n_differences, _ = map(np.array, zip(*found, strict=True))
+    scale, offset, slope, curve, n_differences, _ = map(np.array, zip(*found, strict=True))
     if n_differences.max(initial=0) < FEWEST_DIFFERENCES:
         raise ValueError(
             f"There are at most {n_differences.max(initial=0)} {what} of a label, and at least {FEWEST_DIFFERENCES} "
             "are needed to learn a scale and an offset. Pass more stars."
         )
-    slope = slope.astype(float) if noise_range else None
-    return ErrorModel(
-        tuple(label_names), scale.astype(float), offset.astype(float), n_differences, source, slope, noise_range
-    )
+    of_noise = (slope.astype(float), noise_range, curve.astype(float)) if noise_range else ()
+    return ErrorModel(tuple(label_names), scale.astype(float), offset.astype(float), n_differences, source, *of_noise)

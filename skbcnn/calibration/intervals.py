@@ -14,9 +14,12 @@ import numpy as np
 from skbcnn.checks import check_label_errors
 from skbcnn.metrics.checking import check_pairs
 
+_ALIKE = 130  # stars of like noise: the 0.9 quantile of so many is known to 0.03
+_MOST_LEVELS = 10
+
 
 def interval_scores(prediction, y, y_err=None):
-    """How many error bars each label of some stars is off, sorted.
+    """How many error bars each label of some stars is off.
 
     Parameters
     ----------
@@ -30,7 +33,7 @@ def interval_scores(prediction, y, y_err=None):
     Returns
     -------
     scores : ndarray of shape (n_samples, n_labels)
-        ``|y - mean| / sqrt(total**2 + y_err**2)``, each label in rising order, NaN at the end for those missing.
+        ``|y - mean| / sqrt(total**2 + y_err**2)``, NaN where a label is missing.
 
     Examples
     --------
@@ -40,14 +43,14 @@ def interval_scores(prediction, y, y_err=None):
     >>> one = np.ones((3, 1))
     >>> stars = Prediction(np.array([[3.0], [1.0], [2.0]]), one, 0 * one, one, ("Al",))
     >>> interval_scores(stars, [[0.0], [0.0], [-9999.0]]).ravel()
-    array([ 1.,  3., nan])
+    array([ 3.,  1., nan])
     """
     pairs = check_pairs(y, prediction.mean)
     total = prediction.total.reshape(pairs.y_true.shape)
     if y_err is not None:
-        total = np.hypot(total, check_label_errors(y_err, np.where(pairs.counts, pairs.y_true, np.nan)))
-    scores = np.where(pairs.counts, np.abs(pairs.y_true - pairs.y_pred) / total, np.nan)
-    return np.sort(scores, axis=0)
+        columns = y_err if np.ndim(y_err) != 1 else np.reshape(y_err, (-1, 1))
+        total = np.hypot(total, check_label_errors(columns, np.where(pairs.counts, pairs.y_true, np.nan)))
+    return np.where(pairs.counts, np.abs(pairs.y_true - pairs.y_pred) / total, np.nan)
 
 
 def interval_factor(scores, coverage):
@@ -79,13 +82,67 @@ def interval_factor(scores, coverage):
     """
     if not 0 < coverage < 1:
         raise ValueError(f"coverage={coverage!r}, expected a share between 0 and 1, such as 0.9.")
-    n = np.isfinite(scores).sum(axis=0)
-    # less a rounding error, so that 0.9 of 10 is the 9th
-    k = np.ceil((n + 1) * coverage - 1e-9).astype(int)
+    n, k = _numbers(scores, coverage)
     if (k > n).any():
         needed = int(np.ceil(coverage / (1 - coverage) - 1e-9))
         raise ValueError(
             f"A coverage of {coverage} needs at least {needed} held-out stars of each label, and there are "
             f"{n.min()} of one. Ask for less, or fit with more stars or a larger validation_fraction."
         )
-    return np.take_along_axis(scores, k[None] - 1, axis=0)[0]
+    return np.take_along_axis(np.sort(scores, axis=0), k[None] - 1, axis=0)[0]  # NaN is sorted to the end
+
+
+def interval_factors_by_noise(scores, noise, coverage, new_noise):
+    """The same for each spectrum, from the scores of stars whose spectra are about as noisy.
+
+    Stars are sorted by the noise of their spectra into levels of equal numbers, of at least 130 (as far as `coverage`
+    leaves a choice, and ten levels at most). So the share is held at each level of noise, not only over all.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples, n_labels)
+        From `interval_scores`.
+    noise : ndarray of shape (n_samples,)
+        Of the spectrum of each of these stars, in any unit.
+    coverage : float
+        As in `interval_factor`.
+    new_noise : ndarray of shape (n_new,)
+        Of other spectra, in the same unit.
+
+    Returns
+    -------
+    factors : ndarray of shape (n_new, n_labels)
+
+    Raises
+    ------
+    ValueError
+        As `interval_factor`.
+
+    References
+    ----------
+    .. [1] Vovk, Gammerman & Shafer (2005), Algorithmic Learning in a Random World, section 4.5: Mondrian conformal
+       predictors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn.calibration import interval_factors_by_noise
+    >>> noise = np.linspace(1, 2, 260)
+    >>> scores = np.where(noise < 1.5, 1.0, 3.0)[:, None]
+    >>> interval_factors_by_noise(scores, noise, 0.9, [1.2, 1.8, 9.0]).ravel()
+    array([1., 3., 3.])
+    """
+    for n_levels in range(int(np.clip(len(noise) // _ALIKE, 1, _MOST_LEVELS)), 0, -1):
+        edges = np.quantile(noise, np.arange(1, n_levels) / n_levels)
+        level = np.searchsorted(edges, noise)
+        alike = [scores[level == number] for number in range(n_levels)]
+        if all((k <= n).all() for n, k in (_numbers(some, coverage) for some in alike)):
+            break
+    factors = np.array([interval_factor(some, coverage) for some in alike])
+    return factors[np.searchsorted(edges, new_noise)]
+
+
+def _numbers(scores, coverage):
+    """How many scores each label has, and the rank of the one that covers: above, if they are too few."""
+    n = np.isfinite(scores).sum(axis=0)
+    return n, np.ceil((n + 1) * coverage - 1e-9).astype(int)  # less a rounding error, so that 0.9 of 10 is the 9th

@@ -154,7 +154,11 @@ def _error_bars(regressor):
     if error_model.noise_slope is not None:
         columns["noise slope"] = [_number(slope, 2) for slope in error_model.noise_slope]
         unit = _number(error_model.noise_range[1])
-        noise = f", all times the noise of the spectrum in units of {unit} to the power of the noise slope"
+        power = "the noise slope"
+        if error_model.noise_curve is not None:
+            columns["noise curve"] = [_number(curve, 2) for curve in error_model.noise_curve]
+            power = "noise slope plus noise curve times its logarithm"
+        noise = f", all times the noise of the spectrum in units of {unit} to the power of {power}"
     return (
         '`model.predict_std(X, kind="calibrated")` is scale times the total error of the network, plus offset'
         f"{noise}, as {_text(error_model.source)} say that it should be.\n\n"

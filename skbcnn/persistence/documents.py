@@ -12,6 +12,7 @@ from skbcnn.regressor import CensoredBCNNRegressor, LiveNetwork
 from skbcnn.survey import label_unit
 
 _SCORES, _NO_SCORE = "interval_scores", -1.0  # name of the array; what stands for a star without that label
+_SCORES_NOISE = "interval_noise"
 _DOMAIN = "domain."  # before the names of the arrays of a `TrainingDomain`
 _RESIDUALS = ("bias", "scatter", "n_stars")
 _SPEC_NUMBERS = ("filter_len", "pool_length", "activation", "initializer", "dropout_rate", "l2", "maxnorm")
@@ -32,6 +33,7 @@ def document_of(model):
             },
             "error_model": model.error_model_ and _error_model_to_plain(model.error_model_),
             "n_interval_scores": 0 if model.interval_scores_ is None else len(model.interval_scores_),
+            "interval_noise": _interval_noise(model) is not None,
             "n_domain_components": 0 if model.domain_ is None else len(model.domain_.components),
             "validation_residuals": _residuals_to_plain(getattr(model, "validation_residuals_", None)),
         }
@@ -56,10 +58,16 @@ def network_to_plain(spec, names):
     }
 
 
+def _interval_noise(model):
+    return getattr(model, "interval_noise_", None)  # pickles of early versions have none
+
+
 def _error_model_to_plain(error_model):
-    numbers = {name: getattr(error_model, name).tolist() for name in ("scale", "offset", "n_differences")}
-    if error_model.noise_slope is not None:
-        numbers |= {"noise_slope": error_model.noise_slope.tolist(), "noise_range": list(error_model.noise_range)}
+    of_labels = ("scale", "offset", "n_differences", "noise_slope", "noise_curve")
+    known = {name: getattr(error_model, name) for name in of_labels if getattr(error_model, name) is not None}
+    numbers = {name: values.tolist() for name, values in known.items()}
+    if error_model.noise_range is not None:
+        numbers["noise_range"] = list(error_model.noise_range)
     return {"source": error_model.source} | numbers
 
 
@@ -85,6 +93,8 @@ def arrays_of(model):
         )
     if model.interval_scores_ is not None:
         arrays[_SCORES] = np.nan_to_num(model.interval_scores_, nan=_NO_SCORE)
+    if _interval_noise(model) is not None:
+        arrays[_SCORES_NOISE] = model.interval_noise_
     if model.domain_ is not None:
         arrays |= {f"{_DOMAIN}{name}": values for name, values in vars(model.domain_).items()}
     return arrays
@@ -98,6 +108,10 @@ def array_types(document):
     weights = {name: (shape, "<f4") for name, shape in spec.weight_shapes.items()}
     columns = {"spectra_normalizer": spec.n_pixels, "label_normalizer": spec.n_labels}
     scores = {_SCORES: ((n_scores, spec.n_labels), "<f8")} if n_scores else {}
+    if document.get("interval_noise", False):
+        if not n_scores or not n_components:
+            raise ValueError("there is noise of spectra, but not of which, or not how it was measured")
+        scores[_SCORES_NOISE] = ((n_scores,), "<f8")
     columns = {f"{name}.{part}": ((n,), "<f8") for name, n in columns.items() for part in ("mean", "scale")}
     domain = TrainingDomain.array_types(n_components, spec.n_pixels, spec.n_labels) if n_components else {}
     return weights | columns | scores | {f"{_DOMAIN}{name}": expected for name, expected in domain.items()}
@@ -142,6 +156,7 @@ def model_of(cls, document, arrays):
         seed_=whole(document["seed"], 0),
         error_model_=_error_model_from_plain(document.get("error_model"), names),
         interval_scores_=_scores(arrays.get(_SCORES)),
+        interval_noise_=_scores_noise(arrays.get(_SCORES_NOISE)),
         domain_=_domain(arrays),
         validation_residuals_=_residuals_from_plain(document.get("validation_residuals"), names),
         _single_label=bool(single),
@@ -161,17 +176,20 @@ def _error_model_from_plain(entry, names):
         raise ValueError(f"the error model is not of {len(names)} labels")
     if not (np.isfinite(scale).all() and np.isfinite(offset).all() and (scale > 0).all() and (offset >= 0).all()):
         raise ValueError("the error model has error bars that are not positive")
-    noise = _noise_dependence(entry["noise_slope"], entry["noise_range"], names) if "noise_slope" in entry else ()
+    noise = _noise_dependence(entry, names) if "noise_slope" in entry else ()
     return ErrorModel(names, scale, offset, n_differences, as_text(entry["source"]), *noise)
 
 
-def _noise_dependence(slope, noise_range, names):
-    """Powers of the noise, and the noise that they are of."""
-    slope = np.array([float(value) for value in slope])
-    least, median = (float(value) for value in noise_range)
-    if len(slope) != len(names) or not np.isfinite(slope).all() or not 0 < least <= median < np.inf:
+def _noise_dependence(entry, names):
+    """Powers of the noise, the noise that they are of, and how they rise."""
+    slope = np.array([float(value) for value in entry["noise_slope"]])
+    curve = np.array([float(value) for value in entry.get("noise_curve", [0.0] * len(slope))])  # early folders: none
+    least, median = (float(value) for value in entry["noise_range"])
+    if not len(slope) == len(curve) == len(names) or not 0 < least <= median < np.inf:
         raise ValueError("the error model has powers of a noise that is not positive, or not one for each label")
-    return slope, (least, median)
+    if not (np.isfinite(slope).all() and np.isfinite(curve).all() and (curve >= 0).all()):
+        raise ValueError("the error model has powers of the noise that are infinite or fall")
+    return slope, (least, median), curve
 
 
 def _domain(arrays):
@@ -200,6 +218,13 @@ def _residuals_from_plain(entry, names):
 def _scores(array):
     """Interval scores as `fit` left them."""
     return None if array is None else np.where(array == _NO_SCORE, np.nan, array)
+
+
+def _scores_noise(array):
+    """Noise of the spectra that these are of."""
+    if array is not None and not (np.isfinite(array).all() and (array >= 0).all()):
+        raise ValueError("the noise of the stars held out is negative or infinite")
+    return array
 
 
 def _normalizer(cls, mode, arrays, name):

@@ -1,5 +1,7 @@
 """Scale and offset of error bars, from known labels and from repeat visits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -167,6 +169,28 @@ class TestNoise:
         expected = [[6.0 * 4, 4.0 * 2], [6.0, 4.0], [6.0 / 4, 4.0 / 2]]
         assert_allclose(model.std(stars, [16.0, 4.0, 0.5]), expected)  # less noise than the least counts as that
         assert model.to_table().colnames == ["label", "scale", "offset", "n_differences", "noise_slope"]
+        curved = replace(model, noise_curve=np.array([0.0, 1 / np.log(4)]))
+        assert_allclose(curved.std(stars, [16.0, 4.0, 0.5]), expected * np.array([[1, 4], [1, 1], [1, 4]]))
+        assert curved.to_table().colnames[-2:] == ["noise_slope", "noise_curve"]
+
+    def test_a_power_that_rises_is_found(self, rng):
+        told = rng.uniform(1, 2, size=(20_000, 6))
+        noise = np.exp(rng.uniform(-1, 1, len(told)))
+        right = told * np.exp(0.4 * np.log(noise) ** 2)[:, None]
+        truth = rng.normal(size=told.shape)
+        mean = truth + right * rng.normal(size=told.shape)
+        stars = Prediction(mean, 0 * told, told, told, tuple("abcdef"))
+        found = fit_error_model(stars, truth, noise=noise)
+        assert_allclose(found.noise_curve, 0.4, atol=0.07)
+        assert_allclose(found.std(stars, noise) / right, 1, atol=0.06)
+
+    def test_a_power_never_falls(self, rng):
+        told = rng.uniform(1, 2, size=(5000, 1))
+        noise = np.exp(rng.uniform(-1, 1, len(told)))
+        right = told * np.exp(-0.4 * np.log(noise) ** 2)[:, None]
+        truth = rng.normal(size=told.shape)
+        stars = Prediction(truth + right * rng.normal(size=told.shape), 0 * told, told, told, ("Al",))
+        assert fit_error_model(stars, truth, noise=noise).noise_curve == 0
 
     def test_of_one_noise_no_power_is_learnt(self, told, rng):
         stars, truth, *_ = self.stars(told, rng, 0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbcnn.calibration import interval_factor, interval_scores
+from skbcnn.calibration import interval_factor, interval_factors_by_noise, interval_scores
 from skbcnn.prediction import Prediction
 
 
@@ -15,11 +15,11 @@ def predicted(mean, total):
 def test_scores_by_hand():
     stars = predicted(np.array([[10.0, 1.0], [12.0, 1.0], [7.0, 1.0]]), np.array([[2.0, 1.0]] * 3))
     y, y_err = np.array([[13.0, 1.0], [-9999.0, 4.0], [7.0, np.nan]]), np.array([[1.5, 0.0], [9.0, 0.0], [0.0, 0.0]])
-    assert_allclose(interval_scores(stars, y, y_err), [[0, 0], [3 / 2.5, 3], [np.nan, np.nan]])
+    assert_allclose(interval_scores(stars, y, y_err), [[3 / 2.5, 0], [np.nan, 3], [0, np.nan]])
 
 
 def test_each_label_has_a_factor_of_its_own():
-    scores = np.sort(np.column_stack([np.arange(1.0, 20), np.r_[np.arange(1.0, 10), [np.nan] * 10]]), axis=0)
+    scores = np.column_stack([np.arange(19.0, 0, -1), np.r_[[np.nan] * 10, np.arange(1.0, 10)]])
     assert_array_equal(interval_factor(scores, 0.8), [16, 8])  # ceil(20*0.8)-th of 19, ceil(10*0.8)-th of 9
 
 
@@ -48,3 +48,38 @@ def test_the_guarantee_holds_for_residuals_of_any_shape():
         factor = interval_factor(interval_scores(predicted(residual[:29], one), np.zeros((29, 1))), 0.9)
         within.append(abs(residual[29, 0]) <= factor[0])
     assert 0.88 < np.mean(within) < 0.92  # 27 of 30 exactly
+
+
+class TestByNoise:
+    """Factors from stars of like noise."""
+
+    def test_levels_by_hand(self):
+        noise = np.arange(400.0)  # three levels
+        scores = np.repeat([1.0, 2.0, 3.0], [133, 134, 133])[:, None]
+        found = interval_factors_by_noise(scores, noise, 0.9, [-5, 0, 132, 134, 266, 267, 1e9])
+        assert_array_equal(found.ravel(), [1, 1, 1, 2, 2, 3, 3])
+
+    @pytest.mark.parametrize("n", [10, 259])
+    def test_few_stars_are_one_level(self, n):
+        rng = np.random.default_rng(0)
+        scores = rng.uniform(size=(n, 2))
+        found = interval_factors_by_noise(scores, np.arange(n), 0.9, [0.0, n])
+        assert_array_equal(found, np.tile(interval_factor(scores, 0.9), (2, 1)))
+
+    def test_levels_are_joined_until_they_hold_enough_stars(self):
+        noise = np.arange(520.0)  # four levels, but few stars have the label
+        scores = np.where(noise % 10 == 0, np.where(noise < 260, 1.0, 2.0), np.nan)[:, None]
+        assert_array_equal(interval_factors_by_noise(scores, noise, 0.95, [0.0, 519.0]).ravel(), [1, 2])  # 26 of each
+        with pytest.raises(ValueError, match="needs at least 99 held-out stars of each label, and there are 52"):
+            interval_factors_by_noise(scores, noise, 0.99, [0.0])
+
+    def test_the_share_is_held_at_each_noise(self):
+        rng = np.random.default_rng(4)
+        within = []
+        for _ in range(300):
+            noise = rng.uniform(1, 4, size=1300)
+            scores = np.abs(noise * rng.standard_normal(1300))[:, None]  # error bars that know nothing of the noise
+            new = np.repeat([1.1, 2.5, 3.9], 100)
+            factors = interval_factors_by_noise(scores, noise, 0.9, new).ravel()
+            within.append((np.abs(new * rng.standard_normal(300)) < factors).reshape(3, -1).mean(axis=1))
+        assert_allclose(np.mean(within, axis=0), 0.9, atol=0.02)

@@ -95,6 +95,10 @@ def test_error_bars_that_depend_on_noise(known, tmp_path):
     text = section(card(known.save(tmp_path / "model")), "Error bars")
     assert "spectrum in units of 0.005 to the power of the noise slope, as repeat visits say" in text
     assert [row[-1] for row in rows(text)] == ["0.50", f"{MINUS}0.25"]
+    known.error_model_ = replace(known.error_model_, noise_curve=np.array([0.0, 0.25]))
+    text = section(card(known.save(tmp_path / "other")), "Error bars")
+    assert "to the power of noise slope plus noise curve times its logarithm, as repeat visits say" in text
+    assert [row[-2:] for row in rows(text)] == [["0.50", "0.00"], [f"{MINUS}0.25", "0.25"]]
 
 
 def test_synthetic_stars_are_named(known, tmp_path):

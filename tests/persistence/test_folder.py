@@ -394,6 +394,9 @@ WRONG_ENTRIES = {
     "error bars not positive": lambda d: d.update(error_model=error_model(scale=[-1.0] * len(d["labels"]))),
     "error bars infinite": lambda d: d.update(error_model=error_model(scale=[{"float": "inf"}] * len(d["labels"]))),
     "number of scores in words": lambda d: d.update(n_interval_scores="many"),
+    "noise of no stars": lambda d: d.update(interval_noise=True, n_interval_scores=0),
+    "noise not of each label": lambda d: d.update(error_model=depends_on_noise(d, noise_slope=[1.0])),
+    "powers that fall": lambda d: d.update(error_model=depends_on_noise(d, noise_curve=[-1.0] * len(d["labels"]))),
     "residuals of other labels": lambda d: d.update(validation_residuals=residuals("teff", "Al")),
     "residuals in words": lambda d: d.update(validation_residuals=residuals("teff", "Mg", scatter="little")),
     "negative scatter": lambda d: d.update(validation_residuals=residuals("teff", "Mg", scatter=-1.0)),
@@ -408,6 +411,12 @@ def error_model(scale):
     """As model.json has it."""
     zeros = [0] * len(scale)
     return {"source": "known labels", "scale": scale, "offset": zeros, "n_differences": zeros}
+
+
+def depends_on_noise(document, **changes):
+    """As model.json has an error model that goes with the noise."""
+    ones = [1.0] * len(document["labels"])
+    return error_model(ones) | {"noise_slope": ones, "noise_curve": ones, "noise_range": [0.1, 0.2]} | changes
 
 
 def residuals(*names, **changes):
