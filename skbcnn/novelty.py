@@ -449,7 +449,7 @@ class _Plane(NamedTuple):
                 offsets, n_components, n_iter=2, power_iteration_normalizer="QR", random_state=rng
             )
             np.copyto(offsets, offsets @ components.T @ components, where=bad)  # what the good pixels suggest
-        components = components.astype(np.float32)
+        components = np.ascontiguousarray(components, dtype=np.float32)  # sums round as after loading
         reach = np.quantile(np.abs(offsets @ components.T).astype(np.float64), _REACH, axis=0)
         plane = cls(center, components, reach / _REACH_OF_NORMAL, np.zeros(()))
         parts = [plane.describe(x[few], bad[few]) for few in gen_batches(n_stars, _STARS_AT_ONCE)]

@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 
 from skbcnn import CensoredBCNNRegressor
 from skbcnn.calibration import fit_error_model, fit_noise_model, interval_factor
-from skbcnn.persistence import load_folder, save_folder
+from skbcnn.persistence import ModelFolderError, load_folder, save_folder
 from tests.test_assess import draw as two_lines
 
 PARAMETERS = {
@@ -88,7 +88,7 @@ class TestErrorBars:
         still = noisy.predict_distribution(X)  # seen without the noise, error bars of the same network are too large
         assert (fit_error_model(still, y, errors).std(still) < still.calibrated).all()
 
-    def test_they_go_with_the_noise_of_the_spectrum(self):
+    def test_they_go_with_the_noise_of_the_spectrum(self, tmp_path):
         X, y = two_lines(2000, seed=1)
         noisy = CensoredBCNNRegressor(**PARAMETERS | {"windows": {"Al": range(40, 60)}}, noise_augmentation=(0, 6))
         noisy.fit(X, y, x_err=np.full_like(X, 0.01))
@@ -100,6 +100,15 @@ class TestErrorBars:
             lower, upper = noisy.predict_interval(others, coverage=0.8)
             within = ((lower <= truth) & (truth <= upper))[truth[:, 1] > -9999].mean(axis=0)
             assert_allclose(within, 0.8, atol=0.09)
+        assert noisy.interval_noise_.shape == (500,)
+        saved = load_folder(save_folder(noisy, tmp_path / "model"))
+        assert_array_equal(saved.predict_interval(others[:50]), noisy.predict_interval(others[:50]))
+        assert_array_equal(
+            saved.predict_std(others[:50], kind="calibrated"), noisy.predict_std(others[:50], kind="calibrated")
+        )
+        noisy.interval_noise_ = -noisy.interval_noise_
+        with pytest.raises(ModelFolderError, match="noise of the stars held out is negative"):
+            load_folder(save_folder(noisy, tmp_path / "broken"))
 
 
 class TestMoreStars:
