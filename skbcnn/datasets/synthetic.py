@@ -63,11 +63,12 @@ def make_apogee_spectra(
         given [Fe/H] and more loosely tied to it, with the same means and standard deviations; only the two
         readings of one element (C and C1, Ti and Ti2) still agree. A cluster's stars are alike but for what
         `population` says, so there is nothing to loosen: False is refused.
-    population : {"milky_way", "globular_cluster"}, default="milky_way"
-        Which stars. Those of ``"globular_cluster"`` are bright giants of one iron abundance, [Fe/H] = -1.3 with a
-        scatter of 0.05 dex, on the giant branch of that abundance. All are enhanced in alpha elements, [Mg/H]
-        scatters by 0.05 dex, and [Al/H] is uniform between -1.5 and -0.5 and follows nothing: the pattern of M13,
-        which the stars of ``"milky_way"`` do not show. The other elements follow iron and gravity as there.
+    population : {"milky_way", "metal_poor", "globular_cluster"}, default="milky_way"
+        Which stars. ``"metal_poor"``: those of which the Milky Way has few, with [Fe/H] of -1.3 and a scatter of 0.35
+        dex, whose labels follow each other as there. Those of ``"globular_cluster"`` are bright giants of one iron
+        abundance, [Fe/H] = -1.3 with a scatter of 0.05 dex, on the giant branch of that abundance. All are enhanced
+        in alpha elements, [Mg/H] scatters by 0.05 dex, and [Al/H] is uniform between -1.5 and -0.5 and follows
+        nothing: the pattern of M13, which the others do not show. The other elements follow iron and gravity as there.
     random_state : int, RandomState instance or None, default=None
         Pass an int for the same stars at each call. A star's data do not depend on `n_samples`.
 
@@ -244,6 +245,10 @@ _POPULATIONS = {
     "milky_way": _Population(
         iron=_Mixture(0.8, (-0.03, 0.22), (-0.48, 0.30)),  # a disc, and a metal-poor tail
         gravity=_Mixture(0.35, (2.45, 0.10), (2.265, 0.68)),  # the red clump, on a giant branch
+    ),
+    "metal_poor": _Population(
+        iron=_Mixture(1.0, (-1.3, 0.35)),
+        gravity=_Mixture(0.35, (2.45, 0.10), (2.265, 0.68)),
     ),
     "globular_cluster": _Population(
         iron=_Mixture(1.0, (-1.3, 0.05)),

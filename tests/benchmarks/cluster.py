@@ -208,9 +208,19 @@ def print_table(title, figures):
         print(f"| {name} |", " | ".join("" if np.isnan(row[c]) else f"{row[c]:.3g}" for c in columns), "|")
 
 
-def compare(seed, n_train, n_cluster, n_test, max_epochs, pictures=None):
+def training_stars(n_stars, n_metal_poor, seed):
+    """Milky Way stars, some of them replaced by metal-poor ones whose elements follow each other likewise."""
+    stars = make_apogee_spectra(n_stars - n_metal_poor, snr=SNR, random_state=seed)
+    if n_metal_poor:
+        poor = make_apogee_spectra(n_metal_poor, snr=SNR, population="metal_poor", random_state=seed + 7)
+        for name in ("X", "y", "X_err", "y_err", "truth"):
+            stars[name] = np.concatenate([stars[name], poor[name]])
+    return stars
+
+
+def compare(seed, n_train, n_metal_poor, n_cluster, n_test, max_epochs, pictures=None):
     """Train all models on the same stars and print what they make of others."""
-    train = make_apogee_spectra(n_train, snr=SNR, random_state=seed)
+    train = training_stars(n_train, n_metal_poor, seed)
     cluster = draw_stars("globular_cluster", n_cluster, seed + 1)
     ordinary = draw_stars("milky_way", n_test, seed + 2)
     in_cluster, in_ordinary, aluminium = {}, {}, {}
@@ -242,12 +252,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=601, help="of the stars and of training")
     parser.add_argument("--n-train", type=int, default=4000)
+    parser.add_argument("--n-metal-poor", type=int, default=0, help="of these stars, how many are metal-poor")
     parser.add_argument("--n-cluster", type=int, default=500)
     parser.add_argument("--n-test", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=RECIPE["max_epochs"])
     parser.add_argument("--pictures", type=Path, help="folder in which to put the picture of docs/trust.md")
     arguments = parser.parse_args()
-    sizes = arguments.n_train, arguments.n_cluster, arguments.n_test
+    sizes = arguments.n_train, arguments.n_metal_poor, arguments.n_cluster, arguments.n_test
     compare(arguments.seed, *sizes, arguments.epochs, arguments.pictures)
 
 

@@ -163,6 +163,17 @@ def test_evolved_giants_have_less_carbon_and_more_nitrogen():
     assert nitrogen[bright].mean() > nitrogen[~bright].mean() + 0.1
 
 
+def test_metal_poor_stars_follow_the_ties_of_the_milky_way():
+    labels, usual = population(kind="metal_poor"), population()
+    assert labels[:, FE].mean() == pytest.approx(-1.3, abs=0.01)
+    assert labels[:, FE].std() == pytest.approx(0.35, rel=0.03)
+    for name, given in (("Al", ["Mg", "Fe"]), ("Ni", ["Fe"]), ("Ti2", ["Ti"])):
+        assert residual(labels, name, given).std() == pytest.approx(residual(usual, name, given).std(), rel=0.15)
+    assert correlation(labels, "Al", "Mg") > 0.9
+    enhanced = labels[:, INDEX["Mg"]] - labels[:, FE]
+    assert (enhanced > 0.2).mean() > 0.8  # most are on the high alpha sequence
+
+
 # The globular cluster
 
 
@@ -495,7 +506,7 @@ def test_a_star_does_not_depend_on_how_many_follow():
         ({"missing": 1}, "missing=1, expected a fraction"),
         ({"missing": -0.1}, "missing=-0.1, expected a fraction"),
         ({"missing": np.nan}, "missing=nan"),
-        ({"population": "M13"}, "population='M13', expected one of 'milky_way', 'globular_cluster'"),
+        ({"population": "M13"}, "population='M13', expected one of 'milky_way', 'metal_poor', 'glob"),
         ({"population": ["milky_way"]}, r"population=\['milky_way'\], expected one of"),
         (
             {"population": "globular_cluster", "correlated": False},
