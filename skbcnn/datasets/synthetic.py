@@ -70,7 +70,8 @@ def make_apogee_spectra(
         in alpha elements, [Mg/H] scatters by 0.05 dex, and [Al/H] is uniform between -1.5 and -0.5 and follows
         nothing: the pattern of M13, which the others do not show. The other elements follow iron and gravity as there.
     random_state : int, RandomState instance or None, default=None
-        Pass an int for the same stars at each call. A star's data do not depend on `n_samples`.
+        Pass an int for the same stars at each call. A star's data do not depend on `n_samples`, so stars to test on
+        need another one than those to train on.
 
     Returns
     -------

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 N_APSTAR_PIXELS = 8575
+"""Pixels of an apStar spectrum, with the gaps between the chips."""
+
 _LOG10_START, _LOG10_STEP = 4.179, 6e-6  # CRVAL1 and CDELT1 of every apStar file
 
 
