@@ -95,6 +95,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         Weight of the sum of squared kernels in the objective.
     maxnorm : float or None, default=0.5
         Largest norm of the kernel of each free number.
+    context_layer : {"output", "hidden"}, default="output"
+        Where labels with a window are told of the star: in their output heads, as published, so that it adds to what is
+        read in the window; or also in their second window layer ("hidden"), so that the same window may be read
+        otherwise in another star.
     length_scale : float, default=3.0
         Prior length scale; enters `inv_tau_` only.
     lr : float, default=5e-4
@@ -232,6 +236,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         "dropout_rate": [Interval(Real, 0, 1, closed="left")],
         "l2": [Interval(Real, 0, None, closed="left")],
         "maxnorm": [Interval(Real, 0, None, closed="neither"), None],
+        "context_layer": [StrOptions({"output", "hidden"})],
         "length_scale": [Interval(Real, 0, None, closed="neither")],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -271,6 +276,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         dropout_rate=0.3,
         l2=5e-9,
         maxnorm=0.5,
+        context_layer="output",
         length_scale=3.0,
         lr=5e-4,
         batch_size=64,
@@ -306,6 +312,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self.dropout_rate = dropout_rate
         self.l2 = l2
         self.maxnorm = maxnorm
+        self.context_layer = context_layer
         self.length_scale = length_scale
         self.lr = lr
         self.batch_size = batch_size
@@ -527,10 +534,11 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         """Intervals that hold a given share of the labels, whatever the distribution of their errors.
 
         They reach to both sides of the mean by as many total standard deviations as were needed for the stars held
-        out in `fit`, or for those of `fit_error_model` (split-conformal prediction). On stars of their kind a label is
-        within with a probability of at least `coverage`: the true label if `y_err` told the errors of the labels, else
-        the label as the catalogue has it. Where the spectra differ in noise, only stars of like noise are asked, if
-        there are enough. The stars held out in `fit` also steer the learning rate, which is not in the proof.
+        out in `fit`, or for those of `fit_error_model` (split-conformal prediction). On stars of their kind the label
+        as the catalogue has it is within with a probability of at least `coverage`. If `y_err` told the errors of the
+        labels, the intervals are shorter, and for the true label: that holds as far as the error bars, and those of the
+        catalogue, are in proportion to each other. Where the spectra differ in noise, only stars of like noise are
+        asked, if there are enough. The stars held out in `fit` also steer the learning rate, which is not in the proof.
 
         Parameters
         ----------
@@ -997,6 +1005,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             dropout_rate=float(self.dropout_rate),
             l2=float(self.l2),
             maxnorm=None if self.maxnorm is None else float(self.maxnorm),
+            context_layer=self.context_layer,
         )
 
     def _split(self, stars, random):
@@ -1112,7 +1121,7 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
         Labels in any spelling, in the order in which they are predicted. ``"all"`` is the 22 of the DR14 network:
         teff, logg, C, C1, N, O, Na, Mg, Al, Si, P, S, K, Ca, Ti, Ti2, V, Cr, Mn, Fe, Co, Ni.
     num_hidden, num_filters, filter_len, pool_length, activation, initializer, dropout_rate, l2, maxnorm : network
-        Shape and regularisation, as in `CensoredBCNNRegressor`.
+        Shape and regularisation, as in `CensoredBCNNRegressor`, and so is `context_layer`.
     lr, batch_size, max_epochs, reduce_lr_epsilon, reduce_lr_min, reduce_lr_patience : training
         Likewise, and so are `lr_schedule`, `warmup_epochs`, `clipnorm`, `noise_augmentation`,
         `validation_fraction`, `calibrate`, `early_stopping`, `n_iter_no_change`, `warm_start` and `callbacks`.
@@ -1155,6 +1164,7 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
         dropout_rate=0.3,
         l2=5e-9,
         maxnorm=0.5,
+        context_layer="output",
         length_scale=3.0,
         lr=5e-4,
         batch_size=64,
@@ -1190,6 +1200,7 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
             dropout_rate=dropout_rate,
             l2=l2,
             maxnorm=maxnorm,
+            context_layer=context_layer,
             length_scale=length_scale,
             lr=lr,
             batch_size=batch_size,

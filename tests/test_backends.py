@@ -1,6 +1,7 @@
 """Who computes predictions: TensorFlow or NumPy, as told, or as there is."""
 
 import copy
+import pickle
 import threading
 
 import numpy as np
@@ -75,6 +76,12 @@ class TestChoice:
         require_tensorflow("fit")
 
 
+@pytest.fixture(scope="module")
+def told_earlier(tiny_parameters, tiny_data):
+    """A model whose context is told to the second window layers, too."""
+    return CensoredBCNNRegressor(**tiny_parameters, context_layer="hidden").fit(tiny_data.X, tiny_data.y)
+
+
 class TestRegressor:
     @pytest.mark.parametrize("cls", [CensoredBCNNRegressor, ApogeeBCNNCensoredRegressor])
     def test_parameter(self, cls):
@@ -97,6 +104,19 @@ class TestRegressor:
             assert_array_equal(answer, found.setdefault(backend, answer))
         scale = model.label_normalizer_.scale_
         assert_allclose(found["numpy"] / scale, found["tensorflow"] / scale, rtol=1e-5, atol=1e-5)
+
+    @pytest.mark.parametrize("with_noise", [False, True])
+    def test_context_told_earlier(self, told_earlier, tiny_data, with_noise):
+        """By a copy from a pickle."""
+        told_earlier = pickle.loads(pickle.dumps(told_earlier))
+        x_err = tiny_data.X_err if with_noise else None
+        found = [
+            told_earlier.set_params(backend=backend).predict(tiny_data.X, return_std=True, x_err=x_err)
+            for backend in ("tensorflow", "numpy")
+        ]
+        scale = told_earlier.label_normalizer_.scale_
+        assert_allclose(found[1] / scale, found[0] / scale, rtol=1e-5, atol=1e-5)
+        assert clone(told_earlier).context_layer == told_earlier.spec_.context_layer == "hidden"
 
     def test_kept_between_predictions(self, model, tiny_data):
         model.set_params(backend="numpy").predict(tiny_data.X)

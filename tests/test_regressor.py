@@ -367,12 +367,14 @@ class TestGoingOn:
         [
             ({"target": ["teff", "Mg", "Al", "O"], "windows": None}, "The labels are teff, Mg, Al, O, but what was"),
             ({"num_hidden": (8, 8, 4, 5, 2)}, "network of other layers than the one that was learnt"),
+            ({"context_layer": "hidden"}, "network of other layers than the one that was learnt"),
         ],
     )
     def test_other_network(self, tiny_model, tiny_data, changes, message):
         model = pickle.loads(pickle.dumps(tiny_model)).set_params(**changes)
-        with pytest.raises(ValueError, match=message):
-            model.partial_fit(tiny_data.X, tiny_data.y)
+        for go_on in (model.partial_fit, pickle.loads(pickle.dumps(model)).set_params(warm_start=True).fit):
+            with pytest.raises(ValueError, match=message):
+                go_on(tiny_data.X, tiny_data.y)
         assert_same_answer(model.set_params(**tiny_model.get_params()), tiny_model, tiny_data.X)
 
 
@@ -420,6 +422,7 @@ class TestApogee:
         parameters = ApogeeBCNNCensoredRegressor().get_params()
         published = {"lr": 0.0005, "dropout_rate": 0.3, "num_hidden": (192, 96, 32, 16, 2), "num_filters": (2, 4)}
         published |= {"reduce_lr_patience": 2, "reduce_lr_min": 1e-8, "length_scale": 3.0, "maxnorm": 0.5, "l2": 5e-9}
+        published |= {"context_layer": "output"}
         assert {name: parameters[name] for name in published} == published
 
     def test_inverse_model_precision_as_published(self):

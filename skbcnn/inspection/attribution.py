@@ -102,14 +102,13 @@ def window_attribution(model, X, *, n_draws=None):
     >>> shares.to_table().colnames
     ['label', 'within', 'by_window', 'by_context_within', 'by_context_outside', 'pixels_within']
     """
-    slopes = ModelSlopes(model, X, n_draws)
+    slopes = ModelSlopes(model, X, "total", n_draws)
     spec = model.spec_
-    everything, alone = slopes.told("total"), slopes.told("window")
     sums = np.zeros((spec.n_labels, 5))  # whole, whole within; window layers, context within, context outside
     for _, of_chunk in slopes:
-        for j in of_chunk.windows:
-            total, own = (slopes.of_label(of_chunk, told, j) for told in (everything, alone))
-            sums[j] += _sums(total, own, list(spec.windows[j]))
+        total = slopes.of_labels(of_chunk)
+        for j, own in of_chunk.windows.items():
+            sums[j] += _sums(total[:, j], own, list(spec.windows[j]))
     whole, ways = sums[:, 0], sums[:, 2:].sum(axis=1)
     shares = [_share(sums[:, 1], whole), *(_share(of_way, ways) for of_way in sums[:, 2:].T)]
     n_pixels = [np.nan if window is None else len(window) for window in spec.windows]
@@ -117,11 +116,10 @@ def window_attribution(model, X, *, n_draws=None):
 
 
 def _sums(total, own, window):
-    """Sums of absolute derivatives over stars and pixels."""
-    context = total - own
+    """Sums of absolute derivatives over stars and pixels; `own` are those of the window layers, by its pixels."""
     outside = np.ones(total.shape[1], dtype=bool)
     outside[window] = False
-    parts = total, total[:, window], own[:, window], context[:, window], context[:, outside]
+    parts = total, total[:, window], own, total[:, window] - own, total[:, outside]
     return [np.abs(part).sum(dtype=np.float64) for part in parts]
 
 

@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
+from skbcnn.network.blas import ONE_THREAD_A_PRODUCT
 from skbcnn.network.choice import require_tensorflow
 from skbcnn.regressor import CensoredBCNNRegressor
 
@@ -15,8 +16,8 @@ from skbcnn.regressor import CensoredBCNNRegressor
 class ModelSlopes:
     """Derivatives of the labels of a fitted regressor at some spectra.
 
-    They come, chunk by chunk, as the network has them: of the context and of the window layers. `of_label` makes those
-    of a label of them.
+    They come, chunk by chunk, as the network has them: through the full spectrum and through the windows. `of_labels`
+    puts them together.
 
     Parameters
     ----------
@@ -24,6 +25,8 @@ class ModelSlopes:
         Fitted.
     X : array-like of shape (n_samples, n_pixels)
         Spectra, normalised as those of `fit`.
+    path : {"total", "stopped", "window"}
+        Which ways lead from the context to the labels with a window, as in `jacobian`.
     n_draws : int, default=None
         Posterior draws. None: as many as the predictions of the model have.
     denormalize : bool, default=True
@@ -39,42 +42,41 @@ class ModelSlopes:
         If the spectra or the number of draws cannot be used.
     """
 
-    def __init__(self, model, X, n_draws=None, denormalize=True):
+    def __init__(self, model, X, path, n_draws=None, denormalize=True):
         _check_model(model)
-        self.model, self.denormalize = model, denormalize
+        self.model, self.path, self.denormalize = model, path, denormalize
         self.n_draws = _check_n_draws(model.n_draws if n_draws is None else n_draws)
         self.X = model._check_new_spectra(X)
+        self._label_scale = _label_scale(model.label_normalizer_) if denormalize else np.ones(model.n_outputs_)
 
     @cached_property
     def _network(self):
         require_tensorflow("jacobian")
         from skbcnn.network.sensitivity import Sensitivity  # here, since it imports TensorFlow
 
-        return Sensitivity(self.model.spec_, self.model.weights_, self.model.seed_, self.n_draws)
+        return Sensitivity(self.model.spec_, self.model.weights_, self.model.seed_, self.n_draws, self.path)
 
     @cached_property
-    def _label_scale(self):
-        """Unit of each normalised label."""
-        normalizer = self.model.label_normalizer_
-        one = np.ones_like(normalizer.scale_)
-        return normalizer.inverse_moments(one, one)[1] if self.denormalize else one  # a mode that is not linear refuses
+    def _row_weights(self):
+        """What each label makes of each row of the derivatives, in its unit."""
+        return self._network.row_weights * self._label_scale[:, None]
 
     def __iter__(self):
         """Derivatives of one chunk of stars after the other.
 
         Yields
         ------
-        rows : slice
-            Which stars.
+        stars : slice
+            Which.
         slopes : skbcnn.network.sensitivity.Slopes
-            Of normalised numbers; by the flux, if they are to be denormalised.
+            If derivatives are to be denormalised: by the flux, and those through the windows in label units.
         """
         starts = range(0, len(self.X), self._network.chunk)
         parts = [slice(start, start + self._network.chunk) for start in starts]
-        found = self._network.slopes(self._normalized(rows) for rows in parts)
+        found = self._network.slopes(self._normalized(stars) for stars in parts)
         bar = tqdm(parts, desc="Differentiating", unit="chunk", disable=not self.model.verbose)
-        for rows, slopes in zip(bar, found, strict=True):
-            yield rows, self._by_flux(rows, slopes) if self.denormalize else slopes
+        for stars, slopes in zip(bar, found, strict=True):
+            yield stars, self._denormalized(stars, slopes) if self.denormalize else slopes
 
     def average(self):
         """Derivatives averaged over the stars, of which only a few are in memory at any time.
@@ -84,71 +86,51 @@ class ModelSlopes:
         slopes : skbcnn.network.sensitivity.Slopes
             As of one star, float64.
         """
-        context, windows = 0.0, {}
+        rows, windows = 0.0, {}
         for _, slopes in self:
-            context += slopes.context.sum(axis=0, dtype=np.float64, keepdims=True)
+            rows += slopes.rows.sum(axis=0, dtype=np.float64, keepdims=True)
             for j, of_window in slopes.windows.items():
                 windows[j] = windows.get(j, 0.0) + of_window.sum(axis=0, dtype=np.float64, keepdims=True)
         n = len(self.X)
-        return slopes._replace(context=context / n, windows={j: total / n for j, total in windows.items()})
+        return slopes._replace(rows=rows / n, windows={j: total / n for j, total in windows.items()})
 
-    def told(self, path):
-        """How much each label makes of each number of the context.
-
-        Parameters
-        ----------
-        path : {"total", "stopped", "window"}
-            On which ways.
-
-        Returns
-        -------
-        told : ndarray of shape (n_labels, n_context)
-            In label units, if derivatives are to be denormalised.
-        """
-        from skbcnn.network.sensitivity import context_weights
-
-        return context_weights(self.model.spec_, self.model.weights_, path) * self._label_scale[:, None]
-
-    def of_label(self, slopes, told, j):
-        """Derivatives of one label by all pixels.
+    def of_labels(self, slopes):
+        """Derivatives of all labels by all pixels.
 
         Parameters
         ----------
         slopes : skbcnn.network.sensitivity.Slopes
             From iteration, or `average`.
-        told : ndarray of shape (n_labels, n_context)
-            From `told`.
-        j : int
-            Which label.
 
         Returns
         -------
-        derivatives : ndarray of shape (n, n_pixels)
+        derivatives : ndarray of shape (n, n_labels, n_pixels)
         """
-        found = np.matmul(told[j].astype(slopes.context.dtype), slopes.context)
-        if j in slopes.windows:
-            found[:, self.model.spec_.windows[j]] += slopes.windows[j] * found.dtype.type(self._label_scale[j])
+        with ONE_THREAD_A_PRODUCT:  # the others are at work on the next chunks
+            found = np.matmul(self._row_weights.astype(slopes.rows.dtype), slopes.rows)
+        for j, of_window in slopes.windows.items():
+            found[:, j, self.model.spec_.windows[j]] += of_window
         return found
 
-    def _normalized(self, rows):
-        return self.model.spectra_normalizer_.transform(np.asarray(self.X[rows], dtype=np.float32))
+    def _normalized(self, stars):
+        return self.model.spectra_normalizer_.transform(np.asarray(self.X[stars], dtype=np.float32))
 
-    def _by_flux(self, rows, slopes):
-        """By the chain rule from the normalised pixels on to the flux."""
-        factor = self._flux_factor(rows)
-        windows = self.model.spec_.windows
+    def _denormalized(self, stars, slopes):
+        """By the chain rule from the normalised pixels on to the flux, and through the windows on to the labels."""
+        factor, scale = self._flux_factor(stars), self._label_scale.astype(np.float32)
+        pixels = self.model.spec_.windows
         return slopes._replace(
-            context=slopes.context * factor[:, None],
-            windows={j: of_window * factor[:, windows[j]] for j, of_window in slopes.windows.items()},
+            rows=slopes.rows * factor[:, None],
+            windows={j: of_window * factor[:, pixels[j]] * scale[j] for j, of_window in slopes.windows.items()},
         )
 
-    def _flux_factor(self, rows):
+    def _flux_factor(self, stars):
         """Derivatives of normalised pixels by their flux: one row, or one for each star."""
         normalizer = self.model.spectra_normalizer_
         factor = (1 / normalizer.scale_).astype(np.float32)[None]
         if str(normalizer.mode) != "3s":
             return factor
-        squashed = self._normalized(rows)
+        squashed = self._normalized(stars)
         return factor * squashed * (1 - squashed)
 
 
@@ -165,6 +147,12 @@ def _check_model(model):
             "ApogeeBCNNCensoredRegressor. Of a search, pass best_estimator_; of an ensemble, one of estimators_."
         )
     check_is_fitted(model)
+
+
+def _label_scale(normalizer):
+    """Unit of each normalised label; a mode that is not linear refuses."""
+    one = np.ones_like(normalizer.scale_)
+    return normalizer.inverse_moments(one, one)[1]
 
 
 def _check_n_draws(n_draws):

@@ -62,14 +62,17 @@ class WindowBranch(keras.layers.Layer):
         self.gather = WindowGather(places, empty=frames.n_places - 1)
         widest = self.gather.padded.shape[1]
         self.hidden1 = StackedDense(n, widest, group.width_1, spec.activation, regularizer)
-        self.hidden2 = StackedDense(n, group.width_1, group.width_2, spec.activation)
+        self.n_hidden_context = spec.n_hidden_context
+        self.hidden2 = StackedDense(n, group.width_1 + self.n_hidden_context, group.width_2, spec.activation)
         self.heads = StackedDense(n, group.width_2 + spec.n_context, 2)
 
     def call(self, x, context, kept=(1.0, 1.0)):
         """From the pixels (places, n) of framed spectra and the context to mean and log-variance (n, labels, 2)."""
         hidden = self.hidden1(self.gather(x), transposed=True) * kept[0]
-        hidden = self.hidden2(hidden) * kept[1]
         context = ops.broadcast_to(context, (len(self.gather.sizes), *ops.shape(context)))
+        if self.n_hidden_context:
+            hidden = ops.concatenate([hidden, context], axis=-1)
+        hidden = self.hidden2(hidden) * kept[1]
         return ops.transpose(self.heads(ops.concatenate([hidden, context], axis=-1)), (1, 0, 2))
 
 

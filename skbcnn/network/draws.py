@@ -16,7 +16,7 @@ import numpy as np
 
 from skbcnn.network.activations import activation
 from skbcnn.network.backend import tf
-from skbcnn.network.masks import n_sharing
+from skbcnn.network.masks import draw_masks, n_sharing
 
 
 def stack_weights(spec, weights):
@@ -58,13 +58,15 @@ def _stack_group(spec, group, weights):
     }
     outputs = [[f"label{j}.{output}" for output in ("mean", "logvar")] for j in group.labels]
     heads = np.stack([np.concatenate([weights[f"{name}.kernel"].T for name in pair]) for pair in outputs])
+    hidden2 = of_labels["hidden2.kernel"].transpose(0, 2, 1)
     return {
         "hidden1": hidden1,
         "hidden1.bias": of_labels["hidden1.bias"][:, :, None],
-        "hidden2": of_labels["hidden2.kernel"].transpose(0, 2, 1),
+        "hidden2": hidden2[:, :, : group.width_1],
+        "hidden2.context": hidden2[:, :, group.width_1 :],  # no inputs, where it is not told
         "hidden2.bias": of_labels["hidden2.bias"][:, None, :, None],
         "heads": heads[:, :, : group.width_2],
-        "heads.context": heads[:, :, group.width_2 :].reshape(2 * len(heads), spec.n_context),
+        "heads.context": heads[:, :, group.width_2 :],
         "heads.bias": np.stack([np.concatenate([weights[f"{name}.bias"] for name in pair]) for pair in outputs]),
     }
 
@@ -107,6 +109,27 @@ def stack_masks(spec, masks, n_draws, n_together):
             of_labels = [of_place(f"label{j}.{layer}") for j in group.labels]
             stacked[f"group{number}.{layer}"] = np.stack(of_labels, axis=1)
     return stacked
+
+
+def mask_tensors(spec, seed, n_draws, n_together):
+    """Masks of all draws of a model, as tensors.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Of the network.
+    seed : int
+        Of the draws.
+    n_draws, n_together : int
+        As in `stack_masks`.
+
+    Returns
+    -------
+    masks : dict of str to tensor
+        From `stack_masks`.
+    """
+    masks = draw_masks(spec.dropout_sizes, spec.dropout_rate, seed, n_draws)
+    return {place: tf.constant(part) for place, part in stack_masks(spec, masks, n_draws, n_together).items()}
 
 
 def overhang(spec):
@@ -269,14 +292,29 @@ class DrawGraph:
 
     def _read_windows(self, weights, hidden, context, masks, name):
         """Outputs of the labels of a group: (draws, 2, labels, n)."""
-        n_labels, width_1, n = hidden.shape
-        n_draws = context.shape[0]
-        kernel = weights[f"{name}.hidden2"][:, None] * masks[f"{name}.hidden1"][:, :, None]
-        x = tf.matmul(tf.reshape(kernel, (n_labels, -1, width_1)), hidden)
-        x = self.activation(tf.reshape(x, (n_labels, n_draws, -1, n)) + weights[f"{name}.hidden2.bias"])
+        kernel = self._window_kernel(weights, masks, name)
+        x = self.activation(self._second_window_layer(weights, kernel, hidden, context, name))
         kernel = weights[f"{name}.heads"][:, None] * masks[f"{name}.hidden2"][:, :, None]
         own = tf.transpose(tf.matmul(kernel, x), (1, 2, 0, 3))
-        kernel = weights[f"{name}.heads.context"]
-        told = tf.matmul(tf.broadcast_to(kernel, (n_draws, *kernel.shape)), context)
-        told = tf.transpose(tf.reshape(told, (n_draws, n_labels, 2, n)), (0, 2, 1, 3))
+        told = tf.transpose(self._told(weights[f"{name}.heads.context"], context), (0, 2, 1, 3))
         return own + told + tf.transpose(weights[f"{name}.heads.bias"])[:, :, None]
+
+    def _window_kernel(self, weights, masks, name):
+        """Masked kernel of the second window layer of each draw: (labels, draws * width_2, width_1)."""
+        kernel = weights[f"{name}.hidden2"][:, None] * masks[f"{name}.hidden1"][:, :, None]
+        return tf.reshape(kernel, (kernel.shape[0], -1, kernel.shape[-1]))
+
+    def _second_window_layer(self, weights, kernel, hidden, context, name):
+        """(labels, width_1, n) and (draws, numbers, n) to (labels, draws, width_2, n), before the activation."""
+        shape = hidden.shape[0], context.shape[0], -1, hidden.shape[-1]
+        x = tf.reshape(tf.matmul(kernel, hidden), shape) + weights[f"{name}.hidden2.bias"]
+        if self.spec.n_hidden_context:
+            x += tf.transpose(self._told(weights[f"{name}.hidden2.context"], context), (1, 0, 2, 3))
+        return x
+
+    def _told(self, kernel, context):
+        """The context times kernels (labels, units, numbers): (draws, numbers, n) to (draws, labels, units, n)."""
+        (n_labels, n_units, n_numbers), (n_draws, _, n) = kernel.shape, context.shape
+        kernel = tf.reshape(kernel, (n_labels * n_units, n_numbers))
+        told = tf.matmul(tf.broadcast_to(kernel, (n_draws, *kernel.shape)), context)
+        return tf.reshape(told, (n_draws, n_labels, n_units, n))

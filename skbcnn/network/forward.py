@@ -14,13 +14,13 @@ References
 .. [2] Gal & Ghahramani (2016), ICML, section 3: dropout masks as draws from the posterior over weights.
 """
 
-import threading
+import functools
 
 import numpy as np
 
 from skbcnn.network.blas import ONE_THREAD_A_PRODUCT, columns_alike
 from skbcnn.network.chunks import in_order
-from skbcnn.network.masks import draw_flux_noise, draw_masks, n_sharing
+from skbcnn.network.masks import Kept, draw_flux_noise, draw_masks, n_sharing
 from skbcnn.network.moments import LOGVAR_LIMIT, Moments
 from skbcnn.network.numpy_activations import numpy_activation
 
@@ -101,6 +101,9 @@ class NumpyPosterior:
     chunk : int
         Spectra asked at once. Fewer are filled up to it, so that a star's arithmetic never depends on its neighbours:
         a product rounds otherwise where it has another size, and in some of its columns, which stay empty.
+    masks, noise : Kept
+        Random numbers of a number of draws: `draw_masks`, those of a group of windows as one array, and
+        `draw_flux_noise`.
 
     Raises
     ------
@@ -121,50 +124,14 @@ class NumpyPosterior:
     """
 
     def __init__(self, spec, weights, seed):
-        self.spec, self.seed = spec, seed
-        self._layers = _Layers(spec, weights)
+        self.spec = spec
+        self._layers = layers = _Layers(spec, weights)
         self._n_columns = _n_columns(spec)
         self._columns = columns_alike(self._n_columns)
         self.chunk = len(self._columns)
-        self._masks = self._noise = (None, None)
-        self._lock = threading.Lock()
-
-    def masks(self, n_draws):
-        """Masks of all draws, kept until another number is asked for.
-
-        Parameters
-        ----------
-        n_draws : int
-            How many.
-
-        Returns
-        -------
-        masks : dict of str to ndarray of shape (n_masks, size) or (n_masks, labels, size)
-            From `draw_masks`, those of a group of windows as one array.
-        """
-        with self._lock:
-            if self._masks[0] != n_draws:
-                drawn = draw_masks(self.spec.dropout_sizes, self.spec.dropout_rate, self.seed, n_draws)
-                self._masks = n_draws, self._layers.stack_masks(drawn)
-            return self._masks[1]
-
-    def noise(self, n_draws):
-        """Flux noise of all draws, kept until another number is asked for.
-
-        Parameters
-        ----------
-        n_draws : int
-            How many.
-
-        Returns
-        -------
-        noise : ndarray of shape (n_draws, n_pixels), float32
-            From `draw_flux_noise`.
-        """
-        with self._lock:
-            if self._noise[0] != n_draws:
-                self._noise = n_draws, draw_flux_noise(self.spec.n_pixels, self.seed, n_draws)
-            return self._noise[1]
+        drawn = functools.partial(draw_masks, spec.dropout_sizes, spec.dropout_rate, seed)
+        self.masks = Kept(lambda n_draws: layers.stack_masks(drawn(n_draws)))
+        self.noise = Kept(functools.partial(draw_flux_noise, spec.n_pixels, seed))
 
     def moments(self, chunks, n_draws):
         """Moments of the draws for spectra that come in chunks.
@@ -250,12 +217,14 @@ class _Layers:
         def stack(name):
             return np.stack([self.weights[f"label{j}.{name}"] for j in group.labels])
 
+        hidden2 = stack("hidden2.kernel").transpose(0, 2, 1)
         heads = np.concatenate([stack("mean.kernel"), stack("logvar.kernel")], axis=2).transpose(0, 2, 1)
         return {
-            "hidden2": np.ascontiguousarray(stack("hidden2.kernel").transpose(0, 2, 1)),
+            "hidden2": np.ascontiguousarray(hidden2[:, :, : group.width_1]),
+            "hidden2.told": np.ascontiguousarray(hidden2[:, :, group.width_1 :]),  # no inputs, where it is told nothing
             "hidden2.bias": stack("hidden2.bias")[:, :, None],
             "heads": np.ascontiguousarray(heads[:, :, : group.width_2]),
-            "told": np.ascontiguousarray(heads[:, :, group.width_2 :]),
+            "heads.told": np.ascontiguousarray(heads[:, :, group.width_2 :]),
             "heads.bias": np.stack([stack("mean.bias"), stack("logvar.bias")], axis=1),
         }
 
@@ -314,10 +283,11 @@ class _Layers:
         answer[:, list(spec.full_labels)] = heads[: 2 * n_full].reshape(2, n_full, n)
         context = np.concatenate([heads[2 * n_full :], heads[:n_full]])
         for number, (group, weights) in enumerate(zip(spec.groups, self.groups, strict=True)):
-            kernel = weights["hidden2"] * masks[number, "hidden1"][:, None]
-            own = self.activation(kernel @ hidden[number] + weights["hidden2.bias"])
-            own = (weights["heads"] * masks[number, "hidden2"][:, None]) @ own
-            of_labels = own + weights["told"] @ context + weights["heads.bias"]
+            own = (weights["hidden2"] * masks[number, "hidden1"][:, None]) @ hidden[number] + weights["hidden2.bias"]
+            if spec.n_hidden_context:
+                own += weights["hidden2.told"] @ context
+            own = (weights["heads"] * masks[number, "hidden2"][:, None]) @ self.activation(own)
+            of_labels = own + weights["heads.told"] @ context + weights["heads.bias"]
             answer[:, list(group.labels)] = of_labels.transpose(1, 0, 2)
         return answer
 

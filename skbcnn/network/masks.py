@@ -12,6 +12,8 @@ by a toss of its own. How the draws of one prediction go together is ours to cho
 Philox is a counter-based generator: the bits are the same on every machine.
 """
 
+import threading
+
 import numpy as np
 
 # How many consecutive draws may share a mask of a place; elsewhere each draw has its own. These masks come before nine
@@ -124,3 +126,34 @@ def draw_flux_noise(n_pixels, seed, n_draws):
     """
     generators = (np.random.Generator(_philox(seed, t, _FLUX_NOISE)) for t in range(n_draws))
     return np.stack([generator.standard_normal(n_pixels, dtype=np.float32) for generator in generators])
+
+
+class Kept:
+    """A function that keeps what it gave last, until it is asked for something else.
+
+    Every chunk of spectra asks for the random numbers of the same draws. Chunks in threads of their own wait for each
+    other, so that nothing is drawn twice.
+
+    Parameters
+    ----------
+    function : callable
+        Of numbers.
+
+    Examples
+    --------
+    >>> from skbcnn.network.masks import Kept, draw_flux_noise
+    >>> noise = Kept(lambda n_draws: draw_flux_noise(n_pixels=5, seed=0, n_draws=n_draws))
+    >>> noise(3) is noise(3), noise(4).shape
+    (True, (4, 5))
+    """
+
+    def __init__(self, function):
+        self._function, self._asked, self._given = function, None, None
+        self._lock = threading.Lock()
+
+    def __call__(self, *numbers):
+        """What the function gives."""
+        with self._lock:
+            if self._asked != numbers:
+                self._asked, self._given = numbers, self._function(*numbers)
+            return self._given

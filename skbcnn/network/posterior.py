@@ -1,15 +1,14 @@
 """Asking the posterior: the moments of many draws, each draw one network for all spectra."""
 
 import functools
-import threading
 
 import numpy as np
 
 from skbcnn.network.backend import tf
 from skbcnn.network.chunks import in_order
 from skbcnn.network.compiling import fused, is_large
-from skbcnn.network.draws import DrawGraph, stack_masks, stack_weights
-from skbcnn.network.masks import draw_flux_noise, draw_masks, n_sharing
+from skbcnn.network.draws import DrawGraph, mask_tensors, stack_weights
+from skbcnn.network.masks import Kept, draw_flux_noise, n_sharing
 from skbcnn.network.moments import LOGVAR_LIMIT, Moments
 
 MAX_CHUNK = 128
@@ -33,52 +32,18 @@ class Posterior:
     ----------
     chunk : int
         Spectra asked at once. Fewer are filled up to it, so that a star's arithmetic never depends on its neighbours.
+    masks : Kept
+        Of a number of draws, and of how many are computed together: `mask_tensors`.
+    noise : Kept
+        Of a number of draws: a tensor of `draw_flux_noise`.
     """
 
     def __init__(self, spec, weights, seed):
-        self.spec, self.seed = spec, seed
+        self.spec = spec
         self.weights = {name: tf.constant(values) for name, values in stack_weights(spec, weights).items()}
         self.chunk = chunk_size(spec)
-        self._masks = self._noise = (None, None)
-        self._lock = threading.Lock()
-
-    def masks(self, n_draws, n_together):
-        """Masks of all draws, kept until others are asked for.
-
-        Parameters
-        ----------
-        n_draws, n_together : int
-            How many, and how many of them are computed together.
-
-        Returns
-        -------
-        masks : dict of str to tensor
-            From `stack_masks`.
-        """
-        with self._lock:
-            if self._masks[0] != (n_draws, n_together):
-                drawn = draw_masks(self.spec.dropout_sizes, self.spec.dropout_rate, self.seed, n_draws)
-                stacked = stack_masks(self.spec, drawn, n_draws, n_together)
-                self._masks = (n_draws, n_together), {place: tf.constant(part) for place, part in stacked.items()}
-            return self._masks[1]
-
-    def noise(self, n_draws):
-        """Flux noise of all draws, kept until another number is asked for.
-
-        Parameters
-        ----------
-        n_draws : int
-            How many.
-
-        Returns
-        -------
-        noise : tensor of shape (n_draws, n_pixels)
-            From `draw_flux_noise`.
-        """
-        with self._lock:
-            if self._noise[0] != n_draws:
-                self._noise = n_draws, tf.constant(draw_flux_noise(self.spec.n_pixels, self.seed, n_draws))
-            return self._noise[1]
+        self.masks = Kept(functools.partial(mask_tensors, spec, seed))
+        self.noise = Kept(lambda n_draws: tf.constant(draw_flux_noise(spec.n_pixels, seed, n_draws)))
 
     def moments(self, chunks, n_draws):
         """Moments of the draws for spectra that come in chunks.

@@ -2,8 +2,13 @@
 
 A pixel reaches a label on two ways: through the context, which all labels with a window are told, and, where it lies
 in the window of the label, through its window layers. The context is few numbers, among them the means of all labels
-without a window, and how much each label makes of them is in plain weights that no mask touches (`context_weights`).
-So the derivatives of the context and of the window layers (`Slopes`) tell those of all labels on all ways.
+without a window: for these alone the full spectrum is gone back through. What is made of them (`Rows`) is averaged over
+the draws:
+
+- Where the context is told to the output heads alone, labels add its numbers up by plain weights, which no mask
+  touches. So the numbers are averaged, and `row_weights` tells what the labels make of them, on any way.
+- Where it is told to the second window layers, too, labels make another thing of it in each star and draw. So it is
+  the labels that are averaged, and one must know beforehand which ways are open to them.
 
 Reverse mode: derivatives by a layer are traced back to the layer before, all numbers of the context at once. What
 the activations and the maximum over a pool contribute is told by automatic differentiation; the linear maps between
@@ -11,6 +16,7 @@ them are transposed here, since of a sum of shifted arrays TensorFlow makes a gr
 """
 
 import functools
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -18,12 +24,106 @@ import numpy as np
 from skbcnn.network.backend import tf
 from skbcnn.network.chunks import in_order
 from skbcnn.network.compiling import fused, is_large
-from skbcnn.network.draws import DrawGraph, overhang, stack_masks, stack_weights
-from skbcnn.network.masks import draw_masks, n_sharing
+from skbcnn.network.draws import DrawGraph, mask_tensors, overhang, stack_weights
+from skbcnn.network.masks import n_sharing
+from skbcnn.network.spec import NetworkSpec
 
 _MAX_CHUNK = 128
 _AT_ONCE = 2  # chunks: one fills the gaps in which the other leaves a core idle
-_CHUNK_BYTES = 10 * 2**20  # of the derivatives by what lies between the convolutions: measured, more is slower
+# Of the derivatives by what lies between the convolutions, and of their sums over the draws: measured, more is slower.
+_CHUNK_BYTES, _SUM_BYTES = 10 * 2**20, 24 * 2**20
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Of what the derivatives through the full spectrum are averaged over the draws.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Of the network.
+    n_open : int or None
+        Rows are the means of the labels, and this many numbers of the context, the first ones, are open ways to those
+        with a window. None: rows are the numbers of the context, and what labels make of them is left to others.
+
+    Attributes
+    ----------
+    labels : tuple of int or None
+        In the order of the rows, if these are labels.
+
+    Examples
+    --------
+    >>> from skbcnn.network.sensitivity import Rows
+    >>> from skbcnn.network.spec import NetworkSpec
+    >>> windows = {"n_pixels": 40, "windows": ((3, 4), None), "widening": ((1, 1), (1, 1))}
+    >>> spec = NetworkSpec(**windows, context_layer="hidden")
+    >>> Rows.on(spec, "total").labels
+    (1, 0)
+    >>> len(Rows.on(spec, "window")), len(Rows.on(NetworkSpec(**windows), "total"))  # two free numbers, and a mean
+    (3, 3)
+    """
+
+    spec: NetworkSpec
+    n_open: int | None = None
+
+    @classmethod
+    def on(cls, spec, path):
+        """Rows from which the derivatives on some ways follow.
+
+        Parameters
+        ----------
+        spec : NetworkSpec
+            Of the network.
+        path : {"total", "stopped", "window"}
+            As in `Sensitivity`.
+
+        Returns
+        -------
+        rows : Rows
+        """
+        n_open = _n_open(spec, path)
+        return cls(spec, n_open if spec.n_hidden_context and spec.groups and n_open else None)
+
+    @property
+    def labels(self):
+        told = (j for group in self.spec.groups for j in group.labels)
+        return None if self.n_open is None else (*self.spec.full_labels, *told)
+
+    def __len__(self):
+        return self.spec.n_context if self.labels is None else len(self.labels)
+
+
+def _n_open(spec, path):
+    """How many numbers of the context are open; the free ones are the first."""
+    return {"total": spec.n_context, "stopped": spec.n_free, "window": 0}[path]
+
+
+def row_weights(spec, weights, path):
+    """How much the mean of each label changes with each row.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Of the network.
+    weights : mapping of str to ndarray
+        As `NetworkSpec.weight_shapes`.
+    path : {"total", "stopped", "window"}
+        As in `Sensitivity`.
+
+    Returns
+    -------
+    row_weights : ndarray of shape (n_labels, n_rows), float32
+    """
+    rows, n_open = Rows.on(spec, path), _n_open(spec, path)
+    found = np.zeros((spec.n_labels, len(rows)), dtype=np.float32)
+    if rows.labels is not None:
+        found[rows.labels, range(len(rows))] = 1
+        return found
+    found[spec.full_labels, range(spec.n_free, spec.n_context)] = 1  # they are numbers of the context
+    for group in spec.groups:
+        for j in group.labels:
+            found[j, :n_open] = weights[f"label{j}.mean.kernel"][group.width_2 :][:n_open, 0]
+    return found
 
 
 class Slopes(NamedTuple):
@@ -31,13 +131,13 @@ class Slopes(NamedTuple):
 
     Attributes
     ----------
-    context : ndarray of shape (n, n_context, n_pixels)
-        Of what the labels with a window are told: the free numbers, then the means of the labels without a window.
+    rows : ndarray of shape (n, n_rows, n_pixels)
+        Through the full spectrum, of what `Rows` says.
     windows : dict of int to ndarray of shape (n, n_window_pixels)
         Of the mean of each label with a window, by the pixels in it, with the context held fixed.
     """
 
-    context: np.ndarray
+    rows: np.ndarray
     windows: dict[int, np.ndarray]
 
 
@@ -54,19 +154,24 @@ class Sensitivity:
         Of the draws.
     n_draws : int
         How many draws.
+    path : {"total", "stopped", "window"}
+        Which ways lead from the context to the labels with a window: all; the free numbers, but not the means of
+        other labels; none.
 
     Attributes
     ----------
     chunk : int
         Spectra taken at once. Fewer are filled up to it, so that a star's arithmetic never depends on its neighbours.
+    row_weights : ndarray of shape (n_labels, n_rows), float32
+        How much the mean of each label changes with each row of `Slopes`.
     """
 
-    def __init__(self, spec, weights, seed, n_draws):
-        self.spec, self.n_draws, self.chunk = spec, n_draws, chunk_size(spec)
-        self._n_together = n_sharing("conv1", n_draws)
-        masks = draw_masks(spec.dropout_sizes, spec.dropout_rate, seed, n_draws)
-        stacked = stack_masks(spec, masks, n_draws, self._n_together)
-        self._masks = {place: tf.constant(part) for place, part in stacked.items()}
+    def __init__(self, spec, weights, seed, n_draws, path):
+        self.spec, self.n_draws, self.rows = spec, n_draws, Rows.on(spec, path)
+        self.chunk, self.row_weights = chunk_size(self.rows), row_weights(spec, weights, path)
+        # labels make another thing of each draw, which must then go back by itself
+        self._n_together = n_sharing("conv1", n_draws) if self.rows.labels is None else 1
+        self._masks = mask_tensors(spec, seed, n_draws, self._n_together)
         self._weights = {name: tf.constant(values) for name, values in stack_weights(spec, weights).items()}
 
     def slopes(self, chunks):
@@ -87,88 +192,62 @@ class Sensitivity:
     def _ask(self, x):
         """Derivatives at one chunk."""
         filled_up = tf.constant(np.pad(x, ((0, self.chunk - len(x)), (0, 0))), tf.float32)
-        compiled = _compiled(self.spec, self.chunk, self._n_together)
-        context, windows = compiled(self._weights, self._masks, np.int32(self.n_draws), filled_up)
+        compiled = _compiled(self.rows, self.chunk, self._n_together)
+        rows, windows = compiled(self._weights, self._masks, np.int32(self.n_draws), filled_up)
         of_label = {}
         for group, slopes in zip(self.spec.groups, windows, strict=True):
             for j, of_stars in zip(group.labels, slopes.numpy(), strict=True):
                 of_label[j] = of_stars[: len(x), : len(self.spec.windows[j])]
-        return Slopes(context.numpy()[: len(x)], of_label)
+        return Slopes(rows.numpy()[: len(x)], of_label)
 
 
-def context_weights(spec, weights, path):
-    """How much the mean of each label changes with each number of the context, on the ways that are open.
-
-    Parameters
-    ----------
-    spec : NetworkSpec
-        Of the network.
-    weights : mapping of str to ndarray
-        As `NetworkSpec.weight_shapes`.
-    path : {"total", "stopped", "window"}
-        Which ways lead from the context to the labels with a window: all; the free numbers, but not the means of
-        other labels; none.
-
-    Returns
-    -------
-    context_weights : ndarray of shape (n_labels, n_context), float32
-        A label without a window is itself a number of the context.
-    """
-    found = np.zeros((spec.n_labels, spec.n_context), dtype=np.float32)
-    n_open = {"total": spec.n_context, "stopped": spec.n_free, "window": 0}[path]
-    for j, window in enumerate(spec.windows):
-        if window is None:
-            found[j, spec.n_free + spec.full_labels.index(j)] = 1
-        else:
-            told = weights[f"label{j}.mean.kernel"][spec.widths(j)[1] :, 0]
-            found[j, :n_open] = told[:n_open]
-    return found
-
-
-def chunk_size(spec):
+def chunk_size(rows):
     """How many spectra are taken at once.
 
     Parameters
     ----------
-    spec : NetworkSpec
-        Of the network.
+    rows : Rows
+        What is averaged over the draws.
 
     Returns
     -------
     chunk : int
-        At most 128, and fewer of long spectra and of networks with many labels that have no window.
+        At most 128, and fewer of long spectra and of networks with many labels that are rows, or have no window.
     """
-    of_spectrum = 4 * spec.n_pixels * spec.num_filters[0] * max(spec.n_context, 1)
-    fitting = _CHUNK_BYTES // of_spectrum
+    of_row = 4 * rows.spec.n_pixels * rows.spec.num_filters[0]
+    sizes = (_CHUNK_BYTES, rows.spec.n_context), (_SUM_BYTES, len(rows))
+    fitting = min(n_bytes // (of_row * max(n_rows, 1)) for n_bytes, n_rows in sizes)
     return min(_MAX_CHUNK, max(fitting // 16 * 16, min(fitting, 16), 1))
 
 
 class SlopeGraph(DrawGraph):
     """The functions that trace derivatives back through the network of a spec. They hold no weights.
 
-    Numbers of the context stand on the axis before the spectra. What several draws share is gone back through once,
-    with the sum of the derivatives of those draws.
+    Numbers of the context, and rows, stand on the axis before the spectra. What several draws share is gone back
+    through once, with the sum of the derivatives of those draws.
 
     Parameters
     ----------
-    spec : NetworkSpec
-        Of the network.
+    rows : Rows
+        What is averaged over the draws.
     """
 
-    def __init__(self, spec):
+    def __init__(self, rows):
+        spec = rows.spec
         super().__init__(spec)
+        self.rows, self.n_rows = rows, len(rows)
         beyond, pool = spec.kernel_size - 1, spec.pool_size
         n_behind = spec.n_pixels + beyond - spec.n_pooled * pool
         self._pools_beyond = -(-beyond // pool), -(-n_behind // pool)
 
-    def of_context(self, weights, pixels, masks, counts):
-        """Derivatives of the context by what the first convolution makes of the pixels, summed over a group of draws.
+    def of_draws(self, weights, features, masks, counts):
+        """Derivatives by what no mask can change, summed over a group of draws.
 
         Parameters
         ----------
         weights : dict of str to tensor
             From `stack_weights`.
-        pixels : tensor of shape (n_pixels with overhang, filters, n)
+        features : tuple
             From `features`.
         masks : dict of str to tensor
             Of one group, from `stack_masks`.
@@ -178,36 +257,47 @@ class SlopeGraph(DrawGraph):
         Returns
         -------
         by_pixels : tensor of shape (n_pixels with overhang, filters, n_context, n)
+            Of the context, by what the first convolution makes of the pixels.
+        by_context : tensor of shape (n_context, n_rows, n), or None
+            Of rows that are labels, by the context: of one draw, since then each is a group of its own.
+        by_hidden : list of tensor of shape (labels, width_1, n)
+            Of the means of each group, by the first window layer, the context held fixed.
         """
-        if self.spec.n_context == 0:
-            return self.no_slopes(pixels)
+        pixels, hidden = features
         pooled, slope = self._to_pools(weights, pixels, masks)
-        return self._through_pools(weights, self._through_dense(weights, pooled, masks, counts), slope, masks)
+        kernels = self._full_kernels(weights, masks)
+        layers = self._dense(weights, kernels, pooled)
+        _, context = self._read_full(weights, self.activation(layers[1]))
+        by_second = {
+            f"group{number}": self._to_second_window_layer(weights, of_group, context, masks, f"group{number}")
+            for number, of_group in enumerate(hidden)
+        }
+        by_hidden = [self._to_hidden(weights, by, masks, counts, name) for name, by in by_second.items()]
+        if self.spec.n_context == 0:
+            return self.no_slopes(pixels), None, by_hidden
+        by_pooled = self._through_dense(weights, kernels, layers, counts)
+        by_context = None if self.rows.labels is None else self._to_context(weights, by_second)
+        return self._through_pools(weights, by_pooled, slope, masks), by_context, by_hidden
 
-    def of_windows(self, weights, hidden, masks, counts):
-        """Derivatives of the means by the first window layers, the context held fixed, summed over a group of draws.
+    def add(self, so_far, by_pixels, by_context, by_hidden):
+        """Derivatives of one more group of draws, made into those of the rows, and added.
 
         Parameters
         ----------
-        weights, masks, counts : tensors
-            As in `of_context`.
-        hidden : list of tensor of shape (labels, width_1, n)
-            From `features`.
+        so_far : tuple
+            Of the rows, by what the first convolution makes of the pixels: (n_pixels with overhang, filters, n_rows,
+            n); and what is as `by_hidden`.
+        by_pixels, by_context, by_hidden
+            From `of_draws`.
 
         Returns
         -------
-        by_hidden : list of tensor
-            Shaped as `hidden`.
+        so_far : tuple
         """
-        found = []
-        for number, of_group in enumerate(hidden):
-            context = tf.zeros((counts.shape[0], self.spec.n_context, of_group.shape[-1]))
-            with tf.GradientTape() as tape:
-                tape.watch(of_group)
-                means = self._read_windows(weights, of_group, context, masks, f"group{number}")[:, 0]
-                means *= counts[:, None, None]
-            found.append(tape.gradient(means, of_group))  # of their sum: spectra and labels are independent
-        return found
+        if by_context is not None:
+            numbers = range(self.spec.n_context)
+            by_pixels = sum(by_pixels[:, :, number, None] * by_context[number] for number in numbers)
+        return tf.nest.map_structure(tf.add, so_far, (by_pixels, by_hidden))
 
     def to_pixels(self, weights, x, by_pixels):
         """Derivatives by the pixels of the spectra, from those by what the first convolution makes of them.
@@ -218,21 +308,21 @@ class SlopeGraph(DrawGraph):
             From `stack_weights`.
         x : tensor of shape (n, n_pixels)
             Normalised spectra.
-        by_pixels : tensor of shape (n_pixels with overhang, filters, n_context, n)
-            Sum or average of `of_context`.
+        by_pixels : tensor of shape (n_pixels with overhang, filters, n_rows, n)
+            Sum or average over the draws.
 
         Returns
         -------
-        slopes : tensor of shape (n, n_context, n_pixels)
+        slopes : tensor of shape (n, n_rows, n_pixels)
         """
         spec, (left, _) = self.spec, overhang(self.spec)
         slope = _slope(self.activation, self._first_convolution(weights, tf.transpose(x)))
         n, beyond = x.shape[0], spec.kernel_size - 1
         before = by_pixels[left : left + spec.n_pixels] * slope[:, :, None]
-        before = tf.reshape(before, (spec.n_pixels, spec.num_filters[0], spec.n_context * n))
+        before = tf.reshape(before, (spec.n_pixels, spec.num_filters[0], self.n_rows * n))
         before = tf.pad(before, ((beyond, beyond), (0, 0), (0, 0)))
         found = self._transposed_convolution(before, weights["conv1"][:, None])[left : left + spec.n_pixels]
-        return tf.transpose(tf.reshape(found, (spec.n_pixels, spec.n_context, n)), (2, 1, 0))
+        return tf.transpose(tf.reshape(found, (spec.n_pixels, self.n_rows, n)), (2, 1, 0))
 
     def to_seen(self, weights, x, by_hidden):
         """Derivatives by the pixels of the windows, from those by the first window layers.
@@ -242,7 +332,7 @@ class SlopeGraph(DrawGraph):
         weights, x : tensors
             As in `to_pixels`.
         by_hidden : list of tensor of shape (labels, width_1, n)
-            Sum or average of `of_windows`.
+            Sum or average over the draws.
 
         Returns
         -------
@@ -257,8 +347,34 @@ class SlopeGraph(DrawGraph):
         return found
 
     def no_slopes(self, pixels):
-        """Zeros in the shape of what `of_context` gives."""
-        return tf.zeros((*pixels.shape[:2], self.spec.n_context, pixels.shape[-1]))
+        """Zeros in the shape of the derivatives of the rows by what the first convolution makes of the pixels."""
+        return tf.zeros((*pixels.shape[:2], self.n_rows, pixels.shape[-1]))
+
+    def _to_second_window_layer(self, weights, hidden, context, masks, name):
+        """Derivatives of the means of a group by that layer, before its activation: (labels, draws, width_2, n)."""
+        kernel = self._window_kernel(weights, masks, name)
+        before = self._second_window_layer(weights, kernel, hidden, context, name)
+        heads = weights[f"{name}.heads"][:, None, 0] * masks[f"{name}.hidden2"]
+        return heads[..., None] * _slope(self.activation, before)
+
+    def _to_hidden(self, weights, by_second, masks, counts, name):
+        """From there to the first window layer, summed over the draws: (labels, width_1, n)."""
+        kernel = self._window_kernel(weights, masks, name)
+        by_second = tf.reshape(by_second * counts[:, None, None], (*kernel.shape[:2], by_second.shape[-1]))
+        return tf.matmul(kernel, by_second, transpose_a=True)
+
+    def _to_context(self, weights, by_second):
+        """From the second window layers of one draw to the context, for rows that are labels: (numbers, rows, n)."""
+        spec = self.spec
+        told = [
+            tf.matmul(weights[f"{name}.hidden2.context"], by[:, 0], transpose_a=True)
+            + weights[f"{name}.heads.context"][:, 0, :, None]
+            for name, by in by_second.items()
+        ]
+        told = tf.transpose(tf.concat(told, axis=0), (1, 0, 2))
+        is_open = (np.arange(spec.n_context) < self.rows.n_open).astype(np.float32)[:, None, None]
+        means = tf.eye(spec.n_context)[:, spec.n_free :, None] * tf.ones(told.shape[-1])
+        return tf.concat([means, told * is_open], axis=1)
 
     def _to_pools(self, weights, pixels, masks):
         """The pools, and the derivatives of each by its pixels: (n_flat, n) and (pools, pixels of a pool, filters, n).
@@ -269,12 +385,10 @@ class SlopeGraph(DrawGraph):
         slope = tf.pad(_slope(self._pool, convolved), (self._pools_beyond, (0, 0), (0, 0), (0, 0)))
         return self._pool(convolved), slope
 
-    def _through_dense(self, weights, pooled, masks, counts):
+    def _through_dense(self, weights, kernels, layers, counts):
         """Derivatives of the context by the pools, summed over the draws: (pools, 1, filters, n_context, n)."""
-        spec = self.spec
-        n, n_full, n_flats = pooled.shape[-1], len(spec.full_labels), masks["flat"].shape[0]
-        kernels = first, second = self._full_kernels(weights, masks)
-        hidden, full = self._dense(weights, kernels, pooled)
+        spec, (first, second), (hidden, full) = self.spec, kernels, layers
+        n, n_full, n_flats = full.shape[-1], len(spec.full_labels), second.shape[0]
         heads = weights["full_heads"]  # the means, the log-variances, the free numbers
         context = tf.transpose(tf.concat([heads[2 * n_full :], heads[:n_full]], axis=0))[:, :, None]
         by_full = context * (_slope(self.activation, full) * counts[:, None, None])[:, :, None]
@@ -286,7 +400,7 @@ class SlopeGraph(DrawGraph):
         return tf.pad(by_pooled, (self._pools_beyond, (0, 0), (0, 0), (0, 0), (0, 0)))
 
     def _through_pools(self, weights, by_pooled, slope, masks):
-        """From derivatives by the pools to `of_context`."""
+        """From derivatives by the pools to those by what the first convolution makes of the pixels."""
         n_pools, pool, n_filters, n = slope.shape
         by_convolved = tf.reshape(by_pooled * slope[..., None, :], (n_pools * pool, n_filters, self.spec.n_context * n))
         start = self._pools_beyond[0] * pool - (self.spec.kernel_size - 1)
@@ -311,18 +425,12 @@ def _slope(function, x):
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled(spec, chunk, n_together):
+def _compiled(rows, chunk, n_together):
     """The loop over the draws, for any model of a spec; it holds no weights. Traced once for any number of draws."""
-    graph, large = SlopeGraph(spec), is_large(spec)
+    graph, large = SlopeGraph(rows), is_large(rows.spec)
     features, to_pixels, to_seen = (fused(of, large) for of in (graph.features, graph.to_pixels, graph.to_seen))
 
-    def add(weights, features, masks, counts, so_far):
-        (pixels, hidden), (by_pixels, by_hidden) = features, so_far
-        by_pixels += graph.of_context(weights, pixels, masks, counts)
-        of_windows = graph.of_windows(weights, hidden, masks, counts)
-        return by_pixels, [before + more for before, more in zip(by_hidden, of_windows, strict=True)]
-
-    add = fused(add, large)
+    of_draws, add = (fused(of, large) for of in (graph.of_draws, graph.add))  # in one, rows would each do all anew
 
     def slopes(weights, masks, n_draws, x):
         seen = features(weights, x)
@@ -330,7 +438,7 @@ def _compiled(spec, chunk, n_together):
         def body(group, so_far):
             of_group = {place: values[group] for place, values in masks.items()}
             counts = tf.cast(group * n_together + tf.range(n_together) < n_draws, tf.float32)
-            return group + 1, add(weights, seen, of_group, counts, so_far)
+            return group + 1, add(so_far, *of_draws(weights, seen, of_group, counts))
 
         start = graph.no_slopes(seen[0]), [tf.zeros_like(part) for part in seen[1]]
         n_groups = tf.shape(masks["conv1"])[0]

@@ -21,7 +21,8 @@ class NetworkSpec:
     """Shape and fixed settings of a censored network.
 
     Labels without a window are read from the full spectrum, and their means (gradient stopped) join the context;
-    labels with a window are read from it and from the context.
+    labels with a window are read from it and from the context. What these are told of the context comes last in the
+    kernels that take it.
 
     Parameters
     ----------
@@ -45,6 +46,9 @@ class NetworkSpec:
         Weight of the sum of squared kernels in the objective.
     maxnorm : float or None
         Largest norm of the kernel of each free context number.
+    context_layer : {"output", "hidden"}
+        Where labels with a window are told the context: in their output heads, as published, or in their second window
+        layer, too.
 
     References
     ----------
@@ -70,6 +74,7 @@ class NetworkSpec:
     dropout_rate: float = 0.3
     l2: float = 5e-9
     maxnorm: float | None = 0.5
+    context_layer: str = "output"
 
     @property
     def n_labels(self):
@@ -110,6 +115,11 @@ class NetworkSpec:
     def n_context(self):
         """Numbers that every window label is told about the star."""
         return self.n_free + len(self.full_labels)
+
+    @property
+    def n_hidden_context(self):
+        """How many of them the second window layers take."""
+        return self.n_context if self.context_layer == "hidden" else 0
 
     @cached_property
     def groups(self):
@@ -157,7 +167,7 @@ class NetworkSpec:
             if window is not None:
                 width_1, width_2 = self.widths(j)
                 shapes |= _layer(f"label{j}.hidden1", len(window), width_1)
-                shapes |= _layer(f"label{j}.hidden2", width_1, width_2)
+                shapes |= _layer(f"label{j}.hidden2", width_1 + self.n_hidden_context, width_2)
                 n_in = width_2 + self.n_context
             shapes |= _layer(f"label{j}.mean", n_in, 1) | _layer(f"label{j}.logvar", n_in, 1)
         return shapes

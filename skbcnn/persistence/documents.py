@@ -16,6 +16,7 @@ _SCORES_NOISE = "interval_noise"
 _DOMAIN = "domain."  # before the names of the arrays of a `TrainingDomain`
 _RESIDUALS = ("bias", "scatter", "n_stars")
 _SPEC_NUMBERS = ("filter_len", "pool_length", "activation", "initializer", "dropout_rate", "l2", "maxnorm")
+_LATER_NUMBERS = {"context_layer": "output"}  # of networks, which early folders do not tell; what it was then
 
 
 def document_of(model):
@@ -53,7 +54,8 @@ def network_to_plain(spec, names):
             for name, window, widening in zip(names, spec.windows, spec.widening, strict=True)
         ],
         "network": {
-            name: plain(getattr(spec, name), name) for name in ("n_pixels", "num_hidden", "num_filters", *_SPEC_NUMBERS)
+            name: plain(getattr(spec, name), name)
+            for name in ("n_pixels", "num_hidden", "num_filters", *_SPEC_NUMBERS, *_LATER_NUMBERS)
         },
     }
 
@@ -121,6 +123,7 @@ def spec_of(network, labels):
     """The network, its numbers checked by the rules of the constructor parameters."""
     n_pixels = whole(network["n_pixels"], 1)
     numbers = {name: network[name] for name in _SPEC_NUMBERS}
+    numbers |= {name: network.get(name, before) for name, before in _LATER_NUMBERS.items()}
     CensoredBCNNRegressor(**numbers)._validate_params()
     return NetworkSpec(
         n_pixels=n_pixels,

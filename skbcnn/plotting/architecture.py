@@ -11,6 +11,7 @@ from skbcnn.plotting.inputs import regressor_in
 
 _STEP, _WIDTH, _HEIGHT = 1.0, 0.84, 0.56  # of boxes, in inches: from one to the next, and their sizes
 _ROW = 0.84  # inches from one row of boxes to the next
+_BELOW = 0.11  # inches from a box to a line that passes below it, for which rows are moved apart
 _EDGE = (PAGE_WIDTH - 6 * _STEP - _WIDTH) / 2
 _MOST_LETTERS = 14  # that fit into a box
 _MARKUP = re.compile(r"\\mathrm|\\log|[\\${}_]")  # of symbols, which is not printed
@@ -167,7 +168,7 @@ class ArchitectureDisplay:
             If matplotlib is not installed.
         """
         with drawing("ArchitectureDisplay"):
-            height = _HEIGHT + _ROW * self._last_row + 0.1
+            height = _HEIGHT + _ROW * self._last_row + 0.1 + (_BELOW if self._tells_layers else 0)
             ax = one_axes(ax, (PAGE_WIDTH, height + 0.75))
             ax.set(xlim=(0, PAGE_WIDTH), ylim=(0.05 - height, 0.05))
             ax.set_axis_off()
@@ -185,8 +186,17 @@ class ArchitectureDisplay:
         return sorted(self.spec.groups, key=lambda group: group.width_1)
 
     @property
+    def _tells_layers(self):
+        """Whether the context is told to the second window layers, too."""
+        return bool(self._groups) and self.spec.n_hidden_context > 0
+
+    @property
     def _last_row(self):
-        return 1 + len(self._groups) if self._groups else 0
+        return self._row(len(self._groups) - 1) if self._groups else 0
+
+    def _row(self, number):
+        """Row of a group."""
+        return 2 + number * (1 + _BELOW / _ROW if self._tells_layers else 1)
 
     def _count(self, *layers):
         """Weights of some layers, by the beginnings of their names."""
@@ -200,8 +210,8 @@ class ArchitectureDisplay:
     def _draw(self, ax):
         spectrum, full = self._draw_full(ax)
         context = self._draw_context(ax, *full) if self._groups and self.spec.n_context else None
-        for row, group in enumerate(self._groups, start=2):
-            self._draw_group(ax, row, group, spectrum, context)
+        for number, group in enumerate(self._groups):
+            self._draw_group(ax, self._row(number), group, spectrum, context)
         self._explain(ax)
 
     def _draw_full(self, ax):
@@ -263,6 +273,9 @@ class ArchitectureDisplay:
             _arrow(ax, [one.right, other.left], drops=has_dropout)
         if context is not None:
             _arrow(ax, [context.bottom, (context.x, heads.y), heads.right])
+            if self._tells_layers:
+                hidden, y = layers[1], heads.bottom[1] - _BELOW
+                _arrow(ax, [(context.x, heads.y), (context.x, y), (hidden.x, y), hidden.bottom])
         ax.text(window.left[0], window.top[1] + 0.04, _cut(self._names(group.labels)), va="bottom", fontsize=TICK_SIZE)
 
     def _explain(self, ax):

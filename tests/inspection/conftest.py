@@ -25,6 +25,18 @@ def smooth_model(fit_smooth):
     return fit_smooth()
 
 
+@pytest.fixture(scope="session")
+def told_earlier(fit_smooth):
+    """A model whose context is told to the second window layers, too. Shared by all tests: do not change it."""
+    return fit_smooth(context_layer="hidden")
+
+
+@pytest.fixture(scope="session", params=["smooth_model", "told_earlier"])
+def either_model(request):
+    """A model as published, and one whose context is told earlier."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture
 def with_weights():
     """Function that copies a model and changes weights of the copy."""

@@ -44,10 +44,12 @@ print(json.dumps(found))
 
 
 @pytest.mark.slow
-def test_derivatives_are_what_changing_the_flux_gives():
+@pytest.mark.parametrize("context_layer", ["output", "hidden"])
+def test_derivatives_are_what_changing_the_flux_gives(context_layer):
     rng = np.random.default_rng(0)
     X = rng.normal(1, 0.1, size=(64, 7514)).astype(np.float32)
     smooth = {"activation": "tanh", "pool_length": 1, "initializer": "glorot_uniform"}  # no kinks
+    smooth |= {"context_layer": context_layer}
     model = ApogeeBCNNCensoredRegressor(**smooth, max_epochs=1, n_draws=3, calibrate=False, random_state=0)
     model.fit(X, rng.normal(size=(64, 22)))
     pixels = np.r_[rng.choice(7514, 12, replace=False), apogee_windows()["Al"][::10], apogee_windows()["Na"][::5]]

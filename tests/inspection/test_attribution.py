@@ -17,16 +17,22 @@ def attribution(smooth_model, tiny_data):
     return window_attribution(smooth_model, tiny_data.X, n_draws=4)
 
 
+@pytest.fixture(scope="module")
+def of_either(either_model, tiny_data):
+    return window_attribution(either_model, tiny_data.X, n_draws=4)
+
+
 class TestShares:
-    def test_ways_add_up(self, attribution):
-        ways = np.array([attribution.by_window, attribution.by_context_within, attribution.by_context_outside])
+    def test_ways_add_up(self, of_either):
+        ways = np.array([of_either.by_window, of_either.by_context_within, of_either.by_context_outside])
         assert_allclose(ways.sum(axis=0)[1:], 1, rtol=1e-12)
         assert (ways[:, 1:] > 0).all()
 
-    def test_against_jacobians(self, attribution, smooth_model, tiny_data):
-        total, window = (jacobian(smooth_model, tiny_data.X, path=path, n_draws=4) for path in ("total", "window"))
+    def test_against_jacobians(self, of_either, either_model, tiny_data):
+        attribution = of_either
+        total, window = (jacobian(either_model, tiny_data.X, path=path, n_draws=4) for path in ("total", "window"))
         for j in WINDOWED:
-            inside = np.isin(np.arange(40), smooth_model.spec_.windows[j])
+            inside = np.isin(np.arange(40), either_model.spec_.windows[j])
             whole, own = np.abs(total[:, j]).sum(), np.abs(window[:, j]).sum()
             context = np.abs(total[:, j] - window[:, j])
             assert_allclose(attribution.within[j], np.abs(total[:, j, inside]).sum() / whole, rtol=1e-4)

@@ -31,11 +31,11 @@ def X(tiny_data):
 
 
 class TestAgainstDifferences:
-    def test_smooth_network(self, smooth_model, by_differences, X):
-        found = jacobian(smooth_model, X)
+    def test_smooth_network(self, either_model, by_differences, X):
+        found = jacobian(either_model, X)
         assert found.shape == (5, 4, 40)
         assert found.dtype == np.float32
-        assert_close(found, by_differences(smooth_model, X))
+        assert_close(found, by_differences(either_model, X))
 
     def test_network_with_kinks(self, tiny_model, by_differences, X):
         """Between two kinks; some steps of the differences lead over one."""
@@ -45,7 +45,10 @@ class TestAgainstDifferences:
         assert (error < 0.02).mean() > 0.9
         assert error.mean() < 0.01
 
-    @pytest.mark.parametrize("parameters", [{"num_hidden": (8, 8, 4, 4, 0)}, {"windows": None}, {"n_draws": 53}])
+    @pytest.mark.parametrize(
+        "parameters",
+        [{"num_hidden": (8, 8, 4, 4, 0)}, {"windows": None, "context_layer": "hidden"}, {"n_draws": 53}],
+    )
     def test_other_networks(self, fit_smooth, by_differences, X, parameters):
         model = fit_smooth(**parameters)
         assert_close(jacobian(model, X), by_differences(model, X))
@@ -65,9 +68,9 @@ class TestAgainstDifferences:
 
 
 class TestPaths:
-    def test_window_is_exactly_zero_outside(self, smooth_model, X):
-        found = jacobian(smooth_model, X, path="window")
-        for j, window in enumerate(smooth_model.spec_.windows):
+    def test_window_is_exactly_zero_outside(self, either_model, X):
+        found = jacobian(either_model, X, path="window")
+        for j, window in enumerate(either_model.spec_.windows):
             inside = np.isin(np.arange(40), range(40) if window is None else window)
             assert_array_equal(found[:, j, ~inside], 0)
             assert found[:, j, inside].all()
@@ -81,6 +84,14 @@ class TestPaths:
             missing = told * total[:, TEFF]
             assert np.abs(missing).max() > 1e-3 * np.abs(total[:, j]).max()
             assert_allclose(total[:, j] - stopped[:, j], missing, atol=1e-5 * np.abs(total[:, j]).max())
+
+    def test_each_way_is_open_to_elements_alone(self, either_model, X):
+        total, stopped, window = (jacobian(either_model, X, path=path) for path in PATHS)
+        assert_close(stopped[:, [TEFF]], total[:, [TEFF]], 1e-5)
+        assert_close(window[:, [TEFF]], total[:, [TEFF]], 1e-5)
+        for j in (MG, AL, C):
+            ways = [np.abs(way[:, j]).max() for way in (total - stopped, stopped - window, window)]
+            assert min(ways) > 1e-4 * max(ways)  # rounding is a thousandth of that
 
     def test_without_free_numbers_stopped_is_window(self, fit_smooth, X):
         model = fit_smooth(num_hidden=(8, 8, 4, 4, 0))

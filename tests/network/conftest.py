@@ -20,6 +20,7 @@ OTHER_SHAPES = {
     "long filter": {"filter_len": 20, "pool_length": 3},
     "long pool": {"filter_len": 2, "pool_length": 11},
     "falling activation": {"activation": "silu"},
+    "told earlier": {"context_layer": "hidden", "activation": "silu"},
 }
 
 
@@ -87,43 +88,67 @@ def _same_convolution(x, kernel, bias):
     return sum(padded[:, k : k + x.shape[1]] @ kernel[k] for k in range(length)) + bias
 
 
-def _forward(spec, weights, x, masks=None):
+class PlainNetwork:
     """Figure 6 of Leung & Bovy (2019) in float64; the masks of one draw by place, each over the flattened units."""
 
-    def drop(values, place):
-        return values if masks is None else values * np.reshape(masks[place], values.shape[1:]).astype(float)
+    def __init__(self, spec, weights, masks=None):
+        self.spec, self.weights, self.masks, self.act = spec, weights, masks, _ACTIVATIONS[spec.activation]
+        self.windowless = [j for j, window in enumerate(spec.windows) if window is None]
 
-    def dense(values, layer):
-        return values @ weights[f"{layer}.kernel"].astype(float) + weights[f"{layer}.bias"]
+    def drop(self, values, place):
+        if self.masks is None:
+            return values
+        return values * np.reshape(self.masks[place], values.shape[1:]).astype(float)
 
-    act = _ACTIVATIONS[spec.activation]
-    x = np.asarray(x, dtype=float)
-    n = len(x)
-    pixels = _same_convolution(x[:, :, None], weights["conv1.kernel"].astype(float), weights["conv1.bias"])
-    pixels = drop(act(pixels), "conv1")
-    pixels = act(_same_convolution(pixels, weights["conv2.kernel"].astype(float), weights["conv2.bias"]))
-    pool = spec.pool_size
-    pooled = pixels[:, : x.shape[1] // pool * pool].reshape(n, -1, pool, pixels.shape[2]).max(axis=2)
-    full = act(dense(drop(pooled.reshape(n, -1), "flat"), "full1"))
-    full = act(dense(drop(full, "full1"), "full2"))
-    means, logvars = np.empty((n, len(spec.windows))), np.empty((n, len(spec.windows)))
-    windowless = [j for j, window in enumerate(spec.windows) if window is None]
-    for j in windowless:
-        means[:, j] = dense(full, f"label{j}.mean")[:, 0]
-        logvars[:, j] = dense(full, f"label{j}.logvar")[:, 0]
-    free = [dense(full, "aux")] if spec.n_free else []
-    context = np.column_stack([*free, means[:, windowless]])
-    for j, window in enumerate(spec.windows):
-        if window is not None:
-            hidden = drop(act(dense(x[:, list(window)], f"label{j}.hidden1")), f"label{j}.hidden1")
-            hidden = drop(act(dense(hidden, f"label{j}.hidden2")), f"label{j}.hidden2")
-            told = np.column_stack([hidden, context])
-            means[:, j] = dense(told, f"label{j}.mean")[:, 0]
-            logvars[:, j] = dense(told, f"label{j}.logvar")[:, 0]
-    return means, logvars
+    def weighted(self, layer):
+        return self.weights[f"{layer}.kernel"].astype(float), self.weights[f"{layer}.bias"]
+
+    def dense(self, values, layer):
+        kernel, bias = self.weighted(layer)
+        return values @ kernel + bias
+
+    def full(self, x):
+        """What comes before the heads of the full spectrum."""
+        pixels = self.act(_same_convolution(x[:, :, None], *self.weighted("conv1")))
+        pixels = self.act(_same_convolution(self.drop(pixels, "conv1"), *self.weighted("conv2")))
+        pool = self.spec.pool_size
+        pooled = pixels[:, : x.shape[1] // pool * pool].reshape(len(x), -1, pool, pixels.shape[2]).max(axis=2)
+        full = self.act(self.dense(self.drop(pooled.reshape(len(x), -1), "flat"), "full1"))
+        return self.act(self.dense(self.drop(full, "full1"), "full2"))
+
+    def context(self, x):
+        """What labels with a window are told."""
+        full = self.full(np.asarray(x, dtype=float))
+        told = (["aux"] if self.spec.n_free else []) + [f"label{j}.mean" for j in self.windowless]
+        return np.column_stack([np.empty((len(x), 0)), *(self.dense(full, name) for name in told)])
+
+    def __call__(self, x, context=None):
+        """Means and log-variances; a context may be given in place of that of the spectra."""
+        x, n_labels = np.asarray(x, dtype=float), len(self.spec.windows)
+        context = self.context(x) if context is None else context
+        moments = np.empty((2, len(x), n_labels))
+        full = self.full(x)
+        for j, window in enumerate(self.spec.windows):
+            seen = full if window is None else self.read_window(x[:, list(window)], context, f"label{j}")
+            moments[:, :, j] = [self.dense(seen, f"label{j}.{head}")[:, 0] for head in ("mean", "logvar")]
+        return moments
+
+    def read_window(self, pixels, context, name):
+        """What comes before the heads of a label with a window."""
+        hidden = self.drop(self.act(self.dense(pixels, f"{name}.hidden1")), f"{name}.hidden1")
+        if self.spec.context_layer == "hidden":
+            hidden = np.column_stack([hidden, context])
+        hidden = self.drop(self.act(self.dense(hidden, f"{name}.hidden2")), f"{name}.hidden2")
+        return np.column_stack([hidden, context])
+
+
+@pytest.fixture(scope="session")
+def plain_network():
+    """Class of a network without Keras: (spec, weights, masks=None)."""
+    return PlainNetwork
 
 
 @pytest.fixture(scope="session")
 def forward():
     """Function (spec, weights, x, masks=None) to means and log-variances, without Keras."""
-    return _forward
+    return lambda spec, weights, x, masks=None: PlainNetwork(spec, weights, masks)(x)

@@ -1,5 +1,7 @@
 """The graph: against plain NumPy, and what may not reach what."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -14,11 +16,21 @@ from skbcnn.network.weights import set_weights
 WINDOWLESS = (1, 4)  # labels of `small_spec` that are read from the full spectrum
 
 
+@pytest.fixture(params=["output", "hidden"])
+def both(request, small_spec):
+    """The context told at one place, or at two."""
+    return dataclasses.replace(small_spec, context_layer=request.param)
+
+
+def made(spec, weights):
+    network = CensoredNetwork(spec)
+    set_weights(network, weights)
+    return network
+
+
 @pytest.fixture
 def network(small_spec, random_weights):
-    network = CensoredNetwork(small_spec)
-    set_weights(network, random_weights(small_spec))
-    return network
+    return made(small_spec, random_weights(small_spec))
 
 
 @pytest.fixture
@@ -101,6 +113,10 @@ def test_gradients_are_those_of_a_tape(other_spec, random_weights):
 
 
 class TestGradientStop:
+    @pytest.fixture
+    def network(self, both, random_weights):
+        return made(both, random_weights(both))
+
     def gradients(self, network, x, label):
         """Gradients of the loss of one label, by variable."""
         y = np.full((len(x), network.spec.n_labels), np.nan)
@@ -151,6 +167,10 @@ class TestGradientStop:
 
 
 class TestCensoring:
+    @pytest.fixture
+    def network(self, both, random_weights):
+        return made(both, random_weights(both))
+
     def test_pixels_outside_the_windows_change_nothing(self, network, small_spec, x):
         context = np.random.default_rng(0).normal(size=(len(x), small_spec.n_context)).astype(np.float32)
         for group, branch in zip(small_spec.groups, network.branches, strict=True):
@@ -176,6 +196,15 @@ class TestCensoring:
                 context[:, number] = 1
                 after = np.asarray(branch(pixels, context))
                 assert (after != before).all()
+
+    def test_context_told_earlier_changes_what_is_read_in_a_window(self, network, small_spec, x):
+        """Else it adds to it."""
+        pixels, moved = (framed(small_spec, spectra).T for spectra in (x, x + 1))
+        contexts = [np.full((len(x), small_spec.n_context), value, np.float32) for value in (0, 1)]
+        for branch in network.branches:
+            read = [np.asarray(branch(moved, context) - branch(pixels, context)) for context in contexts]
+            differs = np.abs(read[1] - read[0]).max(axis=(0, 2)) > 1e-3
+            assert_array_equal(differs, network.spec.context_layer == "hidden")
 
 
 class TestPadding:

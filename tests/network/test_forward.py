@@ -177,9 +177,11 @@ class TestAgainstTensorFlow:
     def test_more_shapes(self, more_spec, random_weights, with_noise):
         self.assert_agree(more_spec, random_weights(more_spec), 5, with_noise)
 
-    @pytest.mark.parametrize("with_noise", [False, True])
-    def test_published_layout(self, dr14_spec, random_weights, with_noise):
-        self.assert_agree(dr14_spec, random_weights(dr14_spec), 5, with_noise, rtol=2e-4, atol=2e-5)
+    @pytest.mark.parametrize(("with_noise", "context_layer"), [(False, "output"), (True, "hidden")])
+    def test_published_layout(self, dr14_spec, random_weights, with_noise, context_layer):
+        """And with the context told earlier."""
+        spec = dataclasses.replace(dr14_spec, context_layer=context_layer)
+        self.assert_agree(spec, random_weights(spec), 5, with_noise, rtol=2e-4, atol=2e-5)
 
     def assert_agree(self, spec, weights, n_draws, with_noise, rtol=3e-5, atol=1e-6):
         x = spectra(spec)

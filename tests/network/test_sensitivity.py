@@ -11,42 +11,46 @@ from skbcnn.network.architecture import CensoredNetwork
 from skbcnn.network.backend import tf
 from skbcnn.network.frames import Frames
 from skbcnn.network.masks import draw_masks, n_sharing
-from skbcnn.network.sensitivity import Sensitivity, chunk_size, context_weights
+from skbcnn.network.sensitivity import Rows, Sensitivity, chunk_size
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.weights import set_weights
 
-SEED = 11
+SEED, N_DRAWS = 11, 3
 PATHS = ("total", "stopped", "window")
 
 
-def derivatives(spec, weights, x, path="total", n_draws=1):
+def derivatives(spec, weights, x, path="total", n_draws=N_DRAWS):
     """(n, n_labels, n_pixels), and how they are to be put together written down once more."""
-    (slopes,) = Sensitivity(spec, weights, SEED, n_draws).slopes([x])
-    found = np.einsum("jc,ncp->njp", context_weights(spec, weights, path), slopes.context)
+    sensitivity = Sensitivity(spec, weights, SEED, n_draws, path)
+    (slopes,) = sensitivity.slopes([x])
+    found = np.einsum("jr,nrp->njp", sensitivity.row_weights, slopes.rows)
     for j, window in enumerate(spec.windows):
         if window is not None:
             found[:, j, list(window)] += slopes.windows[j]
     return found
 
 
-def by_differences(forward, spec, weights, x, n_draws=1, pixels=None, step=1e-6):
-    """Central differences of the average of the draws' means, each with its masks, in float64."""
-    masks = draw_masks(spec.dropout_sizes, spec.dropout_rate, SEED, n_draws)
-    draws = [{place: of[t // n_sharing(place, n_draws)] for place, of in masks.items()} for t in range(n_draws)]
+@pytest.fixture(scope="module")
+def by_differences(plain_network):
+    """Function to central differences of the average of the draws' means, each with its masks, in float64.
 
-    steps = step * np.eye(spec.n_pixels)[slice(None) if pixels is None else pixels]
-    moved = np.concatenate([(x[:, None] + sign * steps).reshape(-1, spec.n_pixels) for sign in (1, -1)])
-    up, down = np.split(np.mean([forward(spec, weights, moved, of_draw)[0] for of_draw in draws], axis=0), 2)
-    return ((up - down) / (2 * step)).reshape(len(x), len(steps), -1).transpose(0, 2, 1)
+    Numbers of the context may be held fixed: to labels with a window those of the spectra as they are are told.
+    """
 
+    def differences(spec, weights, x, n_draws=N_DRAWS, held=slice(0), step=1e-6):
+        masks = draw_masks(spec.dropout_sizes, spec.dropout_rate, SEED, n_draws)
+        draws = [{place: of[t // n_sharing(place, n_draws)] for place, of in masks.items()} for t in range(n_draws)]
+        steps = np.concatenate([sign * step * np.eye(spec.n_pixels) for sign in (1, -1)])
+        moved = (x[:, None] + steps).reshape(-1, spec.n_pixels)
+        means = []
+        for network in (plain_network(spec, weights, of_draw) for of_draw in draws):
+            context = network.context(moved)
+            context[:, held] = network.context(x).repeat(len(steps), axis=0)[:, held]
+            means.append(network(moved, context)[0])
+        up, down = np.mean(means, axis=0).reshape(len(x), 2, spec.n_pixels, -1).transpose(1, 0, 3, 2)
+        return (up - down) / (2 * step)
 
-def told_nothing(spec, weights, numbers):
-    """A network whose window labels are not told some numbers of the context."""
-    weights = {name: values.copy() for name, values in weights.items()}
-    for j, window in enumerate(spec.windows):
-        if window is not None:
-            weights[f"label{j}.mean.kernel"][spec.widths(j)[1] :][numbers] = 0
-    return weights
+    return differences
 
 
 @pytest.fixture(scope="module")
@@ -54,53 +58,80 @@ def x():
     return np.random.default_rng(5).normal(size=(4, 42)).astype(np.float32)
 
 
+@pytest.fixture(scope="module")
+def told_earlier(small_spec):
+    """The small network, its context told to the second window layers, too."""
+    return dataclasses.replace(small_spec, context_layer="hidden")
+
+
+@pytest.fixture(scope="module", params=["small_spec", "told_earlier"])
+def both(request):
+    """The small network as published, and with its context told earlier."""
+    return request.getfixturevalue(request.param)
+
+
 class TestAgainstDifferences:
     @pytest.mark.parametrize("n_draws", [1, 7, 51, 103])
-    def test_draws(self, small_spec, random_weights, forward, x, n_draws):
+    def test_draws(self, small_spec, random_weights, by_differences, x, n_draws):
         """Also where draws share masks, and where their last group is not full."""
-        weights = random_weights(small_spec)
-        expected = by_differences(forward, small_spec, weights, x, n_draws)
-        assert np.abs(expected).max(axis=(0, 2)).min() > 0.02  # every label reacts, so that a mix-up shows
-        assert_allclose(derivatives(small_spec, weights, x, n_draws=n_draws), expected, atol=1e-6)
+        self.assert_agree(small_spec, random_weights(small_spec), by_differences, x, n_draws)
 
-    def test_other_shapes(self, other_spec, random_weights, forward):
+    @pytest.mark.parametrize("n_draws", [N_DRAWS, 103])
+    def test_draws_told_earlier(self, told_earlier, random_weights, by_differences, x, n_draws):
+        """Each makes another thing of the context."""
+        self.assert_agree(told_earlier, random_weights(told_earlier), by_differences, x, n_draws)
+
+    def assert_agree(self, spec, weights, by_differences, x, n_draws):
+        expected = by_differences(spec, weights, x, n_draws)
+        assert np.abs(expected).max(axis=(0, 2)).min() > 0.02  # every label reacts, so that a mix-up shows
+        assert_allclose(derivatives(spec, weights, x, n_draws=n_draws), expected, atol=1e-6)
+
+    def test_other_shapes(self, other_spec, random_weights, by_differences):
         x = np.random.default_rng(1).normal(size=(3, other_spec.n_pixels)).astype(np.float32)
         weights = random_weights(other_spec)
-        expected = by_differences(forward, other_spec, weights, x, 3)
-        assert_allclose(derivatives(other_spec, weights, x, n_draws=3), expected, atol=1e-6)
+        expected = by_differences(other_spec, weights, x)
+        assert_allclose(derivatives(other_spec, weights, x), expected, atol=1e-6)
 
     @pytest.mark.parametrize("activation", ["tanh", "silu"])
-    def test_smooth_activations(self, small_spec, random_weights, forward, x, activation):
+    def test_smooth_activations(self, small_spec, random_weights, by_differences, x, activation):
         spec = dataclasses.replace(small_spec, activation=activation)
         weights = random_weights(spec)
-        expected = by_differences(forward, spec, weights, x, 5, step=1e-5)
-        assert_allclose(derivatives(spec, weights, x, n_draws=5), expected, atol=1e-6)
+        expected = by_differences(spec, weights, x, step=1e-5)
+        assert_allclose(derivatives(spec, weights, x), expected, atol=1e-6)
 
-    def test_without_dropout(self, small_spec, random_weights, forward, x):
+    def test_without_dropout(self, small_spec, random_weights, by_differences, x):
         spec = dataclasses.replace(small_spec, dropout_rate=0.0)
-        expected = by_differences(forward, spec, random_weights(spec), x)
-        assert_allclose(derivatives(spec, random_weights(spec), x, n_draws=4), expected, atol=1e-6)
+        expected = by_differences(spec, random_weights(spec), x)
+        assert_allclose(derivatives(spec, random_weights(spec), x), expected, atol=1e-6)
 
 
 class TestPaths:
-    def test_stopped_is_what_is_left_when_elements_are_not_told_the_means(self, small_spec, random_weights, forward, x):
-        weights = random_weights(small_spec)
-        means = slice(small_spec.n_free, None)
-        expected = by_differences(forward, small_spec, told_nothing(small_spec, weights, means), x, 3)
-        stopped = derivatives(small_spec, weights, x, "stopped", n_draws=3)
-        assert_allclose(stopped, expected, atol=1e-6)
-        changed = np.abs(stopped - derivatives(small_spec, weights, x, n_draws=3)).max(axis=(0, 2)) > 1e-3
-        assert_array_equal(changed, [True, False, True, True, False, True])
+    @pytest.fixture(params=[2, 0])
+    def spec(self, request, both):
+        """With free numbers in the context, and without."""
+        return dataclasses.replace(both, num_hidden=(8, 7, 4, 3, request.param))
 
-    def test_window_is_what_is_left_when_elements_are_told_nothing(self, small_spec, random_weights, forward, x):
-        weights = random_weights(small_spec)
-        expected = by_differences(forward, small_spec, told_nothing(small_spec, weights, slice(None)), x, 3)
-        assert_allclose(derivatives(small_spec, weights, x, "window", n_draws=3), expected, atol=1e-6)
+    @pytest.mark.parametrize("path", PATHS)
+    def test_what_is_left_when_numbers_of_the_context_are_held_fixed(
+        self, spec, random_weights, by_differences, x, path
+    ):
+        """The means of other labels, or all numbers."""
+        weights, n_open = random_weights(spec), {"total": None, "stopped": spec.n_free, "window": 0}[path]
+        held = slice(0) if n_open is None else slice(n_open, None)
+        found = derivatives(spec, weights, x, path)
+        assert_allclose(found, by_differences(spec, weights, x, held=held), atol=1e-6)
+        by_others = np.abs(found - derivatives(spec, weights, x)).max(axis=(0, 2)) > 1e-3
+        assert_array_equal(by_others, [window is not None and path != "total" for window in spec.windows])
 
-    @pytest.mark.parametrize("num_hidden", [(8, 7, 4, 3, 2), (8, 7, 4, 3, 0)])
-    def test_stopped_is_the_gradient_of_the_training_graph(self, small_spec, random_weights, num_hidden):
+    def test_window_is_exactly_zero_outside(self, both, random_weights, x):
+        found = derivatives(both, random_weights(both), x, "window")
+        for j, window in enumerate(both.windows):
+            if window is not None:
+                assert_array_equal(np.flatnonzero(found[:, j].any(axis=0)), sorted(window))
+
+    def test_stopped_is_the_gradient_of_the_training_graph(self, both, random_weights):
         """Where elements must not pull on the parameters of the star."""
-        spec = dataclasses.replace(small_spec, num_hidden=num_hidden, dropout_rate=0.0)
+        spec = dataclasses.replace(both, dropout_rate=0.0)
         weights, network = random_weights(spec), CensoredNetwork(spec)
         set_weights(network, weights)
         x = np.random.default_rng(1).normal(size=(3, spec.n_pixels)).astype(np.float32)
@@ -113,10 +144,10 @@ class TestPaths:
         assert_allclose(derivatives(spec, weights, x, "stopped"), expected, atol=1e-5)
 
     @pytest.mark.parametrize("path", PATHS)
-    def test_labels_without_a_window_are_always_the_same(self, small_spec, random_weights, x, path):
-        weights, windowless = random_weights(small_spec), list(small_spec.full_labels)
-        found = derivatives(small_spec, weights, x, path)[:, windowless]
-        assert_array_equal(found, derivatives(small_spec, weights, x)[:, windowless])
+    def test_labels_without_a_window_are_always_the_same(self, both, random_weights, x, path):
+        weights, windowless = random_weights(both), list(both.full_labels)
+        found = derivatives(both, weights, x, path)[:, windowless]
+        assert_allclose(found, derivatives(both, weights, x)[:, windowless], atol=1e-6)
         assert found.any()
 
 
@@ -159,39 +190,44 @@ class TestByHand:
 
 
 class TestEachSpectrumAlone:
-    def test_rows(self, small_spec, random_weights, x):
-        sensitivity = Sensitivity(small_spec, random_weights(small_spec), SEED, 5)
+    def test_rows(self, both, random_weights, x):
+        sensitivity = Sensitivity(both, random_weights(both), SEED, N_DRAWS, "total")
         (together,) = sensitivity.slopes([x])
         for rows in ([2], [3, 1, 0], np.resize([1, 2, 0, 3], sensitivity.chunk)):
             (found,) = sensitivity.slopes([x[rows]])
-            assert_array_equal(found.context, together.context[rows])
+            assert_array_equal(found.rows, together.rows[rows])
             for j, of_window in found.windows.items():
                 assert_array_equal(of_window, together.windows[j][rows])
 
     def test_chunks_come_in_order(self, small_spec, random_weights, x):
-        sensitivity = Sensitivity(small_spec, random_weights(small_spec), SEED, 5)
+        sensitivity = Sensitivity(small_spec, random_weights(small_spec), SEED, N_DRAWS, "total")
         (together,) = sensitivity.slopes([x])
         order = np.random.default_rng(0).integers(4, size=20)
         apart = list(sensitivity.slopes(x[[row]] for row in order))
-        assert_array_equal(np.concatenate([slopes.context for slopes in apart]), together.context[order])
+        assert_array_equal(np.concatenate([slopes.rows for slopes in apart]), together.rows[order])
 
-    def test_padding_of_windows_is_left_out(self, small_spec, random_weights, x):
-        (slopes,) = Sensitivity(small_spec, random_weights(small_spec), SEED, 2).slopes([x])
+    def test_padding_of_windows_is_left_out(self, both, random_weights, x):
+        (slopes,) = Sensitivity(both, random_weights(both), SEED, N_DRAWS, "total").slopes([x])
         assert {j: of.shape for j, of in slopes.windows.items()} == {0: (4, 4), 2: (4, 2), 3: (4, 11), 5: (4, 3)}
-        assert slopes.context.shape == (4, 4, 42)
+        assert slopes.rows.shape == (4, 4 if both.context_layer == "output" else 6, 42)
 
 
 class TestChunkSize:
     def test_published_layout(self, dr14_spec):
-        assert chunk_size(dr14_spec) == 32
+        assert chunk_size(Rows.on(dr14_spec, "total")) == 32
+
+    @pytest.mark.parametrize(("path", "expected"), [("total", 16), ("stopped", 16), ("window", 32)])
+    def test_sums_of_all_labels(self, dr14_spec, path, expected):
+        """Or of the three that have no window."""
+        assert chunk_size(Rows.on(dataclasses.replace(dr14_spec, context_layer="hidden"), path)) == expected
 
     @pytest.mark.parametrize(("n_pixels", "expected"), [(1, 128), (7514, 32), (40_000, 8), (10**8, 1)])
     def test_long_spectra_come_in_small_chunks(self, small_spec, n_pixels, expected):
-        assert chunk_size(dataclasses.replace(small_spec, n_pixels=n_pixels)) == expected
+        assert chunk_size(Rows.on(dataclasses.replace(small_spec, n_pixels=n_pixels), "total")) == expected
 
     def test_without_context(self, small_spec):
         spec = dataclasses.replace(small_spec, windows=((0, 1),) * 6, num_hidden=(8, 7, 4, 3, 0))
-        assert chunk_size(spec) == 128
+        assert chunk_size(Rows.on(spec, "total")) == 128
 
 
 def test_models_of_one_spec_share_what_was_traced(small_spec, random_weights, x, monkeypatch):
@@ -201,11 +237,11 @@ def test_models_of_one_spec_share_what_was_traced(small_spec, random_weights, x,
     monkeypatch.setattr(module.SlopeGraph, "_through_pools", lambda *args: traced.append(args) or through_pools(*args))
     try:
         for n_draws in (5, 7):
-            list(Sensitivity(small_spec, random_weights(small_spec), 0, n_draws).slopes([x]))
+            list(Sensitivity(small_spec, random_weights(small_spec), 0, n_draws, "total").slopes([x]))
         n_traces = len(traced)
         assert n_traces > 0
-        for n_draws in (9, 30, 5):
-            list(Sensitivity(small_spec, random_weights(small_spec, n_draws), 1, n_draws).slopes([x]))
+        for n_draws, path in zip((9, 30, 5), PATHS, strict=True):
+            list(Sensitivity(small_spec, random_weights(small_spec, n_draws), 1, n_draws, path).slopes([x]))
         assert len(traced) == n_traces
     finally:
         module._compiled.cache_clear()

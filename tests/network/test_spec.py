@@ -1,5 +1,7 @@
 """The network in numbers: weights, widths, droppable units."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,12 @@ def one_window(**settings):
 class TestPublishedNetwork:
     def test_number_of_weights(self, dr14_spec):
         assert n_weights(dr14_spec) == 3_505_554
+
+    def test_told_earlier(self, dr14_spec):
+        spec = dataclasses.replace(dr14_spec, context_layer="hidden")
+        assert spec.weight_shapes["label2.hidden2.kernel"] == (256 + 5, 64)
+        assert n_weights(spec) == 3_505_554 + 5 * (2 * 64 + 17 * 16)
+        assert spec.dropout_sizes == dr14_spec.dropout_sizes  # what is told is never dropped
 
     def test_number_of_droppable_units(self, dr14_spec):
         # 7514 pixels in 2 filters, 1878 x 4 pooled, 192, two wide labels and seventeen others
@@ -55,8 +63,9 @@ class TestPublishedNetwork:
 
 
 class TestOtherNetworks:
-    def test_weights_counted_by_hand(self):
-        spec = one_window(num_hidden=(5, 4, 3, 2, 1), num_filters=(2, 3))
+    @pytest.mark.parametrize(("context_layer", "n_told"), [("output", 0), ("hidden", 1 + 1)])
+    def test_weights_counted_by_hand(self, context_layer, n_told):
+        spec = one_window(num_hidden=(5, 4, 3, 2, 1), num_filters=(2, 3), context_layer=context_layer)
         by_hand = {
             "conv1": 8 * 1 * 2 + 2,
             "conv2": 8 * 2 * 3 + 3,
@@ -64,13 +73,13 @@ class TestOtherNetworks:
             "full2": 5 * 4 + 4,
             "aux": 4 * 1 + 1,
             "label without window": 2 * (4 + 1),
-            "window layers": (3 * 3 + 3) + (3 * 2 + 2),
+            "window layers": (3 * 3 + 3) + ((3 + n_told) * 2 + 2),
             "label with window": 2 * (2 + 1 + 1 + 1),
         }
         assert n_weights(spec) == sum(by_hand.values())
 
     def test_without_windows_nobody_is_told_anything(self):
-        spec = NetworkSpec(n_pixels=40, windows=(None, None), widening=((1, 1), (1, 1)))
+        spec = NetworkSpec(n_pixels=40, windows=(None, None), widening=((1, 1), (1, 1)), context_layer="hidden")
         assert spec.n_free == 0
         assert spec.groups == ()
         assert "aux.kernel" not in spec.weight_shapes

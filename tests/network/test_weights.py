@@ -1,5 +1,7 @@
 """Weights as plain arrays, at the start and after a round trip."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -9,7 +11,7 @@ from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.weights import get_weights, initial_weights, set_weights
 
 
-def sodium(seed, initializer="he_normal"):
+def sodium(seed, initializer="he_normal", **settings):
     """Initial weights of a small network with a label of 13 pixels, as sodium has, beside one of 60."""
     spec = NetworkSpec(
         n_pixels=60,
@@ -17,6 +19,7 @@ def sodium(seed, initializer="he_normal"):
         widening=((1, 1),) * 4,
         num_hidden=(8, 8, 32, 16, 2),
         initializer=initializer,
+        **settings,
     )
     return initial_weights(spec, seed)
 
@@ -30,6 +33,12 @@ class TestInitialWeights:
             std = np.sqrt(2 / n_pixels)
             assert abs(kernels.std() - std) < 4 * std / np.sqrt(2 * kernels.size)
             assert abs(kernels.mean()) < 4 * std / np.sqrt(kernels.size)
+
+    def test_context_counts_among_the_inputs(self):
+        kernels = np.stack([sodium(seed, context_layer="hidden")["label1.hidden2.kernel"] for seed in range(10)])
+        assert kernels.shape == (10, 32 + 3, 16)
+        std = np.sqrt(2 / 35)
+        assert abs(kernels.std() - std) < 4 * std / np.sqrt(2 * kernels.size)
 
     def test_published_initializer(self):
         kernels = [sodium(seed, "random_normal")["full1.kernel"] for seed in range(5)]
@@ -65,11 +74,13 @@ class TestRoundTrip:
         held = get_weights(CensoredNetwork(dr14_spec))
         assert sum(values.size for values in held.values()) == 3_505_554
 
-    def test_what_is_put_in_comes_out(self, small_spec, random_weights):
-        weights, network = random_weights(small_spec), CensoredNetwork(small_spec)
+    @pytest.mark.parametrize("context_layer", ["output", "hidden"])
+    def test_what_is_put_in_comes_out(self, small_spec, random_weights, context_layer):
+        spec = dataclasses.replace(small_spec, context_layer=context_layer)
+        weights, network = random_weights(spec), CensoredNetwork(spec)
         set_weights(network, weights)
         held = get_weights(network)
-        assert list(held) == list(small_spec.weight_shapes)
+        assert list(held) == list(spec.weight_shapes)
         for name, values in weights.items():
             assert held[name].dtype == np.float32
             assert_array_equal(held[name], values)

@@ -282,6 +282,7 @@ def test_labels_that_are_read_in_windows_of_others(folder):
 def test_parameters_correspond(folder):
     model = load_folder(folder)
     expected = {"batch_size": 32, "l2": 4e-9, "maxnorm": 0.6, "validation_fraction": 0.2, "dropout_rate": 0.0}
+    expected |= {"context_layer": "output"}
     assert {name: model.get_params()[name] for name in expected} == expected
     assert (model.num_hidden, model.num_filters, model.filter_len) == ((8, 7, 4, 3, 2), (2, 4), 8)
     assert (model.history_, model.n_iter_, model.seed_, model.provenance_) == ({}, 0, 0, {"software": "astroNN"})

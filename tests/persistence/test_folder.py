@@ -130,12 +130,13 @@ def test_round_trip_of_one_label_and_odd_parameters(stars, tiny, tmp_path):
     assert not hasattr(again, "feature_names_in_")
 
 
-def test_windows_given_as_a_mapping(stars, tiny, tmp_path):
+def test_windows_given_as_a_mapping_and_context_told_earlier(stars, tiny, tmp_path):
     X, _, y = stars
-    model = CensoredBCNNRegressor(windows={"1": np.array([5, 6, 20])}, **tiny).fit(X, y)
+    model = CensoredBCNNRegressor(windows={"1": np.array([5, 6, 20])}, context_layer="hidden", **tiny).fit(X, y)
     again = load_folder(save_folder(model, tmp_path / "model"))
     assert again.windows == ElementWindows({"1": [5, 6, 20]}, 40)
-    assert again._network_spec() == model.spec_
+    assert again._network_spec() == again.spec_ == model.spec_
+    assert_predicts_the_same(again, model, X)
 
 
 def test_what_stands_beside_the_model(model, tmp_path):
@@ -372,6 +373,7 @@ WRONG_ENTRIES = {
     "negative width": lambda d: d["network"].update(num_hidden=[8, 8, -4, 4, 2]),
     "width too many": lambda d: d["network"].update(num_hidden=[8, 8, 4, 4, 2, 2]),
     "dropout of one": lambda d: d["network"].update(dropout_rate=1.0),
+    "context told elsewhere": lambda d: d["network"].update(context_layer="input"),
     "activation not text": lambda d: d["network"].update(activation={"class_name": "Lambda"}),
     "network a list": lambda d: d.update(network=[]),
     "window beyond the pixels": lambda d: d["labels"][1].update(window="3-40"),
@@ -441,6 +443,12 @@ def test_scores_that_are_not_there(folder, n_scores):
 def test_a_folder_of_before_there_were_calibrated_errors(folder, saved):
     edit(folder, lambda document: [document.pop(name) for name in ("error_model", "n_interval_scores")])
     assert load_folder(folder).error_model_ is None
+
+
+def test_a_folder_of_before_the_context_could_be_told_earlier(folder):
+    edit(folder, lambda document: [document[entry].pop("context_layer") for entry in ("network", "parameters")])
+    model = load_folder(folder)
+    assert model.context_layer == model.spec_.context_layer == "output"
 
 
 def test_residuals_come_back(saved, tmp_path):

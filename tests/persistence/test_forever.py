@@ -48,6 +48,7 @@ def test_a_folder_of_before_there_were_checksums_and_cards(backend):
     assert model.validation_residuals_ is None
     assert model.target_names_ == ("teff", "Mg", "C")
     assert model.windows.widening("C") == (2, 2)
+    assert model.context_layer == model.spec_.context_layer == "output"  # which was not a question then
     assert (model.preprocessing_["degree"], model.provenance_["snr"]) == (2, 50.0)
 
 

@@ -115,6 +115,7 @@ def test_what_stands_beside_the_weights(written):
     model = from_sdssv(written)
     assert (model.num_hidden, model.num_filters, model.filter_len) == (HIDDEN, (2, 4), 8)
     assert (model.dropout_rate, model.seed_, model.history_, model.n_iter_) == (0.3, 0, {}, 0)
+    assert model.context_layer == model.spec_.context_layer == "output"
     assert model.preprocessing_ == {"data_release": 17, "weighting": "astronn"}
     assert model.provenance_ == {"software": "SDSS-V Astra", "name": "network.pt"}
     assert np.isnan(model.inv_tau_)

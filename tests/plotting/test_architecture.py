@@ -2,7 +2,9 @@
 
 from math import prod
 
+import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 from skbcnn import ApogeeBCNNCensoredRegressor
 from skbcnn.network.spec import NetworkSpec
@@ -37,6 +39,11 @@ def counts(display):
     """Numbers of weights, as the boxes tell them."""
     grey = [text.get_text() for text in display.ax_.texts if text.get_text() and text.get_color() == GREY]
     return [int(text.replace(" ", "")) for text in grey]
+
+
+def arrows(display):
+    """Where each one ends."""
+    return [text.xy for text in display.ax_.texts if not text.get_text()]
 
 
 def n_marks(display, marker):
@@ -100,6 +107,32 @@ class TestApogee:
                 extent = text.get_window_extent()
                 assert extent.x0 > frame.x0
                 assert extent.x1 < frame.x1
+
+
+@pytest.fixture(scope="module")
+def told_earlier():
+    return draw(apogee_spec(context_layer="hidden"), APOGEE_LABELS)
+
+
+class TestContextToldEarlier:
+    def test_number_of_weights(self, told_earlier):
+        assert told_earlier.n_weights == sum(counts(told_earlier)) == 3_505_554 + 5 * (17 * 16 + 2 * 64)
+
+    def test_an_arrow_more_to_the_second_layer_of_each_group(self, told_earlier, display):
+        assert len(arrows(told_earlier)) == len(arrows(display)) + 2
+        second = [text for text in told_earlier.ax_.texts if text.get_text() in (f"17 {TIMES} 16", f"2 {TIMES} 64")]
+        for text in second:  # from the left and, in the middle, from below
+            ends = np.subtract(arrows(told_earlier), text.get_position())
+            ends = ends[np.abs(ends).sum(axis=1) < 0.5]
+            assert_allclose(ends[ends[:, 0].argsort()], [[-0.42, 0], [0, -0.28]], atol=1e-9)
+
+    def test_legible(self, told_earlier, check_legible):
+        check_legible(told_earlier.figure_)
+
+    def test_nothing_to_tell(self):
+        spec = {"n_pixels": 40, "windows": ((3, 4),), "widening": ((1, 1),), "num_hidden": (8, 8, 4, 4, 0)}
+        published, other = (draw(NetworkSpec(**spec, context_layer=layer)) for layer in ("output", "hidden"))
+        assert arrows(other) == arrows(published)
 
 
 class TestOtherNetworks:
