@@ -84,6 +84,7 @@ class TestGallery:
     def test_every_program_is_tested(self):
         assert {page.name for page in (ROOT / "docs" / "examples").glob("*.py")} == set(GALLERY_IN_SMALL)
 
+    @pytest.mark.slow
     def test_the_cluster(self, run_in_small, capsys):
         names = run_in_small("plot_cluster.py")
         slopes = np.array([*names["slopes"].values()])
@@ -94,6 +95,7 @@ class TestGallery:
         for ax in names["axes"]:  # of the last figure
             np.testing.assert_allclose(ax.collections[0].get_offsets(), truth)
 
+    @pytest.mark.slow
     def test_the_displays(self, run_in_small):
         from matplotlib import pyplot
 
