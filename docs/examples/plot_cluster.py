@@ -84,8 +84,8 @@ axes[0].set_ylabel("Predicted [Al/H] (dex)")
 # -----------------------
 #
 # Which value that is, magnesium tells. In the plane of both elements the Milky Way is a diagonal, and the cluster a
-# column across it. The censored network sees a column, too, if not quite in its place. The other one puts the stars of
-# the cluster onto the diagonal.
+# column across it. The censored network sees a column, too, if a shorter one. The other one puts the stars of the
+# cluster onto the diagonal.
 
 plane = {"x_name": "Mg", "y_name": "Al", "y_true": cluster.truth}
 figure, axes = plt.subplots(1, 2, **panels)

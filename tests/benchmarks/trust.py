@@ -1,4 +1,4 @@
-"""How wrong labels are, and whether the error bars say so: ``python -m tests.benchmarks.trust``, in about ten minutes.
+"""How wrong labels are, and whether the error bars say so: ``python -m tests.benchmarks.trust``, in some ten minutes.
 
 Everything is trained on the same synthetic stars at S/N 200 and asked for others at S/N 50, 100 and 200, whose truth is
 known. Prints the tables of docs/trust.md:
@@ -9,7 +9,8 @@ known. Prints the tables of docs/trust.md:
   stars held out and on some thousand more;
 - flux errors: what they do to the error bars if they are carried into the draws, and how long that takes;
 - repeat visits: what `fit_noise_model` makes of two visits of each of some stars;
-- strangers: how many good stars, and how many spectra unlike them, are flagged.
+- strangers: how many good stars, and how many spectra unlike them, are flagged;
+- with ``--cluster``: what `tests.benchmarks.cluster` prints, after as many stars and after few, in half an hour more.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from sklearn.decomposition import PCA
 
 from skbcnn import ApogeeBCNNCensoredRegressor
 from skbcnn.datasets import make_apogee_spectra
+from tests.benchmarks import cluster
 from tests.benchmarks.accuracy import N_COMPONENTS, ridge
 from tests.benchmarks.trust_pictures import save_calibration, save_novelty, save_residuals
 from tests.strangers import STRANGERS
@@ -175,6 +177,7 @@ def main():
     parser.add_argument("--n-test", type=int, default=1000)
     parser.add_argument("--n-calibration", type=int, default=6000, help="stars for fit_error_model")
     parser.add_argument("--n-coverage", type=int, default=4000, help="stars whose error bars are looked at")
+    parser.add_argument("--cluster", action="store_true", help="also run the experiment with a globular cluster")
     parser.add_argument("--pictures", type=Path, help="folder in which to put the pictures of docs/trust.md")
     arguments = parser.parse_args()
     train = make_apogee_spectra(arguments.n_train, snr=SNR_TRAIN, random_state=arguments.seed)
@@ -201,6 +204,10 @@ def main():
     print_coverage(ours, many, ["predictive", "total", "calibrated"])
     print_coverage_of_more(ours, many, arguments.n_calibration, arguments.seed + 3)
     print_visits(ours, arguments.seed + 10)
+    if arguments.cluster:
+        n_test, max_epochs = arguments.n_test, cluster.RECIPE["max_epochs"]
+        cluster.compare(arguments.seed, arguments.n_train, 0, n_test // 2, n_test, max_epochs)
+        cluster.compare(arguments.seed + 2, 1200, 0, n_test // 2, n_test, 20, arguments.pictures)
 
 
 if __name__ == "__main__":
