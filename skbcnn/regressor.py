@@ -46,6 +46,7 @@ from skbcnn.presets import preset
 from skbcnn.survey import N_APSTAR_PIXELS, ElementWindows, apogee_windows, chips, resolve_target
 
 _LINEAR_MODES = {0, 1, 2, 3, 4, 255}
+_ONE_NOISE = 1.5  # spectra whose noise differs by less than this factor do not tell how error bars go with it
 _MOST_CALIBRATING = 6000  # held-out stars: with so many, error bars are known label by label
 
 
@@ -594,7 +595,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_pixels)
-            Spectra that were not trained on, as noisy as those to come.
+            Spectra that were not trained on, as noisy as those to come: if they differ in noise, error bars will go
+            with it.
         y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
             Their labels, as in `fit`; each may be missing in some stars or in all.
         x_err : array-like of shape (n_samples, n_pixels), default=None
@@ -638,7 +640,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         stars = Stars(X, y, check_label_errors(y_err, y), None, None)
         prediction = self.predict_distribution(X, x_err=x_err)
         noise = None if self.domain_ is None else self.domain_.pixel_noise(X, x_err)
-        self._learn_errors(stars, prediction, noise)
+        self._learn_errors(stars, prediction, noise if noise is not None and _differs(noise) else None)
         return self
 
     def fit_noise_model(self, X, star, x_err=None):
@@ -1267,6 +1269,12 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
 def _noise_level(x_err):
     """Median flux error of each star."""
     return np.concatenate([np.median(block, axis=1) for block in in_blocks(x_err)])
+
+
+def _differs(noise):
+    """Whether nine in ten spectra differ in noise by more than a little."""
+    low, high = np.quantile(noise, [0.05, 0.95])
+    return bool(high > _ONE_NOISE * low)
 
 
 def _noise_range(noise_augmentation):

@@ -106,6 +106,14 @@ class TestErrorBars:
         assert_array_equal(
             saved.predict_std(others[:50], kind="calibrated"), noisy.predict_std(others[:50], kind="calibrated")
         )
+        x, y = (
+            np.concatenate(parts)
+            for parts in zip(two_lines(300, seed=4), two_lines(300, seed=5, noise=0.05), strict=True)
+        )
+        assert noisy.fit_error_model(x, y).interval_noise_.shape == (600,)
+        assert noisy.error_model_.noise_slope is not None
+        one_noise = pickle.loads(pickle.dumps(noisy)).fit_error_model(*two_lines(300, seed=4))
+        assert one_noise.interval_noise_ is one_noise.error_model_.noise_slope is None
         noisy.interval_noise_ = -noisy.interval_noise_
         with pytest.raises(ModelFolderError, match="noise of the stars held out is negative"):
             load_folder(save_folder(noisy, tmp_path / "broken"))
