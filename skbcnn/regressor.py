@@ -572,9 +572,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             )
         by_noise = self.interval_noise_ is not None
         self._interval_factors(coverage, np.ones(1) if by_noise else None)  # what is refused is refused before the work
-        prediction = self.predict_distribution(X, x_err=x_err)
-        noise = self.domain_.pixel_noise(self._check_new_spectra(X), x_err) if by_noise else None
-        factors = self._interval_factors(coverage, noise)
+        prediction, noise = self._predicted(X, x_err, with_noise=by_noise)
+        factors = self._interval_factors(coverage, noise if by_noise else None)
         reach = prediction.total * (factors[..., 0] if self._single_label else factors)
         return prediction.mean - reach, prediction.mean + reach
 
@@ -638,8 +637,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         check_consistent_length(X, y)
         y = check_labels(y, self.target_names_, may_be_empty=True)
         stars = Stars(X, y, check_label_errors(y_err, y), None, None)
-        prediction = self.predict_distribution(X, x_err=x_err)
-        noise = None if self.domain_ is None else self.domain_.pixel_noise(X, x_err)
+        prediction, noise = self._predicted(X, x_err, with_noise=True)
         self._learn_errors(stars, prediction, noise if noise is not None and _differs(noise) else None)
         return self
 
@@ -694,6 +692,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         ValueError
             If the spectra cannot be used; the message says why and what to do.
         """
+        return self._predicted(X, x_err)[0]
+
+    def _predicted(self, X, x_err, with_noise=False):
+        """The prediction, and the noise of the spectra if it is asked for or enters the error bars; None otherwise."""
         check_is_fitted(self)
         self._validate_params()  # n_draws may have been set since
         X = self._check_new_spectra(X)
@@ -705,12 +707,11 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         if x_err is not None and self.noise_level_ is not None:
             noisier = _noise_level(x_err) > self.noise_level_
         prediction = Prediction(*moments, self.target_names_, noisier)
-        if self.error_model_ is None:
-            return prediction
-        noise = None
-        if self.error_model_.noise_slope is not None and self.domain_ is not None:
-            noise = self.domain_.pixel_noise(X, x_err)
-        return replace(prediction, calibrated=self.error_model_.std(prediction, noise))
+        enters = self.error_model_ is not None and self.error_model_.noise_slope is not None
+        noise = self.domain_.pixel_noise(X, x_err) if (enters or with_noise) and self.domain_ is not None else None
+        if self.error_model_ is not None:
+            prediction = replace(prediction, calibrated=self.error_model_.std(prediction, noise))
+        return prediction, noise
 
     def assess(self, X, x_err=None, prediction=None):
         """Compare stars with those trained on: how far they lie outside, and in which respect.
