@@ -62,8 +62,7 @@ MODULES = (
     "skbcnn.preprocessing",
     "skbcnn.datasets",
     "skbcnn.survey",
-    "skbcnn.presets",
-    "skbcnn.pipelines",
+    "skbcnn.apogee",
     "skbcnn.metrics",
     "skbcnn.calibration",
     "skbcnn.novelty",
@@ -73,10 +72,8 @@ MODULES = (
     "skbcnn.persistence",
 )
 HANDED_OUT = {  # by name, of modules that are not for users otherwise
-    "skbcnn.prediction": ("Prediction",),
-    "skbcnn.network.recipe": ("EpochEnd",),
-    "skbcnn.network.choice": ("NumpyBackendWarning",),
-    "skbcnn.pickling": ("OtherVersionWarning",),
+    "skbcnn.network.training_recipe": ("EpochEnd",),
+    "skbcnn.network.backends": ("NumpyBackendWarning",),
 }
 WITHOUT_DOCSTRING = {  # since it is made when it is first asked for
     "skbcnn.survey.PixelFlag": "Names of the pixel flags of apStar files: ``PixelFlag.SIG_SKYLINE`` is bit 12.",

@@ -1,22 +1,26 @@
-"""Stellar spectra in, labels with error bars out: Bayesian networks that read each element in its own windows.
+"""Stellar labels with error bars from spectra, by Bayesian networks that read each element in its own windows.
 
-Names load when they are first used, so importing the package costs nothing.
+Public names are imported at first use, so that importing the package is quick.
 """
 
 from importlib import import_module
 
-__version__ = "0.1.0.dev0"
+from skbcnn import _moved
+
+__version__ = "0.2.0.dev0"
 
 _HOME = {
-    "ApogeeBCNNCensoredRegressor": "regressor",
+    "ApogeeBCNNCensoredRegressor": "apogee",
     "CensoredBCNNRegressor": "regressor",
     "ChipGapRemover": "preprocessing",
     "ContinuumNormalizer": "preprocessing",
     "ElementWindows": "survey",
     "H5Loader": "datasets",
     "LabelNormalizer": "preprocessing",
+    "OtherVersionWarning": "_versioned_pickle",
+    "Prediction": "_prediction",
     "SpectraNormalizer": "preprocessing",
-    "apogee_pipeline": "pipelines",
+    "apogee_pipeline": "apogee",
     "load_folder": "persistence",
     "make_apogee_spectra": "datasets",
     "prepare_spectra": "preprocessing",
@@ -38,3 +42,6 @@ def __getattr__(name):
 
 def __dir__():
     return sorted({*globals(), *__all__})
+
+
+_moved.register(__name__)

@@ -1,7 +1,6 @@
-"""The regressors: spectra in, labels with error bars out.
+"""The regressor for any survey: it checks its input, keeps the fitted state as arrays, and delegates the rest.
 
-`CensoredBCNNRegressor` works for any survey; `ApogeeBCNNCensoredRegressor` is it with the windows and labels of APOGEE
-DR14. They check what comes in, keep what was learnt as arrays, and leave the network itself to `skbcnn.network`.
+The network itself is in `skbcnn.network`; `skbcnn.apogee` adds the windows and labels of APOGEE.
 """
 
 import warnings
@@ -16,7 +15,19 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 from tqdm.auto import tqdm
 
+from skbcnn._label_tables import error_values, label_columns, label_values
+from skbcnn._prediction import Prediction
+from skbcnn._presets import preset
 from skbcnn._sklearn import Interval, Options, StrOptions, check_sample_weight, fit_context
+from skbcnn._validation import (
+    check_finite_spectra,
+    check_flux_errors,
+    check_label_errors,
+    check_labels,
+    in_blocks,
+    warn_of_transformed_magic,
+)
+from skbcnn._versioned_pickle import VersionedPickle
 from skbcnn.calibration import (
     fit_error_model,
     fit_noise_model,
@@ -25,25 +36,13 @@ from skbcnn.calibration import (
     interval_scores,
 )
 from skbcnn.calibration.error_model import FEWEST_DIFFERENCES
-from skbcnn.checks import (
-    check_finite_spectra,
-    check_flux_errors,
-    check_label_errors,
-    check_labels,
-    in_blocks,
-    warn_of_transformed_magic,
-)
-from skbcnn.labelled import error_values, label_columns, label_values
 from skbcnn.metrics import r2_score, residual_table
-from skbcnn.network.choice import BACKENDS, posterior_class, require_tensorflow
-from skbcnn.network.recipe import Recipe, Stars
+from skbcnn.network.backends import BACKENDS, posterior_class, require_tensorflow
 from skbcnn.network.spec import NetworkSpec
+from skbcnn.network.training_recipe import Recipe, Stars
 from skbcnn.novelty import TrainingDomain
-from skbcnn.pickling import VersionedPickle
-from skbcnn.prediction import Prediction
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
-from skbcnn.presets import preset
-from skbcnn.survey import N_APSTAR_PIXELS, ElementWindows, apogee_windows, chips, resolve_target
+from skbcnn.survey import ElementWindows
 
 _LINEAR_MODES = {0, 1, 2, 3, 4, 255}
 _ONE_NOISE = 1.5  # spectra whose noise differs by less than this factor do not tell how error bars go with it
@@ -143,14 +142,14 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     warm_start : bool, default=False
         Whether `fit` goes on from the weights and the normalisers that an earlier `fit` left, for `max_epochs` more.
     callbacks : callable or list of callable, default=None
-        What is called after each epoch, with one argument: a `skbcnn.network.recipe.EpochEnd` (``epoch``,
+        What is called after each epoch, with one argument: a `skbcnn.network.training_recipe.EpochEnd` (``epoch``,
         ``max_epochs``, the ``figures`` of that epoch as in `history_`, and ``get_weights()``). If one returns True, the
         training ends there.
     n_draws : int, default=100
         Posterior draws of a prediction.
     backend : {"auto", "tensorflow", "numpy"}, default="auto"
         What computes predictions; `fit` always takes TensorFlow. "auto": TensorFlow where it can be imported, else
-        NumPy, with a `skbcnn.network.choice.NumpyBackendWarning`. They agree to single precision, and NumPy takes up
+        NumPy, with a `skbcnn.network.backends.NumpyBackendWarning`. They agree to single precision, and NumPy takes up
         to twice as long.
     random_state : int, RandomState instance or None, default=None
         Of weights, order, split and draws. With None, `fit` draws a seed and keeps it: a fitted model repeats itself.
@@ -345,7 +344,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         Parameters
         ----------
         name : {"leung_bovy_2019", "few_thousand_stars"}
-            The published model's recipe, or one for a few thousand spectra: see `skbcnn.presets.preset`.
+            The published model's recipe, or one for a few thousand spectra: see `skbcnn.apogee.preset`.
         **changes
             Parameters that are to differ from it.
 
@@ -1055,7 +1054,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     def _learn(self, training, validation, max_epochs, *, seed, start):
         """Train the network and keep what comes of it."""
         require_tensorflow("fit")
-        from skbcnn.network.training import train
+        from skbcnn.network.tensorflow.training import train
 
         recipe = Recipe(
             lr=self.lr,
@@ -1109,162 +1108,6 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         """Come back without the network, which is built when it is first asked."""
         super().__setstate__(state)
         self._live = LiveNetwork()
-
-
-class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
-    """Bayesian network for APOGEE spectra that reads each element only inside its own ASPCAP windows.
-
-    Temperature, gravity and iron (and labels without windows: M, alpha, fakemag) come from the full spectrum of 7514
-    pixels; every other element from its windows of DR14, from those means, and from two free numbers. See
-    `CensoredBCNNRegressor` for the parameters that are not named here.
-
-    Parameters
-    ----------
-    target : "all", str or sequence of str, default="all"
-        Labels in any spelling, in the order in which they are predicted. ``"all"`` is the 22 of the DR14 network:
-        teff, logg, C, C1, N, O, Na, Mg, Al, Si, P, S, K, Ca, Ti, Ti2, V, Cr, Mn, Fe, Co, Ni.
-    num_hidden, num_filters, filter_len, pool_length, activation, initializer, dropout_rate, l2, maxnorm : network
-        Shape and regularisation, as in `CensoredBCNNRegressor`, and so is `context_layer`.
-    lr, batch_size, max_epochs, reduce_lr_epsilon, reduce_lr_min, reduce_lr_patience : training
-        Likewise, and so are `lr_schedule`, `warmup_epochs`, `clipnorm`, `noise_augmentation`,
-        `validation_fraction`, `calibrate`, `early_stopping`, `n_iter_no_change`, `warm_start` and `callbacks`.
-    input_norm_mode, labels_norm_mode, length_scale, n_draws, backend, random_state, verbose : the rest
-        Likewise.
-
-    See Also
-    --------
-    CensoredBCNNRegressor : For other surveys and windows; the fitted attributes.
-    skbcnn.preprocessing.prepare_spectra : Raw spectra to what this takes.
-
-    References
-    ----------
-    .. [1] Leung & Bovy (2019), MNRAS 483, 3255.
-
-    Examples
-    --------
-    >>> from skbcnn import ApogeeBCNNCensoredRegressor, make_apogee_spectra
-    >>> stars = make_apogee_spectra(60, random_state=0)
-    >>> model = ApogeeBCNNCensoredRegressor(max_epochs=1, n_draws=10, random_state=0)
-    >>> model.fit(stars.X, stars.y, y_err=stars.y_err).predict(stars.X[:2]).shape
-    (2, 22)
-    """
-
-    _parameter_constraints: dict = {
-        **{k: v for k, v in CensoredBCNNRegressor._parameter_constraints.items() if k != "windows"},
-        "target": [str, "array-like"],
-    }
-
-    def __init__(
-        self,
-        *,
-        target="all",
-        num_hidden=(192, 96, 32, 16, 2),
-        num_filters=(2, 4),
-        filter_len=8,
-        pool_length=4,
-        activation="relu",
-        initializer="random_normal",
-        dropout_rate=0.3,
-        l2=5e-9,
-        maxnorm=0.5,
-        context_layer="output",
-        length_scale=3.0,
-        lr=5e-4,
-        batch_size=64,
-        max_epochs=50,
-        reduce_lr_epsilon=5e-5,
-        reduce_lr_min=1e-8,
-        reduce_lr_patience=2,
-        lr_schedule="plateau",
-        warmup_epochs=0,
-        clipnorm=None,
-        input_norm_mode=3,
-        labels_norm_mode=2,
-        noise_augmentation=0.0,
-        validation_fraction=0.1,
-        calibrate=True,
-        early_stopping=False,
-        n_iter_no_change=10,
-        warm_start=False,
-        callbacks=None,
-        n_draws=100,
-        backend="auto",
-        random_state=None,
-        verbose=0,
-    ):
-        super().__init__(
-            target=target,
-            num_hidden=num_hidden,
-            num_filters=num_filters,
-            filter_len=filter_len,
-            pool_length=pool_length,
-            activation=activation,
-            initializer=initializer,
-            dropout_rate=dropout_rate,
-            l2=l2,
-            maxnorm=maxnorm,
-            context_layer=context_layer,
-            length_scale=length_scale,
-            lr=lr,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            reduce_lr_epsilon=reduce_lr_epsilon,
-            reduce_lr_min=reduce_lr_min,
-            reduce_lr_patience=reduce_lr_patience,
-            lr_schedule=lr_schedule,
-            warmup_epochs=warmup_epochs,
-            clipnorm=clipnorm,
-            input_norm_mode=input_norm_mode,
-            labels_norm_mode=labels_norm_mode,
-            noise_augmentation=noise_augmentation,
-            validation_fraction=validation_fraction,
-            calibrate=calibrate,
-            early_stopping=early_stopping,
-            n_iter_no_change=n_iter_no_change,
-            warm_start=warm_start,
-            callbacks=callbacks,
-            n_draws=n_draws,
-            backend=backend,
-            random_state=random_state,
-            verbose=verbose,
-        )  # `windows` stays None and is no parameter: `_element_windows` takes those of DR14
-
-    def _check_n_pixels(self, X):
-        """Exactly the pixels of DR13 to DR17 without the chip gaps."""
-        shape = getattr(X, "shape", ())  # of what has none, scikit-learn makes an array first
-        expected = apogee_windows().n_pixels
-        if len(shape) != 2 or shape[1] == expected:
-            return
-        advice = {
-            N_APSTAR_PIXELS: "These are raw apStar spectra: remove the chip gaps with ChipGapRemover(), then normalise "
-            "with ContinuumNormalizer().",
-            sum(chip.n_pixels for chip in chips(12)): "These are on the pixels of DR11 and DR12: take the spectra of a "
-            "later release, or pass windows on this grid to CensoredBCNNRegressor.",
-        }
-        raise ValueError(
-            f"X has {shape[1]} features, but {type(self).__name__} is expecting {expected} features as input: spectra "
-            f"of APOGEE DR13 to DR17 without chip gaps, not of n_features = {shape[1]} pixels. "
-            + advice.get(shape[1], "For other surveys and grids use CensoredBCNNRegressor with windows of your own.")
-        )
-
-    def _label_names(self, labels):
-        """Canonical names of the labels that `target` asks for."""
-        names = tuple(resolve_target(self.target))
-        n_labels = len(labels.columns)
-        if len(names) != n_labels and not labels.is_table:
-            raise ValueError(
-                f"y has {n_labels} columns, but target={self.target!r} means {len(names)} labels: {', '.join(names)}. "
-                "Pass a y with these columns in this order, or name the labels that y holds: target=[...]."
-            )
-        return names
-
-    def _element_windows(self):
-        """The DR14 windows in use: iron is read from the full spectrum."""
-        table = apogee_windows()
-        used = [name for name in self.target_names_ if name in table and name != "Fe"]
-        return ElementWindows(
-            {name: table[name] for name in used}, table.n_pixels, {name: table.widening(name) for name in used}
-        )
 
 
 def _noise_level(x_err):
@@ -1323,3 +1166,12 @@ def _widths(name, values, n_expected):
     if not whole or any(width < low for width, low in zip(widths, least, strict=True)):
         raise ValueError(f"{name}={values!r}, expected {n_expected} whole numbers, at least {least}.")
     return tuple(int(width) for width in widths)
+
+
+def __getattr__(name: str):
+    """Find the class that earlier versions defined here, for their pickles."""
+    if name == "ApogeeBCNNCensoredRegressor":
+        from skbcnn.apogee import ApogeeBCNNCensoredRegressor
+
+        return ApogeeBCNNCensoredRegressor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

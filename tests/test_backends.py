@@ -11,12 +11,12 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_info
 
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor
-from skbcnn.network import choice
-from skbcnn.network.blas import ONE_THREAD_A_PRODUCT, columns_alike
-from skbcnn.network.choice import NumpyBackendWarning, posterior_class, require_tensorflow
+from skbcnn.network import backends as choice
+from skbcnn.network.backends import NumpyBackendWarning, posterior_class, require_tensorflow
 from skbcnn.network.chunks import in_order
-from skbcnn.network.forward import NumpyPosterior
-from skbcnn.network.posterior import Posterior
+from skbcnn.network.numpy.blas import ONE_THREAD_A_PRODUCT, columns_alike
+from skbcnn.network.numpy.forward import NumpyPosterior
+from skbcnn.network.tensorflow.posterior import Posterior
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ class TestChoice:
             require_tensorflow("fit")
 
     def test_installed_but_broken(self, monkeypatch):
-        monkeypatch.setitem(__import__("sys").modules, "skbcnn.network.backend", None)
+        monkeypatch.setitem(__import__("sys").modules, "skbcnn.network.tensorflow.backend", None)
         with pytest.raises(ImportError, match="but it cannot be imported here"):
             require_tensorflow("fit")
 

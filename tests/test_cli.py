@@ -542,7 +542,7 @@ class TestTrain:
         assert "without their errors" in succeed(*arguments, "--no-errors")
 
     def test_ctrl_c_keeps_the_model(self, demo, tmp_path, monkeypatch):
-        from skbcnn.network.training import KeepBest
+        from skbcnn.network.tensorflow.training import KeepBest
 
         remember = KeepBest.on_epoch_end
 

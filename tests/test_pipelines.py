@@ -7,8 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 
-from skbcnn import ApogeeBCNNCensoredRegressor, load_folder, prepare_spectra, read_apstar, save_folder
-from skbcnn.pipelines import apogee_pipeline
+from skbcnn import ApogeeBCNNCensoredRegressor, apogee_pipeline, load_folder, prepare_spectra, read_apstar, save_folder
 
 APSTAR = sorted((Path(__file__).parent / "data").glob("apStar-*"))
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import skbcnn
-from skbcnn.prediction import Prediction
+from skbcnn import Prediction
 
 
 @pytest.fixture
@@ -83,6 +83,6 @@ def test_of_a_model(tiny_model, tiny_data):
 
 
 def test_importing_it_is_light():
-    code = "import sys, skbcnn.prediction; assert not {'astropy', 'pandas', 'sklearn'} & set(sys.modules)"
+    code = "import sys, skbcnn._prediction; assert not {'astropy', 'pandas', 'sklearn'} & set(sys.modules)"
     root = Path(skbcnn.__file__).parents[1]
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)

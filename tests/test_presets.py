@@ -5,7 +5,7 @@ import pytest
 from astropy.stats import mad_std
 
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, make_apogee_spectra
-from skbcnn.presets import PRESETS, preset
+from skbcnn.apogee import PRESETS, preset
 
 
 def test_the_published_model():

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal, assert_equal
 
 import skbcnn
 from skbcnn import CensoredBCNNRegressor
-from skbcnn.network import posterior
+from skbcnn.network.tensorflow import posterior
 
 
 @pytest.fixture(scope="module")

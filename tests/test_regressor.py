@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 import skbcnn
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, ElementWindows
 from skbcnn.metrics import r2_score
-from skbcnn.network.posterior import MAX_CHUNK, Posterior
+from skbcnn.network.tensorflow.posterior import MAX_CHUNK, Posterior
 from skbcnn.survey import APOGEE_LABELS, apogee_windows
 
 KINDS = ("mean", "model", "predictive", "total")
@@ -282,7 +282,7 @@ class TestWhatIsLearntFrom:
         def interrupted(*args, **kwargs):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("skbcnn.network.training._run", interrupted)
+        monkeypatch.setattr("skbcnn.network.tensorflow.training._run", interrupted)
         with pytest.warns(UserWarning, match="interrupted"):
             model = fit_tiny(tiny_parameters, tiny_data)
         assert model.interrupted_ is True
@@ -593,7 +593,7 @@ class TestUnfinishedFit:
         def raises(*args):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("skbcnn.network.training.train", raises)
+        monkeypatch.setattr("skbcnn.network.tensorflow.training.train", raises)
 
     def test_refused_data(self, tiny_parameters, tiny_data):
         model = CensoredBCNNRegressor(**tiny_parameters)

@@ -19,8 +19,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, make_apogee_spectra
+from skbcnn.apogee import preset
 from skbcnn.plotting import AbundancePlaneDisplay
-from skbcnn.presets import preset
 from skbcnn.survey import APOGEE_LABELS
 
 N_STARS = 1200

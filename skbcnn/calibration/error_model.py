@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skbcnn.checks import check_label_errors
-from skbcnn.labelled import error_values, label_columns
-from skbcnn.metrics.checking import check_pairs
+from skbcnn._label_tables import error_values, label_columns
+from skbcnn._validation import check_label_errors
+from skbcnn.metrics.label_pairs import check_pairs
 
 FEWEST_DIFFERENCES = 20  # of fewer, two numbers are not to be learnt
 _OUTLIER = 5.0  # standard deviations: such differences are no noise
@@ -144,7 +144,7 @@ def fit_error_model(prediction, y, y_err=None, noise=None):
     --------
     >>> import numpy as np
     >>> from skbcnn.calibration import fit_error_model
-    >>> from skbcnn.prediction import Prediction
+    >>> from skbcnn import Prediction
     >>> rng = np.random.default_rng(0)
     >>> truth, said = rng.normal(size=(2000, 1)), rng.uniform(0.5, 1.5, size=(2000, 1))
     >>> stars = Prediction(truth + 2 * said * rng.normal(size=truth.shape), said, 0 * said, said, ("Al",))
@@ -209,7 +209,7 @@ def fit_noise_model(prediction, star):
     --------
     >>> import numpy as np
     >>> from skbcnn.calibration import fit_noise_model
-    >>> from skbcnn.prediction import Prediction
+    >>> from skbcnn import Prediction
     >>> rng = np.random.default_rng(0)
     >>> star = np.repeat(np.arange(1000), 2)
     >>> said = rng.uniform(0.5, 1.5, size=(2000, 1))

@@ -11,8 +11,8 @@ References
 
 import numpy as np
 
-from skbcnn.checks import check_label_errors
-from skbcnn.metrics.checking import check_pairs
+from skbcnn._validation import check_label_errors
+from skbcnn.metrics.label_pairs import check_pairs
 
 _ALIKE = 130  # stars of like noise: the 0.9 quantile of so many is known to 0.03
 _MOST_LEVELS = 10
@@ -39,7 +39,7 @@ def interval_scores(prediction, y, y_err=None):
     --------
     >>> import numpy as np
     >>> from skbcnn.calibration import interval_scores
-    >>> from skbcnn.prediction import Prediction
+    >>> from skbcnn import Prediction
     >>> one = np.ones((3, 1))
     >>> stars = Prediction(np.array([[3.0], [1.0], [2.0]]), one, 0 * one, one, ("Al",))
     >>> interval_scores(stars, [[0.0], [0.0], [-9999.0]]).ravel()

@@ -6,7 +6,7 @@ and is imported when that command runs, so that ``skbcnn --help`` answers at onc
 
 import sys
 
-from skbcnn.extras import require_extra
+from skbcnn._optional_dependencies import require_extra
 
 __all__ = ["main"]
 

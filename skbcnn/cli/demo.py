@@ -4,18 +4,18 @@ import click
 import numpy as np
 
 from skbcnn import __version__
+from skbcnn._optional_dependencies import require_extra
+from skbcnn._presets import preset
+from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.catalog import prediction_table, write_table
 from skbcnn.cli.files import check_model_folder, make_folder
 from skbcnn.cli.screen import print_residuals, stage
 from skbcnn.cli.train import print_history
 from skbcnn.datasets import H5Loader, make_apogee_spectra, write_h5
-from skbcnn.extras import require_extra
 from skbcnn.metrics import residual_table
 from skbcnn.persistence import save_folder
 from skbcnn.plotting import ResidualDisplay, ResidualOverviewDisplay, new_figure, overview_size, save_figure
 from skbcnn.preprocessing import ContinuumNormalizer
-from skbcnn.presets import preset
-from skbcnn.regressor import ApogeeBCNNCensoredRegressor
 
 DEMO_RECIPE = preset("few_thousand_stars")
 _SNR_TRAIN, _SNR_TEST = 200, 100

@@ -15,14 +15,14 @@ from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
 from skbcnn import __version__
+from skbcnn._prediction import column_names as label_columns
+from skbcnn._validation import check_finite_spectra, check_flux_errors
 from skbcnn.catalog import prediction_table, write_table
-from skbcnn.checks import check_finite_spectra, check_flux_errors
 from skbcnn.cli.files import check_tables, column_names
 from skbcnn.cli.screen import print_labels
 from skbcnn.datasets import H5Loader, read_fits_spectra
 from skbcnn.novelty import result_flags
 from skbcnn.persistence import load_folder
-from skbcnn.prediction import column_names as label_columns
 from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.survey import kept_pixels
 

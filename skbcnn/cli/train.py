@@ -4,11 +4,11 @@ import click
 import numpy as np
 
 from skbcnn import __version__
+from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.cli.files import check_model_folder, column_names
 from skbcnn.cli.screen import stage
 from skbcnn.datasets import H5Loader
 from skbcnn.persistence import save_folder
-from skbcnn.regressor import ApogeeBCNNCensoredRegressor
 
 
 def run_train(*, data, out, target, no_errors, overwrite, seed, **parameters):

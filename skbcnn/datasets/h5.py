@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from skbcnn.atomic import atomic_path, created_h5
+from skbcnn._atomic_writes import atomic_path, created_h5
 from skbcnn.survey import MISSING, is_missing, label, resolve_target
 
 _ERROR_SUFFIX = "_err"

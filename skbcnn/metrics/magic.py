@@ -5,7 +5,7 @@ from inspect import Signature, signature
 import numpy as np
 
 from skbcnn.metrics.averaging import over_labels
-from skbcnn.metrics.checking import check_errors, check_pairs, check_stds
+from skbcnn.metrics.label_pairs import check_errors, check_pairs, check_stds
 from skbcnn.metrics.probabilistic import crps_gaussian, expected_calibration_error, gaussian_nll_loss
 from skbcnn.metrics.regression import (
     mad_std_error,

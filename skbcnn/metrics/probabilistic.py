@@ -10,7 +10,7 @@ from scipy.special import erf
 
 from skbcnn.metrics import weighted
 from skbcnn.metrics.averaging import over_labels
-from skbcnn.metrics.checking import check_errors, check_stds
+from skbcnn.metrics.label_pairs import check_errors, check_stds
 from skbcnn.metrics.scaling import scaled_residuals, why_undefined
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from skbcnn.metrics import weighted
 from skbcnn.metrics.averaging import over_labels
-from skbcnn.metrics.checking import check_pairs
+from skbcnn.metrics.label_pairs import check_pairs
 from skbcnn.metrics.scaling import label_scales, scaled_residuals, why_undefined
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from skbcnn.metrics import checking
-from skbcnn.metrics.checking import check_pairs
+from skbcnn.metrics import label_pairs as checking
+from skbcnn.metrics.label_pairs import check_pairs
 from skbcnn.survey import label_unit
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skbcnn.metrics import weighted
-from skbcnn.metrics.checking import Pairs, check_pairs, label_names
+from skbcnn.metrics.label_pairs import Pairs, check_pairs, label_names
 from skbcnn.survey import label_spreads
 
 _NAMED = ("std", "apogee")

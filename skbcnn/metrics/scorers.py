@@ -11,8 +11,8 @@ from typing import NamedTuple
 from sklearn import config_context
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from skbcnn._label_tables import error_values, label_columns, label_values
 from skbcnn._sklearn import BaseScorer, shared_predictions
-from skbcnn.labelled import error_values, label_columns, label_values
 from skbcnn.metrics.magic import PER_STAR, accepted_per_star, magic_metric
 from skbcnn.metrics.probabilistic import crps_gaussian, expected_calibration_error, gaussian_nll_loss
 from skbcnn.metrics.regression import (

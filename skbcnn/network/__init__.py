@@ -1,7 +1,7 @@
-"""The censored Bayesian network: its shape, its weights, how it learns and how it is asked.
+"""The censored Bayesian network: its architecture, its training and its posterior draws.
 
-`spec` says what a network is, in numbers; `masks` draws the dropout masks that make one posterior draw. Both are
-plain NumPy. `layers` and `architecture` build the Keras network, `weights` carries plain arrays in and out of it,
-`losses`, `steps` and `training` fit it, `posterior` asks it, and `pool` lends it to them. Only `backend` imports
-TensorFlow, when first needed. `forward` asks it without TensorFlow, and `choice` says which of the two does.
+`spec` describes an architecture in numbers, `masks` draws the dropout masks of a posterior draw, `moments` holds what
+draws are summarised to, and `training_recipe` the settings of a training: plain NumPy, shared by both implementations.
+`tensorflow` trains and predicts and is the only place that imports TensorFlow; `numpy` predicts without it; `backends`
+chooses between them.
 """

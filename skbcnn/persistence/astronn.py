@@ -12,6 +12,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.persistence.files import ModelFolderError, read_file
 from skbcnn.persistence.foreign import (
     MAX_TEXT,
@@ -31,7 +32,6 @@ from skbcnn.persistence.foreign import (
     understood,
 )
 from skbcnn.persistence.text import as_text
-from skbcnn.regressor import ApogeeBCNNCensoredRegressor
 from skbcnn.survey import APOGEE_LABELS, apogee_windows, resolve_target
 
 PARAMETERS = "astroNN_model_parameter.json"
@@ -119,7 +119,7 @@ def from_astronn(path):
     See Also
     --------
     skbcnn.load_folder : Takes such folders, too.
-    skbcnn.pipelines.apogee_pipeline : The model behind what its spectra need.
+    skbcnn.apogee.apogee_pipeline : The model behind what its spectra need.
 
     Notes
     -----

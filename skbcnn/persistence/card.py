@@ -11,8 +11,8 @@ from numbers import Integral, Real
 
 from sklearn.pipeline import Pipeline
 
+from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.persistence.pipelines import regressor_of
-from skbcnn.regressor import ApogeeBCNNCensoredRegressor
 
 _MOST_CHARACTERS, _MOST_ENTRIES = 300, 24  # of one text; of one list
 _TAGS = ("astronomy", "spectroscopy", "stellar-spectra", "bayesian-neural-network", "uncertainty-quantification")

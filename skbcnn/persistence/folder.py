@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from skbcnn import __version__
-from skbcnn.atomic import atomic_path
+from skbcnn._atomic_writes import atomic_path
 from skbcnn.persistence.arrays import decode_arrays, encode_arrays
 from skbcnn.persistence.astronn import from_astronn, is_astronn
 from skbcnn.persistence.card import card_of

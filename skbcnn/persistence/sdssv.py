@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skbcnn.extras import require_extra
+from skbcnn._optional_dependencies import require_extra
+from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.persistence.files import ModelFolderError, read_file
 from skbcnn.persistence.foreign import (
     ELEMENTS,
@@ -22,7 +23,7 @@ from skbcnn.persistence.foreign import (
     opened_zip,
     understood,
 )
-from skbcnn.regressor import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor
+from skbcnn.regressor import CensoredBCNNRegressor
 from skbcnn.survey import APOGEE_LABELS, ElementWindows, apogee_windows
 
 SUFFIXES = (".pt", ".pth")
@@ -79,7 +80,7 @@ def from_sdssv(path):
     See Also
     --------
     skbcnn.load_folder : Takes such files, too.
-    skbcnn.pipelines.apogee_pipeline : The model behind what its spectra need.
+    skbcnn.apogee.apogee_pipeline : The model behind what its spectra need.
 
     References
     ----------

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.persistence import documents
 from skbcnn.persistence.parameters import described, name_features, unfitted
 from skbcnn.persistence.text import whole
 from skbcnn.preprocessing import ChipGapRemover, ContinuumNormalizer, SpectraNormalizer
-from skbcnn.regressor import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor
+from skbcnn.regressor import CensoredBCNNRegressor
 
 _MAX_PIXELS = 2**22
 

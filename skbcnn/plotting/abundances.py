@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skbcnn.labelled import label_values
+from skbcnn._label_tables import label_values
 from skbcnn.plotting.axis_texts import axis_text, symbol
 from skbcnn.plotting.figures import BLUE, COLUMN_WIDTH, DARK, GREY, drawing, one_axes
 from skbcnn.plotting.inputs import (

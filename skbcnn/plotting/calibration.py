@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.special import ndtri
 
-from skbcnn.labelled import label_values
+from skbcnn._label_tables import label_values
 from skbcnn.metrics import weighted
-from skbcnn.metrics.checking import check_errors, check_pairs, check_stds
+from skbcnn.metrics.label_pairs import check_errors, check_pairs, check_stds
 from skbcnn.plotting.axis_texts import number, symbol, whole_number
 from skbcnn.plotting.figures import BLUE, CYCLE, DARK, GREY, PAGE_WIDTH, PALE, VERMILLION, drawing, several_axes
 from skbcnn.plotting.inputs import column_names, prediction_of

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skbcnn.atomic import atomic_path
-from skbcnn.extras import require_extra
+from skbcnn._atomic_writes import atomic_path
+from skbcnn._optional_dependencies import require_extra
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.5, 7.0  # inches
 

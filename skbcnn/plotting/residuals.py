@@ -6,7 +6,7 @@ beside them, which are those of `skbcnn.metrics.residual_table`.
 
 import numpy as np
 
-from skbcnn.labelled import label_values
+from skbcnn._label_tables import label_values
 from skbcnn.metrics import residual_table
 from skbcnn.plotting.axis_texts import axis_text, digits_for, number
 from skbcnn.plotting.figures import (

@@ -21,8 +21,8 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 
 from skbcnn import ApogeeBCNNCensoredRegressor
+from skbcnn.apogee import preset
 from skbcnn.datasets import make_apogee_spectra
-from skbcnn.presets import preset
 from skbcnn.survey import apogee_windows, is_missing, label
 
 RECIPE = preset("few_thousand_stars") | {"max_epochs": 60}

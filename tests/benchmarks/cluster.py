@@ -21,8 +21,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor
+from skbcnn.apogee import preset
 from skbcnn.datasets import make_apogee_spectra, synthetic
-from skbcnn.presets import preset
 from skbcnn.survey import APOGEE_LABELS, apogee_windows, is_missing
 from tests.benchmarks.trust_pictures import save_cluster
 

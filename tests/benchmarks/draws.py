@@ -10,9 +10,9 @@ from unittest import mock
 import numpy as np
 
 from skbcnn import ApogeeBCNNCensoredRegressor, make_apogee_spectra
-from skbcnn.network import posterior
+from skbcnn.apogee import preset
 from skbcnn.network.masks import SHARED_BY
-from skbcnn.presets import preset
+from skbcnn.network.tensorflow import posterior
 
 RECIPES = {"astroNN's recipe": {"max_epochs": 40}, "the demo's recipe": preset("few_thousand_stars")}
 OWN, N_STARS, N_SEEDS, N_REFERENCE = {"conv1": 1, "flat": 1}, 32, 24, 4000

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skbcnn import Prediction
 from skbcnn.calibration import ErrorModel, fit_error_model, fit_noise_model
-from skbcnn.prediction import Prediction
 
 NAMES = ("teff", "Al")
 

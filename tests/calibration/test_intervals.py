@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skbcnn import Prediction
 from skbcnn.calibration import interval_factor, interval_factors_by_noise, interval_scores
-from skbcnn.prediction import Prediction
 
 
 def predicted(mean, total):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbcnn.network.architecture import CensoredNetwork
-from skbcnn.network.posterior import Posterior
-from skbcnn.network.weights import set_weights
+from skbcnn.network.tensorflow.architecture import CensoredNetwork
+from skbcnn.network.tensorflow.posterior import Posterior
+from skbcnn.network.tensorflow.weights import set_weights
 from skbcnn.persistence import from_astronn
 from skbcnn.survey import APOGEE_LABELS
 

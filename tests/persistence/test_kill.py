@@ -17,7 +17,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can
 TRIALS = """
 import collections, itertools, json, os, random, signal, sys, time
 from pathlib import Path
-from skbcnn import atomic, load_folder
+from skbcnn import load_folder
+from skbcnn import _atomic_writes as atomic
 from skbcnn.persistence import folder as saving
 
 model, parent, n_random = load_folder(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])

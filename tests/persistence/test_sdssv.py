@@ -12,10 +12,9 @@ import pytest
 from astropy.io import fits
 from numpy.testing import assert_allclose, assert_array_equal, assert_equal
 
-from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, load_folder, save_folder
+from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, Prediction, load_folder, save_folder
 from skbcnn.catalog import prediction_table
 from skbcnn.persistence import ModelFolderError, from_sdssv
-from skbcnn.prediction import Prediction
 from skbcnn.survey import APOGEE_LABELS, ElementWindows, apogee_windows
 from tests.foreign_networks import HIDDEN, STAR, check_oracle, draw_layers, predict
 

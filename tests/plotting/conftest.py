@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from skbcnn.prediction import Prediction
+from skbcnn import Prediction
 
 NAMES = ("teff", "logg", "Mg", "Al", "Fe")
 

@@ -1,0 +1,5 @@
+"""Predictions as tables with units, and such tables as files."""
+
+from skbcnn.catalog.tables import check_table_name, prediction_table, write_table
+
+__all__ = ["check_table_name", "prediction_table", "write_table"]

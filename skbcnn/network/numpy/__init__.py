@@ -1,0 +1,1 @@
+"""The forward pass of the network in plain NumPy, for predictions without TensorFlow."""

@@ -1,0 +1,1 @@
+"""The network in TensorFlow and Keras: its graph, its training, its posterior draws and their derivatives."""

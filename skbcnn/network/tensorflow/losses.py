@@ -1,0 +1,131 @@
+"""The loss of a star: Gaussian, aware of label errors, blind to missing labels."""
+
+import numpy as np
+
+from skbcnn.network.moments import LOGVAR_LIMIT
+from skbcnn.network.tensorflow.backend import keras
+
+ops = keras.ops
+
+_NO_ERROR = -100.0  # log variance of a label without error: nothing beside the least predicted one, exp(-20)
+
+
+def pack_targets(y, y_err=None):
+    """Labels and their errors as the one array that the loss takes.
+
+    Missing labels are filled here, before any arithmetic: a NaN that is masked only after it would still reach the
+    gradient.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n, n_labels)
+        Normalised labels; NaN where missing.
+    y_err : ndarray of shape (n, n_labels), default=None
+        Their errors, in the same units; 0 where unknown. Never looked at where the label is missing. None: all 0.
+
+    Returns
+    -------
+    targets : ndarray of shape (n, 3, n_labels), float32
+        Values, log error variances, and 1 for present labels or 0 for missing ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn.network.tensorflow.losses import pack_targets
+    >>> pack_targets(np.array([[0.5, np.nan]]), np.array([[1.0, -9999.0]]))[0].tolist()
+    [[0.5, 0.0], [0.0, -100.0], [1.0, 0.0]]
+    """
+    present = ~np.isnan(y)
+    has_error = present & (y_err > 0) if y_err is not None else np.zeros_like(present)
+    log_error_variance = np.full(y.shape, _NO_ERROR)
+    if y_err is not None:
+        np.log(y_err, out=log_error_variance, where=has_error)
+        log_error_variance[has_error] *= 2
+    values = np.where(present, y, 0.0)
+    return np.stack([values, np.maximum(log_error_variance, _NO_ERROR), present], axis=1).astype(np.float32)
+
+
+def star_loss(targets, moments):
+    """Loss of each star: mean over its present labels of 0.5 ((y - mu)^2 / var + log var), var = exp(s) + e^2.
+
+    Parameters
+    ----------
+    targets : tensor of shape (n, 3, n_labels)
+        From `pack_targets`.
+    moments : tensor of shape (n, 2, n_labels)
+        Predicted means mu and log-variances s.
+
+    Returns
+    -------
+    loss : tensor of shape (n,)
+        In nats per present label, without the constant log(2 pi) / 2. 0 for a star with no label at all.
+
+    References
+    ----------
+    .. [1] Leung & Bovy (2019), MNRAS 483, 3255, section 3.1, equations 3 and 4.
+    .. [2] Kendall & Gal (2017), NeurIPS, equation 8.
+    """
+    y, log_error_variance, present = ops.unstack(targets, 3, axis=1)
+    mean, logvar = ops.unstack(moments, 2, axis=1)
+    log_variance = ops.logaddexp(ops.clip(logvar, -LOGVAR_LIMIT, LOGVAR_LIMIT), log_error_variance)
+    density = 0.5 * (ops.square(y - mean) * ops.exp(-log_variance) + log_variance)
+    return _mean_over_present(density, present)
+
+
+def star_absolute_error(targets, moments):
+    """Mean absolute error of each star over its present labels.
+
+    Parameters
+    ----------
+    targets : tensor of shape (n, 3, n_labels)
+        From `pack_targets`.
+    moments : tensor of shape (n, 2, n_labels)
+        Predicted means and log-variances.
+
+    Returns
+    -------
+    error : tensor of shape (n,)
+        In normalised units. 0 for a star with no label at all.
+    """
+    return _mean_over_present(ops.abs(targets[:, 0] - moments[:, 0]), targets[:, 2])
+
+
+def _mean_over_present(values, present):
+    return ops.sum(values * present, axis=-1) / ops.maximum(ops.sum(present, axis=-1), 1.0)
+
+
+def weighted_sums(targets, moments, weight):
+    """Sums over the stars of a batch, from which means over many batches follow.
+
+    Parameters
+    ----------
+    targets : tensor of shape (n, 3, n_labels)
+        From `pack_targets`.
+    moments : tensor of shape (n, 2, n_labels)
+        Predicted means and log-variances.
+    weight : tensor of shape (n,)
+        Of the stars. Those without any label must come with weight 0: they then count in neither a sum nor its divisor.
+
+    Returns
+    -------
+    sums : tensor of shape (3,)
+        Weighted losses, weighted absolute errors, weights.
+    """
+    of_star = ops.stack([star_loss(targets, moments), star_absolute_error(targets, moments), ops.ones_like(weight)])
+    return ops.sum(of_star * weight, axis=1)
+
+
+def mean_loss(sums):
+    """Loss of a batch: `star_loss` averaged over its stars by their weights.
+
+    Parameters
+    ----------
+    sums : tensor of shape (3,)
+        From `weighted_sums`.
+
+    Returns
+    -------
+    loss : scalar tensor
+        0 for a batch of weight 0.
+    """
+    return ops.divide_no_nan(sums[0], sums[2])

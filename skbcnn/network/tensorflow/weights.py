@@ -1,0 +1,110 @@
+"""Weights as plain arrays: drawn at the start, put into the Keras network, and taken out again.
+
+Arrays are keyed by `NetworkSpec.weight_shapes` and hold no padding. The network keeps the window layers of many labels
+in one padded stack; which array lies where in it is one table here.
+"""
+
+import numpy as np
+
+from skbcnn.network.tensorflow.backend import keras
+
+
+def initial_weights(spec, seed):
+    """Draw the weights with which training starts.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Of the network.
+    seed : int
+        Equal seeds give equal weights.
+
+    Returns
+    -------
+    weights : dict of str to ndarray, float32
+        Kernels from `spec.initializer`, each with its own fan-in; those of the output heads Glorot-uniform; biases 0.
+    """
+    kernels = [name for name in spec.weight_shapes if name.endswith(".kernel")]
+    seeds = dict(zip(kernels, np.random.SeedSequence(seed).generate_state(len(kernels)).tolist(), strict=True))
+    weights = {}
+    for name, shape in spec.weight_shapes.items():
+        if name not in seeds:
+            weights[name] = np.zeros(shape, dtype=np.float32)
+            continue
+        is_head = name.endswith((".mean.kernel", ".logvar.kernel"))
+        initializer = _seeded_initializer("glorot_uniform" if is_head else spec.initializer, seeds[name])
+        weights[name] = np.asarray(initializer(shape, dtype="float32"))
+    return weights
+
+
+def _seeded_initializer(name, seed):
+    """An initializer of Keras by name, with a seed if it takes one."""
+    initializer = keras.initializers.get(name)
+    config = initializer.get_config()
+    return type(initializer).from_config(config | ({"seed": seed} if "seed" in config else {}))
+
+
+def _places(network):
+    """Where each array lies: (name, variable, view of it in an array of the shape of the variable)."""
+    spec = network.spec
+    yield "full1.kernel", network.full1.kernel, np.transpose
+    yield "full1.bias", network.full1.bias, _part(...)
+    for layer in ("conv1", "conv2", "full2") + (("aux",) if network.aux is not None else ()):
+        yield from _both(layer, getattr(network, layer), ...)
+    for i, j in enumerate(spec.full_labels):
+        mean, logvar = slice(i, i + 1), slice(i + len(spec.full_labels), i + len(spec.full_labels) + 1)
+        yield from _both(f"label{j}.mean", network.full_heads, (..., mean))
+        yield from _both(f"label{j}.logvar", network.full_heads, (..., logvar))
+    for group, branch in zip(spec.groups, network.branches, strict=True):
+        for i, j in enumerate(group.labels):
+            yield f"label{j}.hidden1.kernel", branch.hidden1.kernel, _part((i, slice(0, len(spec.windows[j]))))
+            yield f"label{j}.hidden1.bias", branch.hidden1.bias, _part((i, 0))
+            yield f"label{j}.hidden2.kernel", branch.hidden2.kernel, _part(i)
+            yield f"label{j}.hidden2.bias", branch.hidden2.bias, _part((i, 0))
+            for output, column in (("mean", slice(0, 1)), ("logvar", slice(1, 2))):
+                yield f"label{j}.{output}.kernel", branch.heads.kernel, _part((i, slice(None), column))
+                yield f"label{j}.{output}.bias", branch.heads.bias, _part((i, 0, column))
+
+
+def _both(name, layer, index):
+    yield f"{name}.kernel", layer.kernel, _part(index)
+    yield f"{name}.bias", layer.bias, _part(index)
+
+
+def _part(index):
+    return lambda values: values[index]
+
+
+def set_weights(network, weights):
+    """Put plain arrays into a network.
+
+    Parameters
+    ----------
+    network : CensoredNetwork
+        Changed in place.
+    weights : mapping of str to ndarray
+        Keyed and shaped as `NetworkSpec.weight_shapes`.
+    """
+    values = {id(variable): np.zeros(variable.shape, np.float32) for _, variable, _ in _places(network)}
+    for name, variable, view in _places(network):
+        view(values[id(variable)])[...] = weights[name]
+    for variable in network.trainable_variables:
+        variable.assign(values[id(variable)])
+
+
+def get_weights(network):
+    """Take a network's weights out as plain arrays.
+
+    Parameters
+    ----------
+    network : CensoredNetwork
+        Left as it is.
+
+    Returns
+    -------
+    weights : dict of str to ndarray, float32
+        Keyed and shaped as `NetworkSpec.weight_shapes`; copies, without padding.
+    """
+    values = {id(variable): np.asarray(variable) for variable in network.trainable_variables}
+    found = {name: np.array(view(values[id(variable)]), order="C") for name, variable, view in _places(network)}
+    return {name: found[name] for name in network.spec.weight_shapes}

@@ -1,0 +1,92 @@
+"""Activations by Keras's names: those that NumPy has, one by one beside Keras's own, and those that are refused."""
+
+import keras
+import numpy as np
+import pytest
+from keras.src.activations import ALL_OBJECTS_DICT
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skbcnn import CensoredBCNNRegressor
+from skbcnn.network.numpy.activations import ACTIVATIONS, numpy_activation
+from skbcnn.network.spec import _RISING
+from skbcnn.network.tensorflow.activations import activation
+
+ACTS_ALONG_AN_AXIS = ["softmax", "log_softmax", "sparsemax", "glu"]
+LARGEST = [1e-38, 1e-30, 1e-8, 1e-3, 40, 87, 88, 89, 104, 200, 1e4, 1e18, 3e38]
+X = np.concatenate([np.linspace(-20, 20, 4001), LARGEST, np.negative(LARGEST)]).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name in (None, *ALL_OBJECTS_DICT)])
+def test_as_keras_has_it(name):
+    """Without a warning too, warnings being errors here."""
+    ours, expected = numpy_activation(name)(X), np.asarray(keras.activations.get(name)(X))
+    assert ours.dtype == np.float32
+    if name == "squareplus":  # Keras squares, and exceeds float32 where nothing need
+        assert not np.isfinite(expected[np.abs(X) > 1e20]).any()
+        expected = np.where(np.abs(X) > 1e20, np.maximum(X, 0), expected)
+    is_finite = np.isfinite(expected)
+    assert is_finite.all() or name == "exponential"
+    assert_array_equal(ours[~is_finite], expected[~is_finite])
+    rounding = 4e-7 * np.maximum(1, np.abs(X[is_finite]))
+    difference = np.abs(ours[is_finite].astype(float) - expected[is_finite])
+    relative = difference <= 4e-7 * np.abs(expected[is_finite])
+    assert ((difference <= rounding) | relative).all(), X[is_finite][(difference > rounding) & ~relative]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("relu", [0, 0, 2]),
+        ("leaky_relu", [-0.2, 0, 2]),
+        ("elu", [np.exp(-1) - 1, 0, 2]),
+        ("sigmoid", [1 / (1 + np.e), 0.5, 1 / (1 + np.exp(-2))]),
+        ("hard_sigmoid", [1 / 3, 0.5, 5 / 6]),
+        ("softplus", [np.log1p(np.exp(-1)), np.log(2), np.log1p(np.exp(2))]),
+        ("softsign", [-0.5, 0, 2 / 3]),
+        ("sparse_plus", [0, 0.25, 2]),
+        ("squareplus", [(5**0.5 - 1) / 2, 1, 1 + 2**0.5]),
+        ("hard_shrink", [-1, 0, 2]),
+        ("soft_shrink", [-0.5, 0, 1.5]),
+        (None, [-1, 0, 2]),
+    ],
+)
+def test_by_hand(name, expected):
+    assert_allclose(numpy_activation(name)(np.array([-1, 0, 2], dtype=np.float32)), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(_RISING))
+def test_what_is_said_to_rise_never_falls(name):
+    """Else the maximum over a pool could not come first."""
+    assert (np.diff(numpy_activation(name)(np.sort(X))) >= 0).all()
+
+
+@pytest.mark.parametrize("name", sorted({*ALL_OBJECTS_DICT} - {*ACTS_ALONG_AN_AXIS, "threshold"}))
+def test_numpy_has_all_that_tensorflow_may_compute(name):
+    assert callable(activation(name))
+    assert callable(numpy_activation(name))
+
+
+@pytest.mark.parametrize("name", [*ACTS_ALONG_AN_AXIS, "threshold"])
+class TestRefused:
+    """Units of a layer do not lie along the last axis of the arrays; often the spectra do."""
+
+    def test_by_tensorflow(self, name):
+        with pytest.raises(ValueError, match=f"activation='{name}' does not act on each unit by itself.*Use 'relu'"):
+            activation(name)
+
+    def test_by_numpy(self, name):
+        with pytest.raises(ValueError, match=f"activation='{name}' cannot be computed by NumPy"):
+            numpy_activation(name)
+
+    def test_by_fit(self, name):
+        X = np.random.default_rng(0).normal(size=(20, 10))
+        model = CensoredBCNNRegressor(activation=name, num_hidden=(4, 4, 2, 2, 1), max_epochs=1)
+        with pytest.raises(ValueError, match=f"activation='{name}' does not act on each unit by itself"):
+            model.fit(X, X[:, 0])
+
+
+def test_unknown():
+    with pytest.raises(ValueError, match="no_such"):
+        activation("no_such")
+    with pytest.raises(ValueError, match="activation='no_such' cannot be computed by NumPy, expected one of celu, elu"):
+        numpy_activation("no_such")

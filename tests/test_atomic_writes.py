@@ -1,0 +1,200 @@
+"""Nothing half-written is ever left under the final name."""
+
+import errno
+import os
+import tempfile
+
+import pytest
+
+from skbcnn import _atomic_writes as atomic
+from skbcnn._atomic_writes import atomic_path
+
+needs_locks = pytest.mark.skipif(atomic.fcntl is None, reason="this system has no locks: nothing is cleared away")
+
+
+def write_folder(folder, **texts):
+    folder.mkdir()
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+
+
+def write_half(path, error, write=lambda file: file.write_text("half")):
+    with atomic_path(path) as temporary:
+        write(temporary)
+        raise error
+
+
+def contents(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_file_appears_under_its_name_alone(tmp_path):
+    with atomic_path(tmp_path / "table.csv") as temporary:
+        temporary.write_text("teff")
+        assert not (tmp_path / "table.csv").exists()
+        assert temporary.name == "table.csv"
+    assert contents(tmp_path) == {"table.csv": "teff"}
+
+
+def test_path_may_be_text(tmp_path):
+    with atomic_path(str(tmp_path / "table.csv")) as temporary:
+        temporary.write_text("teff")
+    assert contents(tmp_path) == {"table.csv": "teff"}
+
+
+def test_file_is_replaced(tmp_path):
+    (tmp_path / "table.csv").write_text("old")
+    with atomic_path(tmp_path / "table.csv") as temporary:
+        temporary.write_text("new")
+    assert contents(tmp_path) == {"table.csv": "new"}
+
+
+def test_file_is_kept_without_overwrite(tmp_path):
+    (tmp_path / "table.csv").write_text("old")
+    with (
+        pytest.raises(FileExistsError, match=r"table\.csv exists.*overwrite=True"),
+        atomic_path(tmp_path / "table.csv", overwrite=False),
+    ):
+        pytest.fail("the block must not run")
+    assert contents(tmp_path) == {"table.csv": "old"}
+
+
+def test_folder_is_replaced_whole(tmp_path):
+    write_folder(tmp_path / "model", weights="old", leftover="old")
+    with atomic_path(tmp_path / "model") as temporary:
+        write_folder(temporary, weights="new")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert contents(tmp_path / "model") == {"weights": "new"}
+
+
+@pytest.mark.parametrize("error", [ValueError("bad"), KeyboardInterrupt()])
+def test_error_in_the_block_leaves_what_was_there(tmp_path, error):
+    (tmp_path / "table.csv").write_text("old")
+    with pytest.raises(type(error)):
+        write_half(tmp_path / "table.csv", error)
+    assert contents(tmp_path) == {"table.csv": "old"}
+
+
+def test_error_in_the_block_leaves_the_folder_that_was_there(tmp_path):
+    write_folder(tmp_path / "model", weights="old")
+    with pytest.raises(ValueError, match="bad"):
+        write_half(tmp_path / "model", ValueError("bad"), write=lambda folder: write_folder(folder, weights="half"))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert contents(tmp_path / "model") == {"weights": "old"}
+
+
+def test_full_disk_is_a_sentence_and_leaves_nothing(tmp_path):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    sentence = r"table\.csv could not be written \(No space left on device\).*has room"
+    with pytest.raises(OSError, match=sentence) as caught:
+        write_half(tmp_path / "table.csv", full)
+    assert caught.value.errno == errno.ENOSPC
+    assert contents(tmp_path) == {}
+
+
+def test_block_that_writes_nothing_is_an_error(tmp_path):
+    with pytest.raises(OSError, match="could not be written"), atomic_path(tmp_path / "table.csv"):
+        pass
+    assert contents(tmp_path) == {}
+
+
+def test_absent_folder_is_a_sentence(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match=r"could not be written.*choose a folder that exists"),
+        atomic_path(tmp_path / "nowhere" / "table.csv"),
+    ):
+        pytest.fail("the block must not run")
+
+
+def test_unwritable_folder_is_a_sentence(tmp_path, monkeypatch):
+    def refuse(*_, **__):  # chmod does not stop root, under which containers run tests
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    with (
+        pytest.raises(PermissionError, match=r"could not be written \(Permission denied\).*may write to"),
+        atomic_path(tmp_path / "table.csv"),
+    ):
+        pytest.fail("the block must not run")
+
+
+def test_file_does_not_replace_a_folder(tmp_path):
+    write_folder(tmp_path / "model", weights="old")
+    with pytest.raises(OSError, match="could not be written"), atomic_path(tmp_path / "model") as temporary:
+        temporary.write_text("a file")
+    assert contents(tmp_path / "model") == {"weights": "old"}
+
+
+def test_folders_change_places_where_the_system_cannot_exchange_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
+    test_folder_is_replaced_whole(tmp_path)
+
+
+def test_a_failed_change_of_places_brings_the_old_folder_back(tmp_path, monkeypatch):
+    def replace(first, second, really=os.replace):
+        if first.name == second.name == "model" and (first / "weights").read_text() == "new":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        really(first, second)
+
+    write_folder(tmp_path / "model", weights="old")
+    monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(PermissionError, match="could not be written"), atomic_path(tmp_path / "model") as temporary:
+        write_folder(temporary, weights="new")
+    assert contents(tmp_path / "model") == {"weights": "old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def leftover(path, **folders):
+    """A workshop as a killed process leaves it."""
+    workshop = path.with_name(f".{path.name}.abcd_123.partial")
+    workshop.mkdir()
+    for name, text in folders.items():
+        write_folder(workshop / name, weights=text)
+    return workshop
+
+
+@needs_locks
+@pytest.mark.parametrize("written", [{}, {"model": "half"}])
+def test_what_a_killed_process_left_is_cleared_away(tmp_path, written):
+    leftover(tmp_path / "model", **written)
+    with atomic_path(tmp_path / "model") as temporary:
+        write_folder(temporary, weights="new")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert contents(tmp_path / "model") == {"weights": "new"}
+
+
+@needs_locks
+def test_a_folder_that_a_killed_process_set_aside_returns(tmp_path):
+    leftover(tmp_path / "model", model="new", replaced="old")
+    with pytest.raises(FileExistsError), atomic_path(tmp_path / "model", overwrite=False):
+        pytest.fail("the block must not run")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert contents(tmp_path / "model") == {"weights": "old"}
+
+
+def test_what_a_living_process_writes_is_left_alone(tmp_path):
+    with atomic_path(tmp_path / "table.csv") as first:
+        first.write_text("slow")
+        with atomic_path(tmp_path / "table.csv") as second:
+            second.write_text("quick")
+        assert contents(first.parent) == {"table.csv": "slow"}
+    assert contents(tmp_path) == {"table.csv": "slow"}
+
+
+def test_folders_of_others_are_left_alone(tmp_path):
+    names = [".model.abcd_123", ".model.abcd_123.partial2", ".models.abcd_123.partial", "model.abcd_123.partial"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    with atomic_path(tmp_path / "model") as temporary:
+        temporary.write_text("new")
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "model"}
+
+
+def test_without_locks_nothing_is_cleared_away(tmp_path, monkeypatch):
+    workshop = leftover(tmp_path / "model", model="half")
+    monkeypatch.setattr(atomic, "fcntl", None)
+    with atomic_path(tmp_path / "model") as temporary:
+        temporary.write_text("new")
+    assert workshop.exists()
+    assert (tmp_path / "model").read_text() == "new"
