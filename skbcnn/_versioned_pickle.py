@@ -5,6 +5,9 @@ into each pickle, and `OtherVersionWarning` tells whoever loads it with another.
 """
 
 import warnings
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from skbcnn import __version__
 
@@ -41,7 +44,12 @@ class OtherVersionWarning(UserWarning):
 
 
 class VersionedPickle:
-    """Mixin of estimators whose pickles name the version that wrote them. It stands before BaseEstimator."""
+    """Mixin of estimators whose pickles name the version that wrote them. It stands before BaseEstimator.
+
+    A parameter that the pickle of an earlier version lacks gets its value in `_parameters_added_later`.
+    """
+
+    _parameters_added_later: Mapping[str, Any] = MappingProxyType({})
 
     def __getstate__(self):
         """Give a copy of the state, and the version."""
@@ -53,4 +61,4 @@ class VersionedPickle:
         original = state.pop(_VERSION, "(version unknown)")
         if original != __version__:
             warnings.warn(OtherVersionWarning(type(self).__name__, __version__, original), stacklevel=2)
-        super().__setstate__(state)
+        super().__setstate__({**self._parameters_added_later, **state})

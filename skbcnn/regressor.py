@@ -5,7 +5,6 @@ The network itself is in `skbcnn.network`; `skbcnn.apogee` adds the windows and 
 
 import warnings
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
 
@@ -13,9 +12,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
-from tqdm.auto import tqdm
 
+from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
 from skbcnn._label_tables import error_values, label_columns, label_values
+from skbcnn._posterior_moments import LiveNetwork, posterior_moments
 from skbcnn._prediction import Prediction
 from skbcnn._presets import preset
 from skbcnn._sklearn import Interval, Options, StrOptions, check_sample_weight, fit_context
@@ -37,7 +37,7 @@ from skbcnn.calibration import (
 )
 from skbcnn.calibration.error_model import FEWEST_DIFFERENCES
 from skbcnn.metrics import r2_score, residual_table
-from skbcnn.network.backends import BACKENDS, posterior_class, require_tensorflow
+from skbcnn.network.backends import BACKENDS, require_tensorflow
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.training_recipe import Recipe, Stars
 from skbcnn.novelty import TrainingDomain
@@ -47,20 +47,6 @@ from skbcnn.survey import ElementWindows
 _LINEAR_MODES = {0, 1, 2, 3, 4, 255}
 _ONE_NOISE = 1.5  # spectra whose noise differs by less than this factor do not tell how error bars go with it
 _MOST_CALIBRATING = 6000  # held-out stars: with so many, error bars are known label by label
-
-
-class LiveNetwork:
-    """Holder of the compiled network beside the fitted arrays: empty at first, filled at first use, never pickled."""
-
-    def __init__(self):
-        self._posterior = None
-
-    def posterior(self, model):
-        """The draws of a fitted model, ready to be asked of whoever computes them now."""
-        wanted, found = posterior_class(model.backend), self._posterior
-        if type(found) is not wanted:
-            self._posterior = found = wanted(model.spec_, model.weights_, model.seed_)
-        return found
 
 
 class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -223,6 +209,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     >>> mean.shape, bool((std > 0).all())
     ((3, 2), True)
     """
+
+    _parameters_added_later = PARAMETERS_ADDED_LATER
 
     _parameter_constraints: dict = {
         "windows": [Mapping, None],
@@ -401,9 +389,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         ImportError
             If TensorFlow cannot be imported.
         """
-        with self._unchanged_on_failure():
+        with unchanged_on_failure(self):
             goes_on = self.warm_start and hasattr(self, "weights_")
             stars = self._check_training_data(X, y, x_err, y_err, sample_weight, goes_on)
+            forget(self, "warm_start" if goes_on else "fit")
             random = check_random_state(self.random_state)
             training, validation = self._split(stars, random)
             if not goes_on:
@@ -450,16 +439,15 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         >>> CensoredBCNNRegressor(max_epochs=3, random_state=0).fit(X, y).set_params(lr=1e-5).partial_fit(X, y).n_iter_
         4
         """
-        with self._unchanged_on_failure():
+        with unchanged_on_failure(self):
             goes_on = hasattr(self, "weights_")
             stars = self._check_training_data(X, y, x_err, y_err, sample_weight, goes_on)
+            forget(self, "partial_fit" if goes_on else "fit")
             if not goes_on:
                 self._start_afresh(stars, check_random_state(self.random_state))
                 self.inv_tau_ = self._inverse_precision(stars)
             self._go_through(stars, None, 1, goes_on)
-            domain = self.domain_ if goes_on else None
             self._look_back(None if goes_on else stars, None)
-            self.domain_ = self.domain_ or domain
         return self
 
     def _start_afresh(self, training, random):
@@ -469,24 +457,9 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         )
         self.label_normalizer_ = LabelNormalizer(self.labels_norm_mode).fit(training.y, sample_weight=training.weight)
         self.seed_ = int(random.randint(np.iinfo(np.int32).max))
-        self.n_iter_ = 0
-        self.noise_level_ = None
-        for name in ("preprocessing_", "provenance_"):  # told of another fit, by load_folder
-            vars(self).pop(name, None)
 
     def _inverse_precision(self, training):
         return 2 * len(training.x) * self.l2 / (self.length_scale**2 * (1 - self.dropout_rate))
-
-    @contextmanager
-    def _unchanged_on_failure(self):
-        """A fit that is refused, or broken off by a second Ctrl-C, leaves the model as it was."""
-        before = vars(self).copy()
-        try:
-            yield
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
 
     def predict(self, X, return_std=False, x_err=None):
         """Labels of spectra: the average over posterior draws.
@@ -816,8 +789,6 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     def _look_back(self, training, held_out):
         """Learn how large the error bars should have been, and keep what the training stars look like."""
-        self.error_model_ = self.interval_scores_ = self.interval_noise_ = None
-        self.validation_residuals_ = self.domain_ = None
         if not self.calibrate:
             return
         if held_out is not None:
@@ -872,23 +843,16 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
         Spectra are cast and normalised as they are needed, a chunk at a time.
         """
-        posterior = self._live.posterior(self)
-        starts = range(0, len(X), posterior.chunk)
-        rows = [slice(start, start + posterior.chunk) for start in starts]
-        chunks = (self._normalized_chunk(X[part], None if x_err is None else x_err[part]) for part in rows)
-        moments = np.empty((4, len(X), self.n_outputs_))
-        answers = posterior.moments(chunks, self.n_draws)
-        bar = tqdm(rows, desc="Predicting", unit="chunk", disable=not self.verbose)
-        for part, (mean, model, predictive) in zip(bar, answers, strict=True):
-            stds = map(np.sqrt, (model, predictive, model + predictive))
-            moments[:, part] = self.label_normalizer_.inverse_moments(mean, *stds)
-        return moments
-
-    def _normalized_chunk(self, X, x_err):
-        X = self.spectra_normalizer_.transform(np.asarray(X, dtype=np.float32))
-        if x_err is not None:
-            x_err = self.spectra_normalizer_.scale_errors(np.asarray(x_err, dtype=np.float32))
-        return X, x_err
+        posterior = self._live.posterior(self.backend, self.spec_, self.weights_, self.seed_)
+        return posterior_moments(
+            posterior,
+            self.spectra_normalizer_,
+            self.label_normalizer_,
+            X,
+            x_err,
+            n_draws=self.n_draws,
+            verbose=self.verbose,
+        )
 
     def score(self, X, y, sample_weight=None):
         """Coefficient of determination R^2 of the predicted labels, missing ones left out.
@@ -1099,15 +1063,12 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         return save_folder(self, path, preprocessing=preprocessing, provenance=provenance, overwrite=overwrite)
 
     def __getstate__(self):
-        """Fitted state is arrays; the live network is a cache beside it."""
-        state = super().__getstate__()
-        state.pop("_live", None)
-        return state
+        """Return a copy of parameters and fitted state, without the compiled network."""
+        return without_caches(super().__getstate__())
 
     def __setstate__(self, state):
-        """Come back without the network, which is built when it is first asked."""
-        super().__setstate__(state)
-        self._live = LiveNetwork()
+        """Take the state of a pickle, and complete what an earlier version did not write."""
+        super().__setstate__(complete(state) if "weights_" in state else state)
 
 
 def _noise_level(x_err):

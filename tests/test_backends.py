@@ -28,6 +28,11 @@ def no_tensorflow(monkeypatch):
     choice._warn_once.cache_clear()
 
 
+def posterior_of(model):
+    """The object that computes the draws of a model."""
+    return model._live.posterior(model.backend, model.spec_, model.weights_, model.seed_)
+
+
 @pytest.fixture
 def model(tiny_model):
     return copy.deepcopy(tiny_model)
@@ -100,7 +105,7 @@ class TestRegressor:
         found = {}
         for backend in ("tensorflow", "numpy", "tensorflow", "numpy"):
             answer = model.set_params(backend=backend).predict(tiny_data.X, return_std=True)
-            assert type(model._live.posterior(model)) is kinds[backend]
+            assert type(posterior_of(model)) is kinds[backend]
             assert_array_equal(answer, found.setdefault(backend, answer))
         scale = model.label_normalizer_.scale_
         assert_allclose(found["numpy"] / scale, found["tensorflow"] / scale, rtol=1e-5, atol=1e-5)
@@ -120,7 +125,7 @@ class TestRegressor:
 
     def test_kept_between_predictions(self, model, tiny_data):
         model.set_params(backend="numpy").predict(tiny_data.X)
-        assert model._live.posterior(model) is model._live.posterior(model)
+        assert posterior_of(model) is posterior_of(model)
 
     def test_batch_and_order(self, model, tiny_data):
         """Bit for bit."""

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from skbcnn._fitted_state import complete
 from skbcnn.calibration import ErrorModel
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.novelty import TrainingDomain
 from skbcnn.persistence.parameters import described, name_features, unfitted
 from skbcnn.persistence.text import as_text, plain, run_text, whole, wholes, windows_of
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
-from skbcnn.regressor import CensoredBCNNRegressor, LiveNetwork
+from skbcnn.regressor import CensoredBCNNRegressor
 from skbcnn.survey import label_unit
 
 _SCORES, _NO_SCORE = "interval_scores", -1.0  # name of the array; what stands for a star without that label
@@ -163,8 +164,8 @@ def model_of(cls, document, arrays):
         domain_=_domain(arrays),
         validation_residuals_=_residuals_from_plain(document.get("validation_residuals"), names),
         _single_label=bool(single),
-        _live=LiveNetwork(),
     )
+    vars(model).update(complete(vars(model)))
     name_features(model, document["feature_names"])
     return model
 

@@ -1,0 +1,102 @@
+"""Mean and standard deviations of the posterior draws, in label units, computed chunk by chunk.
+
+Each chunk of spectra is cast to float32, normalised, passed through all draws, and converted to label units, so that no
+second array of the size of the spectra is ever made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils import gen_batches
+from tqdm.auto import tqdm
+
+from skbcnn.network.backends import posterior_class
+
+if TYPE_CHECKING:
+    from skbcnn.network.spec import NetworkSpec
+    from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
+
+
+class LiveNetwork:
+    """Cache of the compiled network of one fitted model: filled at the first prediction, never pickled or copied."""
+
+    def __init__(self) -> None:
+        self._posterior: Any = None
+
+    def posterior(self, backend: str, spec: NetworkSpec, weights: dict[str, np.ndarray], seed: int) -> Any:
+        """Return the object that computes posterior draws with a backend.
+
+        Parameters
+        ----------
+        backend : {"auto", "tensorflow", "numpy"}
+            Parameter `backend` of the regressor.
+        spec : NetworkSpec
+            Architecture of the network.
+        weights : dict of str to ndarray
+            Its weights.
+        seed : int
+            Seed of the draws.
+
+        Returns
+        -------
+        posterior : object
+            Instance of ``skbcnn.network.backends.posterior_class(backend)``. The same one in each call, until the
+            backend changes.
+        """
+        cls = posterior_class(backend)
+        if type(self._posterior) is not cls:
+            self._posterior = cls(spec, weights, seed)
+        return self._posterior
+
+
+def posterior_moments(
+    posterior: Any,
+    spectra_normalizer: SpectraNormalizer,
+    label_normalizer: LabelNormalizer,
+    X: np.ndarray,
+    x_err: np.ndarray | None = None,
+    *,
+    n_draws: int,
+    verbose: int = 0,
+) -> np.ndarray:
+    """Return mean and standard deviations of the labels over posterior draws.
+
+    Parameters
+    ----------
+    posterior : object
+        From `LiveNetwork.posterior`.
+    spectra_normalizer : SpectraNormalizer
+        Fitted normaliser of the spectra.
+    label_normalizer : LabelNormalizer
+        Fitted normaliser of the labels.
+    X : ndarray of shape (n_samples, n_pixels)
+        Finite spectra, of any numeric type.
+    x_err : ndarray of shape (n_samples, n_pixels), default=None
+        Flux errors. Each draw then adds one pattern of noise, scaled by them.
+    n_draws : int
+        Number of draws.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Returns
+    -------
+    moments : ndarray of shape (4, n_samples, n_labels)
+        Mean, and the model, predictive and total standard deviation, in label units.
+    """
+
+    def normalized(rows: slice) -> tuple[np.ndarray, np.ndarray | None]:
+        flux = spectra_normalizer.transform(np.asarray(X[rows], dtype=np.float32))
+        if x_err is None:
+            return flux, None
+        return flux, spectra_normalizer.scale_errors(np.asarray(x_err[rows], dtype=np.float32))
+
+    chunks = list(gen_batches(len(X), posterior.chunk))
+    moments = np.empty((4, len(X), len(label_normalizer.mean_)))
+    answers = posterior.moments((normalized(rows) for rows in chunks), n_draws)
+    bar = tqdm(chunks, desc="Predicting", unit="chunk", disable=not verbose)
+    for rows, (mean, model, predictive) in zip(bar, answers, strict=True):
+        stds = map(np.sqrt, (model, predictive, model + predictive))
+        moments[:, rows] = label_normalizer.inverse_moments(mean, *stds)
+    return moments
