@@ -76,7 +76,7 @@ def predict(layers, x, names=APOGEE_LABELS, *, windows=None, shift=0):
 
 def check_oracle(model, oracle, n_draws=150):
     """What astroNN or SDSS-V predicted, and what our model of their weights does."""
-    from skbcnn.network.tensorflow.architecture import CensoredNetwork
+    from skbcnn.network.tensorflow.keras_network import CensoredNetwork
     from skbcnn.network.tensorflow.weights import set_weights
 
     network = CensoredNetwork(model.spec_)

@@ -67,7 +67,7 @@ class TestChoice:
             require_tensorflow("fit")
 
     def test_installed_but_broken(self, monkeypatch):
-        monkeypatch.setitem(__import__("sys").modules, "skbcnn.network.tensorflow.backend", None)
+        monkeypatch.setitem(__import__("sys").modules, "skbcnn.network.tensorflow.runtime", None)
         with pytest.raises(ImportError, match="but it cannot be imported here"):
             require_tensorflow("fit")
 

@@ -52,7 +52,7 @@ class ModelSlopes:
     @cached_property
     def _network(self):
         require_tensorflow("jacobian")
-        from skbcnn.network.tensorflow.sensitivity import Sensitivity  # here, since it imports TensorFlow
+        from skbcnn.network.tensorflow.derivatives import Sensitivity  # here, since it imports TensorFlow
 
         return Sensitivity(self.model.spec_, self.model.weights_, self.model.seed_, self.n_draws, self.path)
 
@@ -68,7 +68,7 @@ class ModelSlopes:
         ------
         stars : slice
             Which.
-        slopes : skbcnn.network.tensorflow.sensitivity.Slopes
+        slopes : skbcnn.network.tensorflow.derivatives.Slopes
             If derivatives are to be denormalised: by the flux, and those through the windows in label units.
         """
         starts = range(0, len(self.X), self._network.chunk)
@@ -83,7 +83,7 @@ class ModelSlopes:
 
         Returns
         -------
-        slopes : skbcnn.network.tensorflow.sensitivity.Slopes
+        slopes : skbcnn.network.tensorflow.derivatives.Slopes
             As of one star, float64.
         """
         rows, windows = 0.0, {}
@@ -99,7 +99,7 @@ class ModelSlopes:
 
         Parameters
         ----------
-        slopes : skbcnn.network.tensorflow.sensitivity.Slopes
+        slopes : skbcnn.network.tensorflow.derivatives.Slopes
             From iteration, or `average`.
 
         Returns

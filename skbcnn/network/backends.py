@@ -83,7 +83,7 @@ def _why_not_tensorflow():
     if missing := [package for package in ("tensorflow", "keras") if not _is_installed(package)]:
         return f"{' and '.join(missing)} cannot be found"
     try:
-        import skbcnn.network.tensorflow.backend  # noqa: F401
+        import skbcnn.network.tensorflow.runtime  # noqa: F401
     except ImportError as error:
         return f"it cannot be imported here ({str(error).rstrip('.')})"
     return None

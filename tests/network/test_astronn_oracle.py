@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbcnn.network.tensorflow.architecture import CensoredNetwork
+from skbcnn.network.tensorflow.keras_network import CensoredNetwork
 from skbcnn.network.tensorflow.posterior import Posterior
 from skbcnn.network.tensorflow.weights import set_weights
 from skbcnn.persistence import from_astronn

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from skbcnn.network.tensorflow.backend import keras, tf
+from skbcnn.network.tensorflow.runtime import keras, tf
 
 
 def _silu(x):

@@ -4,7 +4,7 @@ XLA makes one loop of such a chain. It takes a tenth of a second or more for eac
 for these the same functions run as they are.
 """
 
-from skbcnn.network.tensorflow.backend import tf
+from skbcnn.network.tensorflow.runtime import tf
 
 _WORTH_COMPILING = 10_000  # activations of the convolutions
 

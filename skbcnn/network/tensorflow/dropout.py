@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from skbcnn.network.tensorflow.backend import tf
+from skbcnn.network.tensorflow.runtime import tf
 
 
 def n_dropped(rate):

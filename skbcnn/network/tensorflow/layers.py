@@ -3,7 +3,7 @@
 import numpy as np
 
 from skbcnn.network.tensorflow import activations
-from skbcnn.network.tensorflow.backend import keras, tf
+from skbcnn.network.tensorflow.runtime import keras, tf
 
 ops = keras.ops
 

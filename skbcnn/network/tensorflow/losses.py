@@ -3,7 +3,7 @@
 import numpy as np
 
 from skbcnn.network.moments import LOGVAR_LIMIT
-from skbcnn.network.tensorflow.backend import keras
+from skbcnn.network.tensorflow.runtime import keras
 
 ops = keras.ops
 

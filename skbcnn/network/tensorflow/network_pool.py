@@ -10,7 +10,7 @@ import gc
 import threading
 from contextlib import contextmanager
 
-from skbcnn.network.tensorflow.architecture import CensoredNetwork
+from skbcnn.network.tensorflow.keras_network import CensoredNetwork
 from skbcnn.network.tensorflow.training_steps import Steps
 
 MAX_IDLE = 6  # networks that wait for the next borrower

@@ -7,9 +7,9 @@ import numpy as np
 from skbcnn.network.chunks import in_order
 from skbcnn.network.masks import Kept, draw_flux_noise, n_sharing
 from skbcnn.network.moments import LOGVAR_LIMIT, Moments
-from skbcnn.network.tensorflow.backend import tf
 from skbcnn.network.tensorflow.compiling import fused, is_large
-from skbcnn.network.tensorflow.draws import DrawGraph, mask_tensors, stack_weights
+from skbcnn.network.tensorflow.draw_graph import DrawGraph, mask_tensors, stack_weights
+from skbcnn.network.tensorflow.runtime import tf
 
 MAX_CHUNK = 128
 _AT_ONCE = 2  # chunks: one fills the gaps in which the other leaves a core idle

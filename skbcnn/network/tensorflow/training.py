@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from skbcnn.network.tensorflow.backend import keras
 from skbcnn.network.tensorflow.frames import Frames
 from skbcnn.network.tensorflow.losses import pack_targets
 from skbcnn.network.tensorflow.network_pool import POOL
+from skbcnn.network.tensorflow.runtime import keras
 from skbcnn.network.tensorflow.weights import get_weights, initial_weights, set_weights
 from skbcnn.network.training_recipe import EpochEnd
 

@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from skbcnn.network.tensorflow.backend import keras, tf
 from skbcnn.network.tensorflow.compiling import fused
 from skbcnn.network.tensorflow.dropout import DropoutBits
 from skbcnn.network.tensorflow.losses import mean_loss, weighted_sums
+from skbcnn.network.tensorflow.runtime import keras, tf
 
 _LARGE_WEIGHT = 100_000  # numbers; of fewer, compiling a loop takes longer than it saves
 

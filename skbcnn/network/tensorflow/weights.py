@@ -6,7 +6,7 @@ in one padded stack; which array lies where in it is one table here.
 
 import numpy as np
 
-from skbcnn.network.tensorflow.backend import keras
+from skbcnn.network.tensorflow.runtime import keras
 
 
 def initial_weights(spec, seed):

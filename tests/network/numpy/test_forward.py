@@ -18,8 +18,8 @@ from skbcnn.network.masks import draw_masks
 from skbcnn.network.numpy import forward as module
 from skbcnn.network.numpy.forward import NumpyPosterior
 from skbcnn.network.spec import NetworkSpec
-from skbcnn.network.tensorflow.architecture import CensoredNetwork
-from skbcnn.network.tensorflow.draws import DrawGraph, stack_masks, stack_weights
+from skbcnn.network.tensorflow.draw_graph import DrawGraph, stack_masks, stack_weights
+from skbcnn.network.tensorflow.keras_network import CensoredNetwork
 from skbcnn.network.tensorflow.posterior import Posterior
 from skbcnn.network.tensorflow.weights import set_weights
 from skbcnn.persistence import from_astronn, from_sdssv

@@ -7,10 +7,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skbcnn import make_apogee_spectra
-from skbcnn.network.tensorflow.architecture import CensoredNetwork
-from skbcnn.network.tensorflow.backend import keras, tf
+from skbcnn.network.tensorflow.keras_network import CensoredNetwork
 from skbcnn.network.tensorflow.losses import pack_targets, star_loss
 from skbcnn.network.tensorflow.posterior import Posterior
+from skbcnn.network.tensorflow.runtime import keras, tf
 from skbcnn.network.tensorflow.training import train
 from skbcnn.network.tensorflow.weights import set_weights
 from skbcnn.network.training_recipe import Recipe, Stars

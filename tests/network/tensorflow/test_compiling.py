@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbcnn.network.tensorflow.architecture import CensoredNetwork
-from skbcnn.network.tensorflow.backend import tf
 from skbcnn.network.tensorflow.compiling import Differentiable, fused, is_large
+from skbcnn.network.tensorflow.keras_network import CensoredNetwork
+from skbcnn.network.tensorflow.runtime import tf
 
 
 def function(x, shift, scale):

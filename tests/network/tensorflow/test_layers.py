@@ -5,9 +5,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skbcnn.network.spec import NetworkSpec
-from skbcnn.network.tensorflow.backend import keras, tf
 from skbcnn.network.tensorflow.frames import Frames
 from skbcnn.network.tensorflow.layers import FramedConvolution, StackedDense, WideDense, WindowGather
+from skbcnn.network.tensorflow.runtime import keras, tf
 
 
 @pytest.fixture

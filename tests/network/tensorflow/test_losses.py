@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbcnn.network.tensorflow.backend import tf
 from skbcnn.network.tensorflow.losses import mean_loss, pack_targets, star_absolute_error, star_loss, weighted_sums
+from skbcnn.network.tensorflow.runtime import tf
 
 NAN = np.nan
 

@@ -16,7 +16,7 @@ from numpy.testing import assert_array_equal
 import skbcnn
 from skbcnn.network.tensorflow import posterior, training
 from skbcnn.network.tensorflow import training_steps as steps
-from skbcnn.network.tensorflow.architecture import CensoredNetwork
+from skbcnn.network.tensorflow.keras_network import CensoredNetwork
 from skbcnn.network.tensorflow.network_pool import LentNetwork, NetworkPool
 from skbcnn.network.tensorflow.posterior import Posterior
 from skbcnn.network.tensorflow.training import train

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skbcnn.network.spec import NetworkSpec
-from skbcnn.network.tensorflow.architecture import CensoredNetwork
+from skbcnn.network.tensorflow.keras_network import CensoredNetwork
 from skbcnn.network.tensorflow.weights import get_weights, initial_weights, set_weights
 
 

@@ -1,7 +1,7 @@
 """The graph of Leung & Bovy (2019), figure 6, as it is trained: `NetworkSpec` to a Keras network.
 
 Every spectrum has dropout masks of its own here. For what is asked of a trained network there is a second form of the
-same graph, `skbcnn.network.tensorflow.draws`.
+same graph, `skbcnn.network.tensorflow.draw_graph`.
 """
 
 from typing import NamedTuple
@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from skbcnn.network.tensorflow.activations import activation
-from skbcnn.network.tensorflow.backend import keras, tf
 from skbcnn.network.tensorflow.compiling import Differentiable, is_large
 from skbcnn.network.tensorflow.dropout import keep
 from skbcnn.network.tensorflow.frames import Frames
 from skbcnn.network.tensorflow.layers import FramedConvolution, StackedDense, WideDense, WindowGather
+from skbcnn.network.tensorflow.runtime import keras, tf
 
 ops = keras.ops
 

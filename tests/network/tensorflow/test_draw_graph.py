@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skbcnn.network.masks import draw_masks, n_sharing
-from skbcnn.network.tensorflow.draws import DrawGraph, overhang, stack_masks, stack_weights
+from skbcnn.network.tensorflow.draw_graph import DrawGraph, overhang, stack_masks, stack_weights
 
 N_DRAWS, SEED = 100, 4
 

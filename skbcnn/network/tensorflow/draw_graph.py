@@ -16,7 +16,7 @@ import numpy as np
 
 from skbcnn.network.masks import draw_masks, n_sharing
 from skbcnn.network.tensorflow.activations import activation
-from skbcnn.network.tensorflow.backend import tf
+from skbcnn.network.tensorflow.runtime import tf
 
 
 def stack_weights(spec, weights):

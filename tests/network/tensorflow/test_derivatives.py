@@ -8,11 +8,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skbcnn.network.masks import draw_masks, n_sharing
 from skbcnn.network.spec import NetworkSpec
-from skbcnn.network.tensorflow import sensitivity as module
-from skbcnn.network.tensorflow.architecture import CensoredNetwork
-from skbcnn.network.tensorflow.backend import tf
+from skbcnn.network.tensorflow import derivatives as module
+from skbcnn.network.tensorflow.derivatives import Rows, Sensitivity, chunk_size
 from skbcnn.network.tensorflow.frames import Frames
-from skbcnn.network.tensorflow.sensitivity import Rows, Sensitivity, chunk_size
+from skbcnn.network.tensorflow.keras_network import CensoredNetwork
+from skbcnn.network.tensorflow.runtime import tf
 from skbcnn.network.tensorflow.weights import set_weights
 
 SEED, N_DRAWS = 11, 3

@@ -24,9 +24,9 @@ import numpy as np
 from skbcnn.network.chunks import in_order
 from skbcnn.network.masks import n_sharing
 from skbcnn.network.spec import NetworkSpec
-from skbcnn.network.tensorflow.backend import tf
 from skbcnn.network.tensorflow.compiling import fused, is_large
-from skbcnn.network.tensorflow.draws import DrawGraph, mask_tensors, overhang, stack_weights
+from skbcnn.network.tensorflow.draw_graph import DrawGraph, mask_tensors, overhang, stack_weights
+from skbcnn.network.tensorflow.runtime import tf
 
 _MAX_CHUNK = 128
 _AT_ONCE = 2  # chunks: one fills the gaps in which the other leaves a core idle
@@ -53,7 +53,7 @@ class Rows:
 
     Examples
     --------
-    >>> from skbcnn.network.tensorflow.sensitivity import Rows
+    >>> from skbcnn.network.tensorflow.derivatives import Rows
     >>> from skbcnn.network.spec import NetworkSpec
     >>> windows = {"n_pixels": 40, "windows": ((3, 4), None), "widening": ((1, 1), (1, 1))}
     >>> spec = NetworkSpec(**windows, context_layer="hidden")

@@ -30,7 +30,7 @@ import sys
 import tensorflow as tf
 if sys.argv[1] != "-":
     tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
-from skbcnn.network.tensorflow import backend
+from skbcnn.network.tensorflow import runtime
 print(tf.config.threading.get_intra_op_parallelism_threads())
 """
 
@@ -59,7 +59,7 @@ def test_environment(set_by_user, environment, expected):
 
 @pytest.mark.parametrize(("chosen_by_user", "expected"), [(None, True), (False, False), (True, True)])
 def test_memory_of_a_gpu_is_shared_unless_the_user_says_otherwise(monkeypatch, chosen_by_user, expected):
-    from skbcnn.network.tensorflow.backend import _share_gpus, tf
+    from skbcnn.network.tensorflow.runtime import _share_gpus, tf
 
     growth = {"GPU:0": chosen_by_user}
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: list(growth))
@@ -70,7 +70,7 @@ def test_memory_of_a_gpu_is_shared_unless_the_user_says_otherwise(monkeypatch, c
 
 
 def test_a_gpu_in_use_already_is_left_alone(monkeypatch):
-    from skbcnn.network.tensorflow.backend import _share_gpus, tf
+    from skbcnn.network.tensorflow.runtime import _share_gpus, tf
 
     def too_late(*_):
         raise RuntimeError("Physical devices cannot be modified after being initialized")

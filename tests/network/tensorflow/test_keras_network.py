@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbcnn.network.tensorflow.architecture import CensoredNetwork
-from skbcnn.network.tensorflow.backend import tf
 from skbcnn.network.tensorflow.dropout import DropoutBits, n_dropped
 from skbcnn.network.tensorflow.frames import Frames
+from skbcnn.network.tensorflow.keras_network import CensoredNetwork
 from skbcnn.network.tensorflow.losses import pack_targets, star_loss
+from skbcnn.network.tensorflow.runtime import tf
 from skbcnn.network.tensorflow.weights import set_weights
 
 WINDOWLESS = (1, 4)  # labels of `small_spec` that are read from the full spectrum
