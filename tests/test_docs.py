@@ -1,4 +1,4 @@
-"""What the docs tell the reader to type runs as it stands."""
+"""The code in the README, the pages and the gallery runs, and the reference describes all names that it uses."""
 
 import gzip
 import re
@@ -15,20 +15,20 @@ from skbcnn.survey import APOGEE_LABELS
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
-README_IN_SMALL = {
+SMALL_README = {  # replacements that make the program of the README quick
     "make_apogee_spectra(3000,": "make_apogee_spectra(60,",
     "noise_augmentation=0,": "noise_augmentation=0, max_epochs=1,",
 }
-GALLERY_IN_SMALL = {
+SMALL_GALLERY = {  # constants of the programs of the gallery, with values that make them quick
     "plot_cluster.py": {"N_STARS": 60, "N_CLUSTER": 20, "N_EPOCHS": 1},
-    "plot_displays.py": {"N_STARS": 240, "N_TEST": 30, "N_EPOCHS": 1},  # 20 held out calibrate error bars
+    "plot_displays.py": {"N_STARS": 240, "N_TEST": 30, "N_EPOCHS": 1},  # 20 held-out stars are enough to calibrate
 }
 
 
 def run_blocks(page, text):
-    """Run the Python blocks of a page in order, as one program; tracebacks show the lines of the page."""
+    """Run the Python blocks of a page in order, as one program. Tracebacks show the line numbers of the page."""
     names = {"__name__": page.stem}
-    with config_context():  # what a page sets in scikit-learn ends with it
+    with config_context():  # restores the configuration of scikit-learn
         for block in BLOCK.finditer(text):
             lines_before = text.count("\n", 0, block.start(1))
             exec(compile("\n" * lines_before + block[1], str(page), "exec"), names)
@@ -48,7 +48,7 @@ def test_readme(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     page = ROOT / "README.md"
     text = page.read_text(encoding="utf-8")
-    for large, small in README_IN_SMALL.items():
+    for large, small in SMALL_README.items():
         assert text.count(large) == 1
         text = text.replace(large, small)
     run_blocks(page, text)
@@ -56,15 +56,15 @@ def test_readme(tmp_path, monkeypatch, capsys):
 
 
 @pytest.fixture
-def run_in_small(monkeypatch):
-    """Function that runs a program of the gallery with few stars, and gives its names; its figures stay pyplot's."""
+def run_small(monkeypatch):
+    """Function that runs a program of the gallery with few stars and returns its variables. The figures stay open."""
     import matplotlib
     from matplotlib import pyplot
 
-    def run_in_small(name):
+    def run_small(name):
         page = ROOT / "docs" / "examples" / name
         program = page.read_text(encoding="utf-8")
-        for constant, value in GALLERY_IN_SMALL[name].items():
+        for constant, value in SMALL_GALLERY[name].items():
             program, n_found = re.subn(rf"^{constant} = \d+$", f"{constant} = {value}", program, flags=re.MULTILINE)
             assert n_found == 1
         names = {"__name__": page.stem}
@@ -76,46 +76,46 @@ def run_in_small(monkeypatch):
     pyplot.switch_backend("agg")
     monkeypatch.setattr(pyplot, "show", lambda: None)
     with matplotlib.rc_context():
-        yield run_in_small
+        yield run_small
     pyplot.close("all")
 
 
 class TestGallery:
     def test_every_program_is_tested(self):
-        assert {page.name for page in (ROOT / "docs" / "examples").glob("*.py")} == set(GALLERY_IN_SMALL)
+        assert {page.name for page in (ROOT / "docs" / "examples").glob("*.py")} == set(SMALL_GALLERY)
 
     @pytest.mark.slow
-    def test_the_cluster(self, run_in_small, capsys):
-        names = run_in_small("plot_cluster.py")
+    def test_cluster_program(self, run_small, capsys):
+        names = run_small("plot_cluster.py")
         slopes = np.array([*names["slopes"].values()])
         assert slopes.shape == (2, 2)
         assert np.isfinite(slopes).all()
         assert f"{slopes[1, 0]:.2f}" in capsys.readouterr().out
         truth = names["cluster"].truth[:, [APOGEE_LABELS.index("Mg"), APOGEE_LABELS.index("Al")]]
-        for ax in names["axes"]:  # of the last figure
+        for ax in names["axes"]:  # axes of the last figure
             np.testing.assert_allclose(ax.collections[0].get_offsets(), truth)
 
     @pytest.mark.slow
-    def test_the_displays(self, run_in_small):
+    def test_displays_program(self, run_small):
         from matplotlib import pyplot
 
         from skbcnn import plotting
 
-        names = run_in_small("plot_displays.py")
+        names = run_small("plot_displays.py")
         displays = {name for name in plotting.__all__ if name.endswith("Display")}
         assert displays <= set(names)
         assert len(pyplot.get_fignums()) == len(displays)
 
 
 def imported_names():
-    """What the docs import from the package, as pairs of a module and a name."""
+    """Return all names that the docs import from the package, as pairs of module and name."""
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "examples").glob("*.py")]
     text = "".join(page.read_text(encoding="utf-8") for page in pages)
     imports = re.findall(r"^from (skbcnn[.\w]*) import ([\w, ]+|\([\w,\s]+\))", text, re.MULTILINE)
     return {(module, name) for module, names in imports for name in re.findall(r"\w+", names)}
 
 
-def test_the_reference_describes_what_the_docs_import():
+def test_reference_describes_all_names_that_the_docs_import():
     reference = runpy.run_path(str(ROOT / "docs" / "conf.py"))["reference_page"]()
     assert ("skbcnn.plotting", "KielDisplay") in imported_names()
     for module, name in imported_names():
@@ -123,7 +123,7 @@ def test_the_reference_describes_what_the_docs_import():
 
 
 def write_survey(folder):
-    """An allStar table of DR14, of four stars: two whose spectra are real, one with flags, one without a file."""
+    """Write an allStar table of DR14 with four stars: two with real spectra, one with flags, one without a file."""
     names = [
         "C",
         "CI",
@@ -173,12 +173,12 @@ def write_survey(folder):
 
 
 def py_blocks(name):
-    """Blocks of a page that take files that are not here, joined to one program."""
+    """Return the blocks of a page that need files of the survey, joined to one program."""
     text = (ROOT / "docs" / name).read_text(encoding="utf-8")
     return "".join(re.findall(r"^```py\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
 
 
-def test_the_recipe_for_dr14(tmp_path, monkeypatch):
+def test_dr14_page(tmp_path, monkeypatch):
     write_survey(tmp_path)
     monkeypatch.chdir(tmp_path)
     exec(compile(py_blocks("dr14.md"), "dr14.md", "exec"), {})
