@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skbcnn._validation import as_numbers
-from skbcnn.survey import is_missing, label, label_unit
+from skbcnn.survey import find_label, is_missing, label_unit
 
 _ERROR_OF = re.compile("^e_|_err$", re.IGNORECASE)  # how columns of errors begin or end
 _DEX = {"", "dex", "dex(1)", "dex(cm / s2)", "dex(cm s-2)"}  # units of logarithms that are dex, as astropy writes them
@@ -373,10 +373,8 @@ def _factor(unit, expected, what):
 
 def _canonical(name):
     """The survey's name of a label, None if it knows none."""
-    try:
-        return label(name).name
-    except ValueError:
-        return None
+    found = find_label(name)
+    return None if found is None else found.name
 
 
 def _did_you_mean(column, missing):

@@ -15,7 +15,16 @@ from skbcnn.survey.grid import (
     kept_pixels,
     wavelength,
 )
-from skbcnn.survey.labels import APOGEE_LABELS, MISSING, Label, is_missing, label, label_unit, resolve_target
+from skbcnn.survey.labels import (
+    APOGEE_LABELS,
+    MISSING,
+    Label,
+    find_label,
+    is_missing,
+    label,
+    label_unit,
+    resolve_target,
+)
 from skbcnn.survey.spreads import label_spreads
 from skbcnn.survey.windows import ElementWindows, apogee_windows
 
@@ -34,6 +43,7 @@ __all__ = [
     "chip_slices",
     "chips",
     "continuum_pixels",
+    "find_label",
     "is_missing",
     "kept_pixels",
     "label",

@@ -54,23 +54,56 @@ _CANONICAL = {spelling: name for name in _LABELS for spelling in _spellings(name
 _CANONICAL |= {"[alpha/m]": "alpha", "alpha_m": "alpha", "log g": "logg", "log(g)": "logg", "t_eff": "teff"}
 
 
-def label(name):
+def find_label(name: str) -> Label | None:
+    """Look up a label by any of its spellings, and return None for an unknown name.
+
+    Parameters
+    ----------
+    name : str
+        Any spelling of a label, or any other name.
+
+    Returns
+    -------
+    label : Label or None
+        Canonical name, unit and symbol; None if no label is spelled like this.
+
+    See Also
+    --------
+    label : The same, but raises an error for an unknown name.
+
+    Examples
+    --------
+    >>> from skbcnn.survey import find_label
+    >>> find_label("Mg_H")
+    Label(name='Mg', unit='dex', symbol='[Mg/H]')
+    >>> print(find_label("age"))
+    None
+    """
+    canonical = _CANONICAL.get(str(name).strip().lower())
+    return None if canonical is None else _LABELS[canonical]
+
+
+def label(name: str) -> Label:
     """Look up a label by any of its spellings.
 
     Parameters
     ----------
     name : str
-        For instance ``"Ti2"``, ``"TiII"``, ``"[TiII/H]"``, ``"ti_2_h"`` or ``"TEFF"``.
+        Any spelling of a label, for example ``"Ti2"``, ``"TiII"``, ``"[TiII/H]"``, ``"ti_2_h"`` or ``"TEFF"``.
 
     Returns
     -------
     label : Label
-        Canonical name, unit, and symbol.
+        Canonical name, unit and symbol.
 
     Raises
     ------
     ValueError
-        If no label is spelt so; near spellings are suggested.
+        If no label is spelled like this. The message suggests similar spellings.
+
+    See Also
+    --------
+    find_label : The same, but returns None for an unknown name.
 
     Examples
     --------
@@ -78,13 +111,13 @@ def label(name):
     >>> label("[TiII/H]").name, label("TEFF").unit
     ('Ti2', 'K')
     """
-    try:
-        return _LABELS[_CANONICAL[str(name).strip().lower()]]
-    except KeyError:
-        near = difflib.get_close_matches(str(name).lower(), _CANONICAL, n=3)
-        names = list(dict.fromkeys(_CANONICAL[spelling] for spelling in near))
+    found = find_label(name)
+    if found is None:
+        similar = difflib.get_close_matches(str(name).lower(), _CANONICAL, n=3)
+        names = list(dict.fromkeys(_CANONICAL[spelling] for spelling in similar))
         hint = f"Did you mean {' or '.join(map(repr, names))}?" if names else f"Known: {', '.join(_LABELS)}."
-        raise ValueError(f"{name!r} is not a label known here. {hint}") from None
+        raise ValueError(f"{name!r} is not a label known here. {hint}")
+    return found
 
 
 def label_unit(name):
@@ -106,8 +139,8 @@ def label_unit(name):
     >>> label_unit("Teff"), label_unit("[Mg/H]"), label_unit("age")
     ('K', 'dex', '')
     """
-    known = _CANONICAL.get(str(name).strip().lower())
-    return _LABELS[known].unit if known else ""
+    found = find_label(name)
+    return "" if found is None else found.unit
 
 
 def resolve_target(target="all"):

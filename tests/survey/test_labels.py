@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skbcnn.survey import APOGEE_LABELS, MISSING, is_missing, label, label_unit, resolve_target
+from skbcnn.survey import APOGEE_LABELS, MISSING, find_label, is_missing, label, label_unit, resolve_target
 
 ELEMENTS = ["C", "C1", "N", "O", "Na", "Mg", "Al", "Si", "P", "S"]
 ELEMENTS += ["K", "Ca", "Ti", "Ti2", "V", "Cr", "Mn", "Fe", "Co", "Ni"]
@@ -140,3 +140,13 @@ def test_missing_rule(value):
 )
 def test_label_unit(name, unit):
     assert label_unit(name) == unit
+
+
+@pytest.mark.parametrize("name", ["Ti2", "[TiII/H]", " teff "])
+def test_find_label_knows_every_spelling(name):
+    assert find_label(name) == label(name)
+
+
+@pytest.mark.parametrize("name", ["age", "", "M_H_err", 3])
+def test_find_label_returns_none_for_unknown_names(name):
+    assert find_label(name) is None
