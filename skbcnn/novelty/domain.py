@@ -366,7 +366,10 @@ class TrainingDomain:
                 "pixels that were learnt from. Pass the spectra that were predicted."
             )
         check_finite_spectra(x)
-        x_err = check_flux_errors(x_err, x)
+        return self._assess_checked(x, prediction, check_flux_errors(x_err, x))
+
+    def _assess_checked(self, x, prediction=None, x_err=None):
+        """Return `assess` of spectra and flux errors that were checked before."""
         found = self._described(x, x_err)
         excess = self._in_limits(found)
         noisier = excess.noise > 1
