@@ -23,6 +23,7 @@ _HOME = {
     "apogee_pipeline": "apogee",
     "load_folder": "persistence",
     "make_apogee_spectra": "datasets",
+    "prepare_for_model": "preprocessing",
     "prepare_spectra": "preprocessing",
     "read_apstar": "datasets",
     "read_aspcapstar": "datasets",

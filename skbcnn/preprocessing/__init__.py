@@ -1,13 +1,14 @@
-"""From raw spectra to what the network reads, as scikit-learn transformers, and labels to normalised labels."""
+"""Transformers from raw spectra to the input of the network, and from labels to normalised labels.
 
-from skbcnn.preprocessing.transformers import (
-    ChipGapRemover,
-    ContinuumNormalizer,
-    LabelNormalizer,
-    NormalizedSpectra,
-    SpectraNormalizer,
-    prepare_spectra,
-)
+`ChipGapRemover` drops the pixels between the detectors, `ContinuumNormalizer` divides by the continuum and replaces
+bad pixels, `SpectraNormalizer` centres each pixel, and `LabelNormalizer` does the same for labels. `prepare_spectra`
+applies the first two to flux and errors together; `prepare_for_model` does so with the settings that a model records.
+"""
+
+from skbcnn.preprocessing.chips import ChipGapRemover
+from skbcnn.preprocessing.continuum import ContinuumNormalizer, NormalizedSpectra
+from skbcnn.preprocessing.normalizers import LabelNormalizer, SpectraNormalizer
+from skbcnn.preprocessing.preparation import prepare_for_model, prepare_spectra
 
 __all__ = [
     "ChipGapRemover",
@@ -15,5 +16,6 @@ __all__ = [
     "LabelNormalizer",
     "NormalizedSpectra",
     "SpectraNormalizer",
+    "prepare_for_model",
     "prepare_spectra",
 ]
