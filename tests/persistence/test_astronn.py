@@ -349,7 +349,7 @@ def test_reading_imports_neither_tensorflow_nor_keras(written, written3, root):
 def test_what_the_docs_say(written, root, tmp_path, monkeypatch):
     """The page's folder and spectrum are not in the repository: it is given small ones."""
     page = (root / "docs" / "persistence.md").read_text(encoding="utf-8")
-    section = page.split("## You have a published astroNN model: two lines\n")[1].split("\n## ")[0]
+    section = page.split("## Load a published astroNN model\n")[1].split("\n## ")[0]
     blocks = re.findall(r"^```py\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     shutil.copytree(written, tmp_path / "astroNN_0617_run001")
     shutil.copy(root / "tests/data/apStar-dr17-2M19485057+5005279.fits", tmp_path / "apStar-r8-2M17335483-2753043.fits")

@@ -188,7 +188,7 @@ def test_column_names_of_a_catalogue():
 def test_what_the_docs_say(written, root, tmp_path, monkeypatch):
     """The page's checkpoint and spectrum are not in the repository: it is given small ones."""
     page = (root / "docs" / "persistence.md").read_text(encoding="utf-8")
-    section = page.split("## You have SDSS-V's network: two lines\n")[1].split("\n## ")[0]
+    section = page.split("## Load SDSS-V's network\n")[1].split("\n## ")[0]
     blocks = re.findall(r"^```py\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     shutil.copy(written, tmp_path / "astroNN_dr17.pt")
     shutil.copy(root / "tests/data/apStar-dr17-2M19485057+5005279.fits", tmp_path / "apStar-r8-2M17335483-2753043.fits")
