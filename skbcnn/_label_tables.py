@@ -1,57 +1,63 @@
-"""Labels as tables: by name, into columns.
+"""The one reader of labels that come as tables or arrays.
 
-Labels come as arrays, whose columns have places, or as tables (pandas, astropy, structured arrays), whose columns have
-names. `label_columns` reads either; `LabelColumns.positions` finds the column of each label by its name, in any
-spelling, and refuses what is wrong, missing or there twice; `LabelColumns.values` gives the numbers, in the units of
-the labels, with NaN where a table masks them.
+Labels come as arrays, whose columns have positions, or as tables (pandas, polars, astropy, structured arrays), whose
+columns have names. `label_columns` reads either. `LabelColumns.positions` finds the column of each label by its name in
+any spelling, and raises an error for missing, repeated and unknown columns. `LabelColumns.values` returns the numbers,
+in the units of the labels, with NaN where a table masks them.
+
+The functions on top combine these steps: `label_values` and `label_and_error_values` for labels whose names are known,
+`label_array` and `label_names` for labels whose columns stay in the order in which they came.
 """
+
+from __future__ import annotations
 
 import difflib
 import re
 import sys
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skbcnn._validation import as_numbers
-from skbcnn.survey import find_label, is_missing, label_unit
+from skbcnn.survey import APOGEE_LABELS, find_label, is_missing, label_unit
 
-_ERROR_OF = re.compile("^e_|_err$", re.IGNORECASE)  # how columns of errors begin or end
-_DEX = {"", "dex", "dex(1)", "dex(cm / s2)", "dex(cm s-2)"}  # units of logarithms that are dex, as astropy writes them
+_ERROR_MARK = re.compile("^e_|_err$", re.IGNORECASE)  # prefix or suffix of columns that hold errors
+_DEX = {"", "dex", "dex(1)", "dex(cm / s2)", "dex(cm s-2)"}  # astropy's names of logarithmic units that equal dex
 
 
 class LabelColumns(NamedTuple):
-    """Labels as they came, column by column.
+    """Labels column by column, as the user passed them.
 
     Attributes
     ----------
     argument : str
-        As which argument they came, for the messages.
+        Name of the argument, for error messages.
     columns : list of array-like of shape (n_samples,)
-        With what masks and units they have.
+        Columns with their masks and units.
     names : tuple of str or None
-        Of the columns, as they are spelt there; None where they have places only.
+        Names of the columns as spelled in the table; None if the columns have positions only.
     shape : tuple of int
-        Of the array that they would be.
+        Shape of the equivalent array.
     """
 
     argument: str
-    columns: list
+    columns: list[Any]
     names: tuple[str, ...] | None
     shape: tuple[int, ...]
 
     @property
-    def single(self):
-        """Whether they are one label in one dimension."""
+    def single(self) -> bool:
+        """Whether the labels are one-dimensional."""
         return len(self.shape) == 1
 
     @property
-    def is_table(self):
-        """Whether the columns have names, which must then be those of labels. That of a Series may say anything."""
+    def is_table(self) -> bool:
+        """Whether the columns have names that must be names of labels. The name of a Series may be anything."""
         return self.names is not None and not self.single
 
-    def names_once(self):
-        """The names of the columns, refused if one of them is there twice.
+    def unique_names(self) -> tuple[str, ...]:
+        """Return the names of the columns, which must differ.
 
         Returns
         -------
@@ -60,164 +66,191 @@ class LabelColumns(NamedTuple):
         Raises
         ------
         ValueError
-            Naming those that are.
+            If there are no names, or two columns have the same name.
         """
-        if twice := sorted({name for name in self.names if self.names.count(name) > 1}):
+        if self.names is None:
+            raise ValueError(f"The columns of {self.argument} have no names. Pass a table with a name for each label.")
+        if repeated := sorted({name for name in self.names if self.names.count(name) > 1}):
             raise ValueError(
-                f"{self.argument} has more than one column called {', '.join(twice)}. Keep one column for each label."
+                f"{self.argument} has more than one column called {', '.join(repeated)}. Keep one column for each "
+                "label."
             )
         return self.names
 
-    def by_place(self, label_names):
-        """Whether columns are taken as they stand, for want of names on either side.
+    def ordered_by_position(self, label_names: Sequence[str]) -> bool:
+        """Return whether columns are matched with labels by position, because one side has no names.
 
         Parameters
         ----------
         label_names : sequence of str
-            The labels meant. Numbers from 0 are no names, unless the columns are called so too.
+            Names of the expected labels. The numbers 0, 1, ... do not count as names, unless the columns have the same
+            names.
 
         Returns
         -------
-        by_place : bool
+        by_position : bool
         """
         numbers = tuple(map(str, range(len(label_names))))
         return self.names is None or (tuple(label_names) == numbers and set(self.names) != set(numbers))
 
-    def positions(self, label_names):
-        """Where the column of each label stands.
+    def positions(self, label_names: Sequence[str]) -> list[int]:
+        """Return the position of the column of each label.
 
         Parameters
         ----------
         label_names : sequence of str
-            The labels meant.
+            Names of the expected labels.
 
         Returns
         -------
         positions : list of int
-            One for each label.
+            One position for each label.
 
         Raises
         ------
         ValueError
-            If the columns are not exactly those of the labels; all that is wrong is said at once.
+            If the columns are not exactly those of the labels. The message lists all faults.
         """
-        if self.by_place(label_names) or not self.is_table:
+        if self.ordered_by_position(label_names) or not self.is_table:
             self._check_number(label_names)
             self._check_series(label_names)
             return list(range(len(self.columns)))
-        found = self._matches(label_names)
-        if faults := list(self._faults(label_names, found)):
+        matches = self._matches(label_names)
+        if faults := list(self._faults(label_names, matches)):
             raise ValueError(
                 f"The columns of {self.argument} are not those of the labels {', '.join(label_names)}: "
-                f"{'; '.join(faults)}. {self._advice(found)}"
+                f"{'; '.join(faults)}. {self._advice(matches)}"
             )
-        return [position for (position,) in found]
+        return [position for (position,) in matches]
 
-    def _check_number(self, label_names):
+    def _check_number(self, label_names: Sequence[str]) -> None:
         if len(self.columns) != len(label_names):
             raise ValueError(
                 f"{self.argument} has {len(self.columns)} columns, but there are {len(label_names)} labels: "
                 f"{', '.join(label_names)}. Pass one column for each, in this order."
             )
 
-    def _check_series(self, label_names):
-        """Refuse a Series that is named as another label; a name that is no label says nothing."""
+    def _check_series(self, label_names: Sequence[str]) -> None:
+        """Raise an error for a Series with the name of another label. A name that is no label is ignored."""
         if self.names is None or self.is_table:
             return
         (name,) = self.names
-        known = _canonical(self._spelling(name, label_names))
-        if known is not None and name not in label_names and known not in map(_canonical, label_names):
+        known = canonical_name(self._label_part(name, label_names))
+        if known is not None and name not in label_names and known not in map(canonical_name, label_names):
             raise ValueError(
                 f"{self.argument} is named {name!r}, but the label is {', '.join(label_names)}. Pass the column of "
                 f"that label, or target=[{known!r}]."
             )
 
-    def _spelling(self, name, label_names):
-        """The label that a column names, as the column spells it: columns of errors say that they are errors."""
+    def _label_part(self, name: str, label_names: Sequence[str]) -> str:
+        """Return the name of a column, without the mark of an error column in `y_err`."""
         if self.argument != "y_err" or name in label_names:
             return name
-        return _ERROR_OF.sub("", name)
+        return _ERROR_MARK.sub("", name)
 
-    def _matches(self, label_names):
-        """For each label the columns that mean it: spelt the same, or otherwise and of no label that is spelt so."""
-        columns = [self._spelling(name, label_names) for name in self.names]
-        known = [None if name in label_names else _canonical(name) for name in columns]
+    def _matches(self, label_names: Sequence[str]) -> list[list[int]]:
+        """Return the positions of the columns that match each label.
+
+        A column matches a label of the same spelling. A column that is spelled like none of the labels matches the
+        label with the same canonical name.
+        """
+        columns = [self._label_part(name, label_names) for name in self.names or ()]
+        known = [None if name in label_names else canonical_name(name) for name in columns]
         return [
             [
                 j
                 for j, column in enumerate(columns)
-                if column == name or (known[j] is not None and known[j] == _canonical(name))
+                if column == name or (known[j] is not None and known[j] == canonical_name(name))
             ]
             for name in label_names
         ]
 
-    def _faults(self, label_names, found):
-        """What keeps the columns from being those of the labels."""
-        missing = [name for name, positions in zip(label_names, found, strict=True) if not positions]
+    def _faults(self, label_names: Sequence[str], matches: list[list[int]]) -> Iterator[str]:
+        """Yield a description of each missing, repeated and unknown column."""
+        names = self.names or ()
+        missing = [name for name, positions in zip(label_names, matches, strict=True) if not positions]
         if missing:
-            yield f"there is none for {', '.join(missing)}"
-        for name, positions in zip(label_names, found, strict=True):
+            yield f"no column for {', '.join(missing)}"
+        for name, positions in zip(label_names, matches, strict=True):
             if len(positions) > 1:
-                yield f"{' and '.join(repr(self.names[j]) for j in positions)} mean the same label {name}"
-        taken = {j for positions in found for j in positions}
-        odd = [name for j, name in enumerate(self.names) if j not in taken]
-        if odd:
-            yield f"no label is meant by {', '.join(repr(name) + _did_you_mean(name, missing) for name in odd)}"
+                yield f"{' and '.join(repr(names[j]) for j in positions)} are the same label {name}"
+        matched = {j for positions in matches for j in positions}
+        unknown = [name for j, name in enumerate(names) if j not in matched]
+        if unknown:
+            yield f"no label for column {', '.join(repr(name) + _did_you_mean(name, missing) for name in unknown)}"
 
-    def _advice(self, found):
-        """What to do: the very expression, where the table holds all that is needed."""
-        if not all(found):
-            return "Rename or add columns, or name the labels that there are: target=[...]."
-        if len(set(self.names)) < len(self.names):
+    def _advice(self, matches: list[list[int]]) -> str:
+        """Return what to do, with the expression to pass if the table holds all labels."""
+        names = self.names or ()
+        if not all(matches):
+            return "Rename or add columns, or name the labels of the table: target=[...]."
+        if len(set(names)) < len(names):
             return "Keep one column for each label."
-        return f"Pass {self.argument}[{[self.names[positions[0]] for positions in found]!r}]."
+        return f"Pass {self.argument}[{[names[positions[0]] for positions in matches]!r}]."
 
-    def values(self, label_names, positions):
-        """The labels as numbers.
+    def values(self, label_names: Sequence[str], positions: Sequence[int]) -> np.ndarray:
+        """Return the labels as numbers.
 
         Parameters
         ----------
         label_names : sequence of str
-            What they are.
+            Names of the labels.
         positions : sequence of int
-            Which column is which, from `positions`.
+            Position of the column of each label, from `positions`.
 
         Returns
         -------
         values : ndarray of shape (n_samples, n_labels), float64
-            In the units of the labels; NaN where a value is masked.
+            Labels in their units; NaN where a value is masked.
 
         Raises
         ------
         ValueError
-            If a column holds something else than one number for each star, or has a unit that does not fit.
+            If a column does not hold one number for each star, or its unit cannot be converted.
         """
         values = np.empty((self.shape[0], len(positions)))
         for j, (name, position) in enumerate(zip(label_names, positions, strict=True)):
             values[:, j] = self._column(position, name)
         return values
 
-    def _column(self, position, label_name):
-        """One column as numbers in the unit of its label."""
+    def _column(self, position: int, label_name: str) -> np.ndarray:
+        """Return one column as numbers in the unit of its label."""
         column = self.columns[position]
-        what = self.argument if self.names is None else f"Column {self.names[position]!r} of {self.argument}"
-        values = as_numbers(_unmasked(column), what, self.shape[:1], "the table")
-        unit = column.unit if _is_of_astropy(column, "Column", "Quantity") else None
+        description = self.argument if self.names is None else f"Column {self.names[position]!r} of {self.argument}"
+        values = as_numbers(_fill_masked(column), description, self.shape[:1], "the table")
+        unit = column.unit if _is_from_astropy(column, "Column", "Quantity") else None
         if unit is None or not (expected := label_unit(label_name)):
             return values
-        return np.where(is_missing(values), np.nan, values * _factor(unit, expected, what))
+        return np.where(is_missing(values), np.nan, values * _unit_factor(unit, expected, description))
 
 
-def label_columns(values, argument="y"):
-    """Labels, or their errors, in columns.
+def canonical_name(name: str) -> str | None:
+    """Return the canonical name of a label, or None for a label that the survey does not know.
+
+    Parameters
+    ----------
+    name : str
+        Any spelling of a label, or any other name.
+
+    Returns
+    -------
+    name : str or None
+    """
+    found = find_label(name)
+    return None if found is None else found.name
+
+
+def label_columns(values: Any, argument: str = "y") -> LabelColumns:
+    """Read labels, or their errors, column by column.
 
     Parameters
     ----------
     values : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-        A pandas DataFrame or Series, an astropy Table, Column or Quantity, a structured array, or plain numbers.
-        Columns of a data frame that are called by whole numbers have no names.
-    argument : {"y", "y_err"}, default="y"
-        As which argument they came. Columns of errors may be called ``<label>_err`` or ``e_<label>`` instead.
+        A pandas or polars DataFrame or Series, an astropy Table, Column or Quantity, a structured array, or plain
+        numbers. Columns of a DataFrame that are named by integers have no names.
+    argument : str, default="y"
+        Name of the argument, for error messages. Columns of ``"y_err"`` may be called ``<label>_err`` or
+        ``e_<label>``.
 
     Returns
     -------
@@ -226,7 +259,7 @@ def label_columns(values, argument="y"):
     Raises
     ------
     ValueError
-        If they are no numbers, or have another number of dimensions.
+        If the values are not numbers, or have zero or more than two dimensions.
 
     Examples
     --------
@@ -246,95 +279,194 @@ def label_columns(values, argument="y"):
     return labels
 
 
-def label_values(y, label_names):
-    """Labels that are to be compared with those of a model, as numbers in its order.
+def label_values(y: Any, label_names: Sequence[str]) -> np.ndarray:
+    """Return labels as numbers in the order of the labels of a model.
 
     Parameters
     ----------
     y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-        As in `label_columns`.
+        Labels, as in `label_columns`.
     label_names : sequence of str
-        The labels of the model.
+        Names of the labels of the model.
 
     Returns
     -------
     y : ndarray of the shape of `y`, float64
-        NaN where a table masks it.
+        NaN where a table masks a value.
 
     Raises
     ------
     ValueError
-        If a table has other columns than these labels.
+        If the columns of a table are not those of the labels.
     """
     labels = label_columns(y)
     return labels.values(label_names, labels.positions(label_names)).reshape(labels.shape)
 
 
-def error_values(y_err, labels, label_names):
-    """Label errors as numbers, in the order of the labels.
+def label_and_error_values(y: Any, y_err: Any, label_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return labels and their errors as numbers in the order of the labels of a model.
 
     Parameters
     ----------
-    y_err : array-like of the shape of `y`, or table
-        As in `label_columns`. Columns without names stand beside those of `y` as they came.
-    labels : LabelColumns
-        `y`.
+    y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+        Labels, as in `label_columns`.
+    y_err : array-like of the shape of `y`, table, or None
+        Errors of the labels, as in `error_values`.
     label_names : sequence of str
-        The labels meant.
+        Names of the labels of the model.
 
     Returns
     -------
-    y_err : ndarray of shape (n_samples, n_labels), float64
-        NaN where a table masks it.
+    y : ndarray of shape (n_samples, n_labels), float64
+        NaN where a table masks a value.
+    y_err : ndarray of shape (n_samples, n_labels), float64, or None
+        NaN where a table masks a value.
 
     Raises
     ------
     ValueError
-        If a table has other columns than the errors of these labels, or the shape differs from that of `y`.
+        If the columns of a table are not those of the labels, or the shapes differ.
+    """
+    labels = label_columns(y)
+    values = labels.values(label_names, labels.positions(label_names))
+    return values, None if y_err is None else error_values(y_err, labels, label_names)
+
+
+def error_values(y_err: Any, labels: LabelColumns, label_names: Sequence[str]) -> np.ndarray:
+    """Return label errors as numbers in the order of the labels of a model.
+
+    Parameters
+    ----------
+    y_err : array-like of the shape of `y`, or table
+        Errors, as in `label_columns`. Columns without names are in the order of the columns of `y`.
+    labels : LabelColumns
+        The labels `y`.
+    label_names : sequence of str
+        Names of the labels of the model.
+
+    Returns
+    -------
+    y_err : ndarray of shape (n_samples, n_labels), float64
+        NaN where a table masks a value.
+
+    Raises
+    ------
+    ValueError
+        If the columns of a table are not the errors of these labels, or the shape differs from that of `y`.
     """
     errors = label_columns(y_err, "y_err")
-    by_name = errors.is_table and not errors.by_place(label_names)
+    by_position = errors.ordered_by_position(label_names)
+    by_name = errors.is_table and not by_position
     if errors.shape != labels.shape and not (by_name and errors.shape[0] == labels.shape[0]):
         raise ValueError(f"y_err has shape {errors.shape}, expected {labels.shape} as y has: one for each entry.")
-    order = labels.positions(label_names) if errors.by_place(label_names) else errors.positions(label_names)
+    order = labels.positions(label_names) if by_position else errors.positions(label_names)
     return errors.values(label_names, order)
 
 
-_HOME = {"Table": "table", "Column": "table", "Quantity": "units", "Masked": "utils.masked"}  # of classes, in astropy
+def label_array(values: Any, argument: str = "y") -> np.ndarray:
+    """Return labels as numbers, with the columns in the order in which they came.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+        Labels or their standard deviations, as in `label_columns`.
+    argument : str, default="y"
+        Name of the argument, for error messages.
+
+    Returns
+    -------
+    values : ndarray of shape (n_samples, n_labels), float64
+        One column for one-dimensional `values`. NaN where a table masks a value. Columns with the name of a label are
+        converted to its unit.
+
+    Raises
+    ------
+    ValueError
+        If the values are not numbers, or have zero or more than two dimensions.
+
+    Examples
+    --------
+    >>> from skbcnn._label_tables import label_array
+    >>> label_array([4700.0, 4800.0])
+    array([[4700.],
+           [4800.]])
+    """
+    labels = label_columns(values, argument)
+    names = labels.names if labels.names is not None else [""] * len(labels.columns)
+    return labels.values(names, range(len(labels.columns)))
 
 
-def _is_of_astropy(values, *names):
-    """Whether these are of one of some classes of astropy, which is not imported: unless it was, nothing can be."""
-    homes = (sys.modules.get(f"astropy.{_HOME[name]}") for name in names)
-    return isinstance(values, tuple(getattr(home, name, ()) for home, name in zip(homes, names, strict=True)))
+def label_names(values: Any) -> tuple[str, ...] | None:
+    """Return the names of the labels in a table or an array.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+        Labels, as in `label_columns`.
+
+    Returns
+    -------
+    names : tuple of str or None
+        Names of the columns; the 22 labels of APOGEE for 22 columns without names; otherwise the numbers that a
+        DataFrame has as column names, or None.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skbcnn._label_tables import label_names
+    >>> label_names(pd.DataFrame({"TEFF": [4700.0], "[Mg/H]": [0.1]}))
+    ('TEFF', '[Mg/H]')
+    """
+    labels = label_columns(values)
+    if labels.names is not None:
+        return labels.names
+    if labels.shape[1:] == (len(APOGEE_LABELS),):
+        return APOGEE_LABELS
+    if hasattr(values, "columns"):
+        return tuple(map(str, values.columns))
+    name = getattr(values, "name", None)
+    return None if name is None else (str(name),)
 
 
-def _read(values, argument):
-    if _is_of_astropy(values, "Table"):
-        return _of_table(values, values.colnames, argument)
+_ASTROPY_MODULES = {"Table": "table", "Column": "table", "Quantity": "units", "Masked": "utils.masked"}  # by class
+
+
+def _is_from_astropy(values: Any, *class_names: str) -> bool:
+    """Return whether a value has one of these classes of astropy.
+
+    astropy is not imported: if it was not imported before, no value can be of its classes.
+    """
+    modules = [sys.modules.get(f"astropy.{_ASTROPY_MODULES[name]}") for name in class_names]
+    classes = [getattr(module, name, None) for module, name in zip(modules, class_names, strict=True)]
+    return isinstance(values, tuple(cls for cls in classes if cls is not None))
+
+
+def _read(values: Any, argument: str) -> LabelColumns:
+    if _is_from_astropy(values, "Table"):
+        return _read_table(values, values.colnames, argument)
     if isinstance(values, np.ndarray) and values.dtype.names:
-        return _of_table(values, values.dtype.names, argument)
+        return _read_table(values, values.dtype.names, argument)
     if hasattr(values, "columns") and hasattr(values, "shape"):
-        return _of_data_frame(values, argument)
-    return _of_array(values, argument)
+        return _read_data_frame(values, argument)
+    return _read_array(values, argument)
 
 
-def _of_table(table, names, argument):
+def _read_table(table: Any, names: Sequence[str], argument: str) -> LabelColumns:
     return LabelColumns(argument, [table[name] for name in names], tuple(names), (len(table), len(names)))
 
 
-def _of_data_frame(frame, argument):
-    """Columns by their place: two may have one name."""
+def _read_data_frame(frame: Any, argument: str) -> LabelColumns:
+    """Read columns by position, because two columns may have the same name."""
     columns = [frame.iloc[:, j] if hasattr(frame, "iloc") else frame[:, j] for j in range(frame.shape[1])]
     numbered = all(isinstance(name, int | np.integer) for name in frame.columns)
     names = None if numbered else tuple(map(str, frame.columns))
     return LabelColumns(argument, columns, names, frame.shape)
 
 
-def _of_array(values, argument):
-    """Columns without names; a Series or Column may have one."""
-    is_series = _is_of_astropy(values, "Column") or hasattr(values, "to_numpy")
-    if not is_series and not isinstance(values, np.ma.MaskedArray) and not _is_of_astropy(values, "Masked", "Quantity"):
+def _read_array(values: Any, argument: str) -> LabelColumns:
+    """Read an array, whose columns have no names, or a Series or Column, which may have a name."""
+    is_series = _is_from_astropy(values, "Column") or hasattr(values, "to_numpy")
+    if not (is_series or isinstance(values, np.ma.MaskedArray) or _is_from_astropy(values, "Masked", "Quantity")):
         values = as_numbers(values, argument)
     name = values.name if is_series and np.ndim(values) == 1 and isinstance(values.name, str) else None
     if np.ndim(values) not in (1, 2):
@@ -343,41 +475,35 @@ def _of_array(values, argument):
     return LabelColumns(argument, columns, (name,) if name else None, np.shape(values))
 
 
-def _unmasked(column):
-    """What is masked, or NA to pandas, as NaN."""
+def _fill_masked(column: Any) -> np.ndarray:
+    """Return a column with NaN where a value is masked, or is NA in pandas."""
     if isinstance(column, np.ma.MaskedArray):
         return np.where(np.ma.getmaskarray(column), np.nan, np.ma.getdata(column))
-    if _is_of_astropy(column, "Masked"):
+    if _is_from_astropy(column, "Masked"):
         return np.where(column.mask, np.nan, np.asarray(column.unmasked))
     if hasattr(getattr(column, "dtype", None), "na_value"):  # an extension type of pandas
         return column.to_numpy(dtype=object, na_value=np.nan)
     return np.asarray(column)
 
 
-def _factor(unit, expected, what):
-    """What values of one unit are to be multiplied by to be in another."""
-    from astropy import units  # it is there, since the values have one of its units
+def _unit_factor(unit: Any, expected: str, description: str) -> float:
+    """Return the factor that converts values from one unit to another."""
+    from astropy import units  # already imported, because the values have a unit of astropy
 
     if expected == "dex" and str(unit) in _DEX:
         return 1.0
     try:
-        if expected == "dex":  # astropy converts magnitudes, whose zero is another
+        if expected == "dex":  # astropy would convert magnitudes, which have another zero point
             raise units.UnitConversionError
         return units.Unit(unit).to(units.Unit(expected))
     except units.UnitsError:
         raise ValueError(
-            f"{what} has the unit {str(unit)!r}, which cannot be converted to {expected!r}. Convert it, or correct "
-            "the unit of the column."
+            f"{description} has the unit {str(unit)!r}, which cannot be converted to {expected!r}. Convert it, or "
+            "correct the unit of the column."
         ) from None
 
 
-def _canonical(name):
-    """The survey's name of a label, None if it knows none."""
-    found = find_label(name)
-    return None if found is None else found.name
-
-
-def _did_you_mean(column, missing):
-    near = difflib.get_close_matches(column.lower(), [name.lower() for name in missing], n=1)
-    meant = [name for name in missing if name.lower() in near]
-    return f" (did you mean {meant[0]}?)" if meant else ""
+def _did_you_mean(column: str, missing: Sequence[str]) -> str:
+    similar = difflib.get_close_matches(column.lower(), [name.lower() for name in missing], n=1)
+    suggestion = [name for name in missing if name.lower() in similar]
+    return f" (did you mean {suggestion[0]}?)" if suggestion else ""

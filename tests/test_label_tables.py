@@ -102,14 +102,14 @@ class TestNames:
     @pytest.mark.parametrize(
         ("names", "message"),
         [
-            (["teff", "logg", "Al"], "there is none for Mg; no label is meant by 'Al'. Rename or add columns"),
-            (["tef", "LOGG", "Mg"], r"none for teff; no label is meant by 'tef' \(did you mean teff\?\)\."),
-            (["teff", "logg"], " teff, logg, Mg: there is none for Mg. Rename"),
-            (["teff", "logg", "Mg", "MG_H"], "'Mg' and 'MG_H' mean the same label Mg. Pass y[['teff', 'logg', 'Mg']]"),
-            (["teff", "logg", "Mg", "Mg"], "'Mg' and 'Mg' mean the same label Mg. Keep one column for each"),
-            (["teff", "SNR", "Mg", "LOGG", "RA"], "no label is meant by 'SNR', 'RA'. Pass y[['teff', 'LOGG', 'Mg']]"),
-            (["teff", "logg", 3], "there is none for Mg; no label is meant by '3'"),
-            (["Mg", "Mg", "teff"], "none for logg; 'Mg' and 'Mg' mean the same"),
+            (["teff", "logg", "Al"], "no column for Mg; no label for column 'Al'. Rename or add columns"),
+            (["tef", "LOGG", "Mg"], r"no column for teff; no label for column 'tef' \(did you mean teff\?\)\."),
+            (["teff", "logg"], " teff, logg, Mg: no column for Mg. Rename"),
+            (["teff", "logg", "Mg", "MG_H"], "'Mg' and 'MG_H' are the same label Mg. Pass y[['teff', 'logg', 'Mg']]"),
+            (["teff", "logg", "Mg", "Mg"], "'Mg' and 'Mg' are the same label Mg. Keep one column for each"),
+            (["teff", "SNR", "Mg", "LOGG", "RA"], "no label for column 'SNR', 'RA'. Pass y[['teff', 'LOGG', 'Mg']]"),
+            (["teff", "logg", 3], "no column for Mg; no label for column '3'"),
+            (["Mg", "Mg", "teff"], "no column for logg; 'Mg' and 'Mg' are the same"),
         ],
     )
     @pytest.mark.parametrize("cls", [CensoredBCNNRegressor, ApogeeBCNNCensoredRegressor])
@@ -121,7 +121,7 @@ class TestNames:
 
     def test_atomic_carbon_twice(self, learnt):
         y = Table({"CI": [1.0], "C1": [2.0]})[[0, 0, 0]]
-        with pytest.raises(ValueError, match=r"'CI' and 'C1' mean the same label C1. Pass y\[\['CI'\]\]"):
+        with pytest.raises(ValueError, match=r"'CI' and 'C1' are the same label C1. Pass y\[\['CI'\]\]"):
             learnt(y, cls=ApogeeBCNNCensoredRegressor, target="C1")
 
     def test_the_advice_works(self, learnt):
@@ -218,10 +218,10 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("names", "message"),
         [
-            (["teff", "teff_err", "Mg"], r"The columns of y_err.*'teff' and 'teff_err' mean the same label teff"),
+            (["teff", "teff_err", "Mg"], r"The columns of y_err.*'teff' and 'teff_err' are the same label teff"),
             (
                 ["teff_err", "logg_err"],
-                "The columns of y_err are not those of.*none for Mg; no label is meant by 'logg_err'",
+                "The columns of y_err are not those of.*no column for Mg; no label for column 'logg_err'",
             ),
         ],
     )
@@ -287,7 +287,7 @@ class TestScore:
 
     def test_other_columns(self, tiny_model, tiny_data):
         y = pd.DataFrame(tiny_data.y, columns=["teff", "Mg", "Al", "N"])
-        with pytest.raises(ValueError, match="none for C; no label is meant by 'N'"):
+        with pytest.raises(ValueError, match="no column for C; no label for column 'N'"):
             tiny_model.score(tiny_data.X, y)
         with pytest.raises(ValueError, match="y has 3 columns, but there are 4 labels: teff, Mg, Al, C"):
             tiny_model.score(tiny_data.X, tiny_data.y[:, :3])
@@ -314,7 +314,7 @@ def test_going_on_with_the_same_labels(tiny_model, tiny_data, monkeypatch, go_on
     getattr(model, go_on)(tiny_data.X, y[["C", "Al", "MG_H", "teff"]])
     assert_array_equal(given[0].y, tiny_model.label_normalizer_.transform(tiny_data.y))
     assert model.target_names_ == ("teff", "Mg", "Al", "C")
-    with pytest.raises(ValueError, match="none for C; no label is meant by 'N'"):
+    with pytest.raises(ValueError, match="no column for C; no label for column 'N'"):
         getattr(model, go_on)(tiny_data.X, y.rename(columns={"C": "N"}))
 
 

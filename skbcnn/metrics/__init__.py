@@ -1,9 +1,12 @@
-"""How good predicted labels and their error bars are, where some true labels are missing.
+"""Metrics and scorers that leave missing labels out.
 
-A true label that is NaN or at most -9990 was not measured: it enters nothing here. A prediction is never missing.
-`regression` measures predicted labels, `probabilistic` their error bars, `residuals` makes a table of them; `magic`
-does the same for any metric of scikit-learn, and `scorers` hands all of them to `GridSearchCV`. Their common steps are
-`checking` (what came), `scaling` (the unit of a label), `weighted` (statistics of stars) and `averaging` (over labels).
+A true label that is NaN, or -9990 and below, is missing and does not enter a metric. A prediction must not be missing.
+
+- `regression` has metrics of predicted labels, `probabilistic` metrics of their standard deviations.
+- `residual_tables` has a table of the residuals of each label.
+- `magic` wraps any metric of scikit-learn, and `scorers` makes scorers for `GridSearchCV`.
+- Steps of all metrics: `label_pairs` (checks), `label_scales` (scaled residuals), `weighted_statistics` and `averaging`
+  (over labels).
 """
 
 from skbcnn.metrics.magic import magic_metric
@@ -15,7 +18,7 @@ from skbcnn.metrics.regression import (
     r2_score,
     root_mean_squared_error,
 )
-from skbcnn.metrics.residuals import residual_table
+from skbcnn.metrics.residual_tables import residual_table
 from skbcnn.metrics.scorers import get_scorer, get_scorer_names, make_magic_scorer
 
 __all__ = [

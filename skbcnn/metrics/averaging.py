@@ -1,28 +1,33 @@
-"""One score for each label, or one for all."""
+"""Averages of scores over labels, as the argument `multioutput` of a metric says."""
+
+from __future__ import annotations
 
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
 _AVERAGES = ("raw_values", "uniform_average")
 
 
-def over_labels(scores, multioutput, *, name, without, spread=None):
-    """Scores of the labels, or their mean.
+def average_over_labels(
+    scores: np.ndarray, multioutput: ArrayLike, *, name: str, reason_undefined: str, spread: np.ndarray | None = None
+) -> float | np.ndarray:
+    """Return the score of each label, or their mean.
 
     Parameters
     ----------
     scores : ndarray of shape (n_labels,)
-        NaN where a label has none.
+        Score of each label; NaN where it is undefined.
     multioutput : {"raw_values", "uniform_average", "variance_weighted"} or array-like of shape (n_labels,)
-        As the user passed it.
+        Argument of a metric, as the user passed it.
     name : str
-        What the score is called.
-    without : str
-        Why a label may have none.
+        Name of the score, for messages.
+    reason_undefined : str
+        Why the score of a label can be undefined, for messages.
     spread : ndarray of shape (n_labels,), default=None
-        Weights of ``"variance_weighted"``, which None refuses.
+        Weights for ``"variance_weighted"``. None: this average is refused.
 
     Returns
     -------
@@ -31,32 +36,34 @@ def over_labels(scores, multioutput, *, name, without, spread=None):
     Raises
     ------
     ValueError
-        If no label has a score, those that have weigh nothing, or `multioutput` is unknown.
+        If all scores are undefined, the weights of all defined scores are 0, or `multioutput` is unknown.
 
     Warns
     -----
     UndefinedMetricWarning
-        If some labels have no score.
+        If some scores are undefined.
     """
-    weights = _weights(multioutput, len(scores), spread)
+    weights = _label_weights(multioutput, len(scores), spread)
     defined = ~np.isnan(scores)
-    _report_undefined(np.flatnonzero(~defined), len(scores), name, without)
+    _report_undefined(np.flatnonzero(~defined), len(scores), name, reason_undefined)
     if weights is None:
         return scores
     if not weights[defined].any():
-        raise ValueError(f"The labels that have {name} all weigh nothing in multioutput. Give one a positive weight.")
+        raise ValueError(f"The labels that have {name} all have weight 0 in multioutput. Give one a positive weight.")
     return float(np.average(scores[defined], weights=weights[defined]))
 
 
-def _weights(multioutput, n_labels, spread):
-    """Weights of the labels in the mean; None where no mean is wanted."""
+def _label_weights(multioutput: ArrayLike, n_labels: int, spread: np.ndarray | None) -> np.ndarray | None:
+    """Return the weight of each label in the mean; None for no mean."""
     if isinstance(multioutput, str):
         averages = _AVERAGES if spread is None else (*_AVERAGES, "variance_weighted")
         if multioutput not in averages:
-            raise ValueError(f"multioutput={multioutput!r}, expected {', '.join(averages)}, or one weight a label.")
+            raise ValueError(
+                f"multioutput={multioutput!r}, expected {', '.join(averages)}, or one weight for each label."
+            )
         if multioutput == "raw_values":
             return None
-        return spread if multioutput == "variance_weighted" and spread.any() else np.ones(n_labels)
+        return spread if multioutput == "variance_weighted" and np.any(spread) else np.ones(n_labels)
     weights = np.asarray(multioutput, dtype=float)
     if weights.shape != (n_labels,):
         raise ValueError(f"multioutput has shape {weights.shape}, expected one weight for each of {n_labels} labels.")
@@ -65,13 +72,13 @@ def _weights(multioutput, n_labels, spread):
     return weights
 
 
-def _report_undefined(labels, n_labels, name, without):
-    """Warn of labels without a score, refuse if there is no other."""
+def _report_undefined(labels: np.ndarray, n_labels: int, name: str, reason: str) -> None:
+    """Warn if some scores are undefined, and raise an error if all are."""
     if len(labels) == n_labels:
-        raise ValueError(f"For every label {without}, so there is no {name}. Pass stars with known labels.")
+        raise ValueError(f"There is no {name}, because for every label {reason}. Pass stars with known labels.")
     if len(labels):
         warnings.warn(
-            f"{name} is not defined for label {', '.join(map(str, labels))} (counted from 0): {without}. It is NaN "
+            f"{name} is not defined for label {', '.join(map(str, labels))} (counted from 0): {reason}. It is NaN "
             "among raw values and left out of means.",
             UndefinedMetricWarning,
             stacklevel=4,

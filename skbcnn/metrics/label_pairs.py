@@ -1,80 +1,80 @@
-"""True labels, predictions and error bars, checked, and which of them count."""
+"""Checks of true labels, predictions, standard deviations and label errors, and the weight of each pair."""
+
+from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
+from skbcnn._label_tables import label_array
 from skbcnn._sklearn import check_sample_weight
 from skbcnn._validation import check_label_errors
-from skbcnn.survey import APOGEE_LABELS, is_missing
+from skbcnn.survey import is_missing
 
 
 class Pairs(NamedTuple):
-    """True and predicted labels side by side, 0 where they do not count, and how much they count."""
+    """True and predicted labels, and their weights.
+
+    Attributes
+    ----------
+    y_true, y_pred : ndarray of shape (n_samples, n_labels)
+        True and predicted labels; 0 where the weight is 0.
+    weight : ndarray of shape (n_samples, n_labels)
+        Weight of the star; 0 where the true label is missing.
+    """
 
     y_true: np.ndarray
     y_pred: np.ndarray
     weight: np.ndarray
 
     @property
-    def counts(self):
-        """Where there is something to score."""
+    def counts(self) -> np.ndarray:
+        """Whether a pair has a weight above 0. Boolean array of shape (n_samples, n_labels)."""
         return self.weight > 0
 
 
-def label_names(y_true):
-    """Names of the label columns: as the table has them, or the 22 of APOGEE; None where there are none."""
-    if hasattr(y_true, "columns"):
-        return [str(name) for name in y_true.columns]
-    if np.ndim(y_true) == 2 and np.shape(y_true)[1] == len(APOGEE_LABELS):
-        return list(APOGEE_LABELS)
-    name = getattr(y_true, "name", None)  # of a pandas Series
-    return None if name is None else [str(name)]
-
-
-def check_pairs(y_true, y_pred, sample_weight=None):
-    """True and predicted labels, and the weight of each: 0 where the true one is missing.
+def check_pairs(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> Pairs:
+    """Check true and predicted labels, and return them with their weights.
 
     Parameters
     ----------
-    y_true, y_pred : array-like of shape (n_samples, n_labels) or (n_samples,)
-        As the user passed them.
+    y_true, y_pred : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+        True and predicted labels, with the same order of columns.
     sample_weight : array-like of shape (n_samples,), default=None
         Weight of each star.
 
     Returns
     -------
     pairs : Pairs
-        Arrays of shape (n_samples, n_labels).
 
     Raises
     ------
     ValueError
-        If shapes differ, a value is infinite, or a prediction is missing where the true label counts.
+        If shapes differ, a value is infinite, or a prediction is missing where the true label has a weight above 0.
     """
-    y_true, y_pred = _columns(y_true, "y_true"), _columns(y_pred, "y_pred")
-    _check_same_shape(y_pred, "y_pred", y_true.shape)
-    weight = check_sample_weight(sample_weight, y_true)[:, None] * ~is_missing(y_true)
+    true, predicted = _check_labels(y_true, "y_true"), _check_labels(y_pred, "y_pred")
+    _check_same_shape(predicted, "y_pred", true.shape)
+    weight = check_sample_weight(sample_weight, true)[:, None] * ~is_missing(true)
     counts = weight > 0
-    lost = counts & is_missing(y_pred)
-    if lost.any():
+    if n_missing := int((counts & is_missing(predicted)).sum()):
         raise ValueError(
-            f"y_pred is missing in {lost.sum()} places where y_true is not. A missing prediction cannot be scored: "
-            "leave such stars out of both, and count them apart."
+            f"y_pred is missing in {n_missing} places where y_true is not. A missing prediction cannot be scored: "
+            "leave such stars out of both, and count them separately."
         )
-    return Pairs(np.where(counts, y_true, 0), np.where(counts, y_pred, 0), weight)
+    return Pairs(np.where(counts, true, 0), np.where(counts, predicted, 0), weight)
 
 
-def check_stds(y_std, counts):
-    """Predicted standard deviations, 1 where nothing counts.
+def check_stds(y_std: ArrayLike, counts: np.ndarray) -> np.ndarray:
+    """Check predicted standard deviations, and return them with 1 in place of unused values.
 
     Parameters
     ----------
-    y_std : array-like of shape (n_samples, n_labels) or (n_samples,)
-        As the user passed it.
+    y_std : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+        Predicted standard deviations.
     counts : ndarray of bool of shape (n_samples, n_labels)
-        Where there is something to score.
+        Whether a pair has a weight above 0.
 
     Returns
     -------
@@ -83,28 +83,27 @@ def check_stds(y_std, counts):
     Raises
     ------
     ValueError
-        If the shape differs, or one that counts is negative, missing or infinite.
+        If the shape differs, a value is infinite, or a used value is negative or missing.
     """
-    y_std = _columns(y_std, "y_std")
-    _check_same_shape(y_std, "y_std", counts.shape)
-    bad = counts & ~(y_std >= 0)
-    if bad.any():
+    std = _check_labels(y_std, "y_std")
+    _check_same_shape(std, "y_std", counts.shape)
+    if n_bad := int((counts & ~(std >= 0)).sum()):
         raise ValueError(
-            f"y_std is negative or missing in {bad.sum()} places where y_true is present. Pass the standard deviation "
-            "of each prediction, as predict(X, return_std=True) gives it."
+            f"y_std is negative or missing in {n_bad} places where y_true is present. Pass the standard deviation "
+            "of each prediction, as predict(X, return_std=True) returns it."
         )
-    return np.where(counts, y_std, 1)
+    return np.where(counts, std, 1)
 
 
-def check_errors(y_err, pairs):
-    """Errors of the true labels, 0 where they are unknown and where nothing counts.
+def check_errors(y_err: ArrayLike, pairs: Pairs) -> np.ndarray:
+    """Check errors of true labels, and return them with 0 in place of unknown and unused values.
 
     Parameters
     ----------
-    y_err : array-like of shape (n_samples, n_labels) or (n_samples,)
-        As the user passed it. What stands beside a missing label, or in a star of weight 0, is never looked at.
+    y_err : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+        Errors of the true labels. Errors of missing labels and of stars with weight 0 are ignored.
     pairs : Pairs
-        What they are the errors of.
+        True labels and weights.
 
     Returns
     -------
@@ -113,27 +112,25 @@ def check_errors(y_err, pairs):
     Raises
     ------
     ValueError
-        If the shape differs, or one that counts is negative or infinite.
+        If the shape differs, or a used error is negative or infinite.
 
     Warns
     -----
     UserWarning
-        If errors of labels that count are missing.
+        If errors of used labels are missing.
     """
-    y_err = np.asarray(y_err)
-    y_err = y_err.reshape(-1, 1) if y_err.ndim == 1 else y_err
-    return check_label_errors(y_err, np.where(pairs.counts, pairs.y_true, np.nan))
+    y_true = np.where(pairs.counts, pairs.y_true, np.nan)
+    return np.asarray(check_label_errors(label_array(y_err, "y_err"), y_true))
 
 
-def _columns(values, name):
-    """Labels as a float64 array of two dimensions, infinite ones refused."""
-    values = check_array(values, dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan", input_name=name)
-    return values.reshape(-1, 1) if values.ndim == 1 else values
+def _check_labels(values: ArrayLike, argument: str) -> np.ndarray:
+    """Return labels as a float64 array of shape (n_samples, n_labels); raise an error for infinite ones."""
+    return check_array(label_array(values, argument), ensure_all_finite="allow-nan", input_name=argument)
 
 
-def _check_same_shape(values, name, expected):
+def _check_same_shape(values: np.ndarray, argument: str, expected: tuple[int, ...]) -> None:
     if values.shape != expected:
         raise ValueError(
-            f"y_true has shape {expected}, but {name} has shape {values.shape}. Pass one prediction for each label "
+            f"y_true has shape {expected}, but {argument} has shape {values.shape}. Pass one prediction for each label "
             "of each star, in the same order."
         )

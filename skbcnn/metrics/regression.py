@@ -1,46 +1,60 @@
-"""How far predicted labels are from the true ones that are known, whatever error bars they have."""
+"""Metrics of predicted labels, which leave missing true labels out."""
+
+from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from skbcnn.metrics import weighted
-from skbcnn.metrics.averaging import over_labels
-from skbcnn.metrics.label_pairs import check_pairs
-from skbcnn.metrics.scaling import label_scales, scaled_residuals, why_undefined
+from skbcnn.metrics import weighted_statistics as weighted
+from skbcnn.metrics.averaging import average_over_labels
+from skbcnn.metrics.label_pairs import Pairs, check_pairs
+from skbcnn.metrics.label_scales import label_scales, reason_undefined, scaled_residuals
 
 
-def mad_std_error(y_true, y_pred, *, sample_weight=None, multioutput="uniform_average", label_scale=None):
-    """Robust scatter of the residuals: their median absolute deviation times 1.4826 (smaller is better).
+def mad_std_error(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    multioutput: ArrayLike = "uniform_average",
+    label_scale: ArrayLike | None = None,
+) -> float | np.ndarray:
+    """Return the robust scatter of the residuals: 1.4826 times their median absolute deviation (smaller is better).
 
-    It is the standard deviation if residuals are Gaussian, and hardly moved by a few wild ones. A constant bias does
-    not enter: see `median_bias`.
+    The scatter equals the standard deviation if the residuals are Gaussian, and outliers hardly change it. It does not
+    depend on a constant bias, which `median_bias` measures.
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples, n_labels) or (n_samples,)
-        Labels; NaN and anything at most -9990 is missing and left out.
+    y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+        True labels. Missing ones (NaN, or -9990 and below) are left out.
     y_pred : array-like of the shape of `y_true`
         Predicted labels.
     sample_weight : array-like of shape (n_samples,), default=None
-        How much each star counts: 2 is as good as two such stars, 0 as absent.
+        Weight of each star. A weight of 2 equals two such stars, a weight of 0 none.
     multioutput : {"raw_values", "uniform_average"} or array-like of shape (n_labels,), default="uniform_average"
-        One error for each label; their mean; their mean weighted by these.
+        How errors are averaged over labels: not at all, as a plain mean, or as a mean with these weights.
     label_scale : None, "std", "apogee" or array-like of shape (n_labels,), default=None
-        What the residuals of each label are divided by. None: nothing, so that they stay in label units and kelvins
-        outweigh dex in a mean. "std": the standard deviation of the true labels that are present in these very stars;
-        errors of different sets of stars are then in different units. "apogee": that of the giants of DR14 (see
-        `skbcnn.survey.label_spreads`), if `y_true` has 22 columns or column names. Numbers: these.
+        Scale by which the residuals of each label are divided:
+
+        - None: no scale. Residuals keep the unit of the label, so that errors in K dominate errors in dex in a mean.
+        - ``"std"``: standard deviation of the true labels of these stars. Errors of different sets of stars then have
+          different units.
+        - ``"apogee"``: standard deviation among the giants of DR14 (see `skbcnn.survey.label_spreads`). `y_true` needs
+          column names, or 22 columns.
+        - array-like: one number for each label.
 
     Returns
     -------
     error : float or ndarray of shape (n_labels,)
-        A label that no star has, or that has no spread to be measured in, has no error: NaN among raw values, left
-        out of means.
+        Error in the unit of the label, or in units of its scale. The error of a label without values, or without the
+        spread that ``label_scale="std"`` needs, is NaN among raw values and left out of means.
 
     Raises
     ------
     ValueError
         If no label has an error, shapes differ, a value is infinite, or a prediction is missing where the true label
-        is not.
+        is present.
 
     Warns
     -----
@@ -49,7 +63,7 @@ def mad_std_error(y_true, y_pred, *, sample_weight=None, multioutput="uniform_av
 
     See Also
     --------
-    residual_table : Scatter and bias of every label, as a table.
+    residual_table : Table with the scatter and bias of each label.
 
     Examples
     --------
@@ -59,38 +73,47 @@ def mad_std_error(y_true, y_pred, *, sample_weight=None, multioutput="uniform_av
     """
     residual, weight, *_ = scaled_residuals(y_true, y_pred, sample_weight, label_scale)
     scatter = weighted.MAD_TO_STD * weighted.median_absolute_deviation(residual, weight)
-    return over_labels(scatter, multioutput, name="MAD scatter", without=why_undefined(label_scale))
+    return average_over_labels(scatter, multioutput, name="MAD scatter", reason_undefined=reason_undefined(label_scale))
 
 
-def median_bias(y_true, y_pred, *, sample_weight=None, multioutput="uniform_average", label_scale=None, absolute=False):
-    """Median of prediction minus truth (0 is best).
+def median_bias(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    multioutput: ArrayLike = "uniform_average",
+    label_scale: ArrayLike | None = None,
+    absolute: bool = False,
+) -> float | np.ndarray:
+    """Return the median of prediction minus truth (0 is best).
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples, n_labels) or (n_samples,)
-        Labels; NaN and anything at most -9990 is missing and left out.
+    y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+        True labels. Missing ones (NaN, or -9990 and below) are left out.
     y_pred : array-like of the shape of `y_true`
         Predicted labels.
     sample_weight : array-like of shape (n_samples,), default=None
-        How much each star counts: 2 is as good as two such stars, 0 as absent.
+        Weight of each star. A weight of 2 equals two such stars, a weight of 0 none.
     multioutput : {"raw_values", "uniform_average"} or array-like of shape (n_labels,), default="uniform_average"
-        One bias for each label; their mean; their mean weighted by these.
+        How biases are averaged over labels: not at all, as a plain mean, or as a mean with these weights.
     label_scale : None, "std", "apogee" or array-like of shape (n_labels,), default=None
-        What the residuals of each label are divided by, as in `mad_std_error`.
+        Scale by which the residuals of each label are divided, as in `mad_std_error`.
     absolute : bool, default=False
-        Drop the sign of the bias of each label, so that those of two labels do not cancel in the mean.
+        Whether to return absolute biases, so that the biases of two labels do not cancel in the mean.
 
     Returns
     -------
     bias : float or ndarray of shape (n_labels,)
-        Positive where predictions are too high. A label that no star has, or that has no spread to be measured in,
-        has none: NaN among raw values, left out of means.
+        Bias in the unit of the label, or in units of its scale; positive if predictions are too high. The bias of a
+        label without values, or without the spread that ``label_scale="std"`` needs, is NaN among raw values and left
+        out of means.
 
     Raises
     ------
     ValueError
         If no label has a bias, shapes differ, a value is infinite, or a prediction is missing where the true label
-        is not.
+        is present.
 
     Warns
     -----
@@ -109,36 +132,43 @@ def median_bias(y_true, y_pred, *, sample_weight=None, multioutput="uniform_aver
     residual, weight, *_ = scaled_residuals(y_true, y_pred, sample_weight, label_scale)
     bias = weighted.median(residual, weight)
     bias = np.abs(bias) if absolute else bias
-    return over_labels(bias, multioutput, name="bias", without=why_undefined(label_scale))
+    return average_over_labels(bias, multioutput, name="bias", reason_undefined=reason_undefined(label_scale))
 
 
-def mean_absolute_error(y_true, y_pred, *, sample_weight=None, multioutput="uniform_average", label_scale=None):
-    """Mean absolute residual (smaller is better).
+def mean_absolute_error(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    multioutput: ArrayLike = "uniform_average",
+    label_scale: ArrayLike | None = None,
+) -> float | np.ndarray:
+    """Return the mean absolute residual (smaller is better).
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples, n_labels) or (n_samples,)
-        Labels; NaN and anything at most -9990 is missing and left out.
+    y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+        True labels. Missing ones (NaN, or -9990 and below) are left out.
     y_pred : array-like of the shape of `y_true`
         Predicted labels.
     sample_weight : array-like of shape (n_samples,), default=None
-        How much each star counts: 2 is as good as two such stars, 0 as absent.
+        Weight of each star. A weight of 2 equals two such stars, a weight of 0 none.
     multioutput : {"raw_values", "uniform_average"} or array-like of shape (n_labels,), default="uniform_average"
-        One error for each label; their mean; their mean weighted by these.
+        How errors are averaged over labels: not at all, as a plain mean, or as a mean with these weights.
     label_scale : None, "std", "apogee" or array-like of shape (n_labels,), default=None
-        What the residuals of each label are divided by, as in `mad_std_error`.
+        Scale by which the residuals of each label are divided, as in `mad_std_error`.
 
     Returns
     -------
     error : float or ndarray of shape (n_labels,)
-        A label that no star has, or that has no spread to be measured in, has no error: NaN among raw values, left
-        out of means.
+        Error in the unit of the label, or in units of its scale. The error of a label without values, or without the
+        spread that ``label_scale="std"`` needs, is NaN among raw values and left out of means.
 
     Raises
     ------
     ValueError
         If no label has an error, shapes differ, a value is infinite, or a prediction is missing where the true label
-        is not.
+        is present.
 
     Warns
     -----
@@ -147,7 +177,7 @@ def mean_absolute_error(y_true, y_pred, *, sample_weight=None, multioutput="unif
 
     See Also
     --------
-    sklearn.metrics.mean_absolute_error : The same where nothing is missing.
+    sklearn.metrics.mean_absolute_error : Equal if no label is missing.
 
     Examples
     --------
@@ -158,36 +188,46 @@ def mean_absolute_error(y_true, y_pred, *, sample_weight=None, multioutput="unif
     """
     residual, weight, *_ = scaled_residuals(y_true, y_pred, sample_weight, label_scale)
     errors = weighted.mean(np.abs(residual), weight)
-    return over_labels(errors, multioutput, name="mean absolute error", without=why_undefined(label_scale))
+    return average_over_labels(
+        errors, multioutput, name="mean absolute error", reason_undefined=reason_undefined(label_scale)
+    )
 
 
-def root_mean_squared_error(y_true, y_pred, *, sample_weight=None, multioutput="uniform_average", label_scale=None):
-    """Root of the mean squared residual of each label (smaller is better).
+def root_mean_squared_error(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    multioutput: ArrayLike = "uniform_average",
+    label_scale: ArrayLike | None = None,
+) -> float | np.ndarray:
+    """Return the root mean squared residual (smaller is better).
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples, n_labels) or (n_samples,)
-        Labels; NaN and anything at most -9990 is missing and left out.
+    y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+        True labels. Missing ones (NaN, or -9990 and below) are left out.
     y_pred : array-like of the shape of `y_true`
         Predicted labels.
     sample_weight : array-like of shape (n_samples,), default=None
-        How much each star counts: 2 is as good as two such stars, 0 as absent.
+        Weight of each star. A weight of 2 equals two such stars, a weight of 0 none.
     multioutput : {"raw_values", "uniform_average"} or array-like of shape (n_labels,), default="uniform_average"
-        One error for each label; their mean; their mean weighted by these. The root is taken before the mean.
+        How errors are averaged over labels: not at all, as a plain mean, or as a mean with these weights. The root is
+        taken of each label before the mean.
     label_scale : None, "std", "apogee" or array-like of shape (n_labels,), default=None
-        What the residuals of each label are divided by, as in `mad_std_error`.
+        Scale by which the residuals of each label are divided, as in `mad_std_error`.
 
     Returns
     -------
     error : float or ndarray of shape (n_labels,)
-        A label that no star has, or that has no spread to be measured in, has no error: NaN among raw values, left
-        out of means.
+        Error in the unit of the label, or in units of its scale. The error of a label without values, or without the
+        spread that ``label_scale="std"`` needs, is NaN among raw values and left out of means.
 
     Raises
     ------
     ValueError
         If no label has an error, shapes differ, a value is infinite, or a prediction is missing where the true label
-        is not.
+        is present.
 
     Warns
     -----
@@ -196,7 +236,7 @@ def root_mean_squared_error(y_true, y_pred, *, sample_weight=None, multioutput="
 
     See Also
     --------
-    sklearn.metrics.root_mean_squared_error : The same where nothing is missing.
+    sklearn.metrics.root_mean_squared_error : Equal if no label is missing.
 
     Examples
     --------
@@ -206,47 +246,57 @@ def root_mean_squared_error(y_true, y_pred, *, sample_weight=None, multioutput="
     """
     residual, weight, *_ = scaled_residuals(y_true, y_pred, sample_weight, label_scale)
     errors = np.sqrt(weighted.mean(residual**2, weight))
-    return over_labels(errors, multioutput, name="root mean squared error", without=why_undefined(label_scale))
+    return average_over_labels(
+        errors, multioutput, name="root mean squared error", reason_undefined=reason_undefined(label_scale)
+    )
 
 
-def r2_score(y_true, y_pred, *, sample_weight=None, multioutput="uniform_average", label_scale=None):
-    """Coefficient of determination of the labels that are present (1 is best, 0 is what their mean would get).
+def r2_score(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    multioutput: ArrayLike = "uniform_average",
+    label_scale: ArrayLike | None = None,
+) -> float | np.ndarray:
+    """Return the coefficient of determination (1 is best; predicting the mean of the labels scores 0).
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples, n_labels) or (n_samples,)
-        Labels; NaN and anything at most -9990 is missing and left out.
+    y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+        True labels. Missing ones (NaN, or -9990 and below) are left out.
     y_pred : array-like of the shape of `y_true`
         Predicted labels.
     sample_weight : array-like of shape (n_samples,), default=None
-        How much each star counts; 0 is as good as absent.
+        Weight of each star. A weight of 0 leaves the star out.
     multioutput : {"raw_values", "uniform_average", "variance_weighted"} or array-like of shape (n_labels,), \
             default="uniform_average"
-        One score for each label; their mean; their mean weighted by the spread of each label, or by these weights.
+        How scores are averaged over labels: not at all, as a plain mean, or as a mean weighted by the spread of the
+        labels or by these weights.
     label_scale : None, "std", "apogee" or array-like of shape (n_labels,), default=None
-        Unit in which the spread of each label is measured where ``multioutput="variance_weighted"``, as in
-        `mad_std_error`. The score of a label has no unit, so that this changes nothing else.
+        Scale by which the spread of each label is divided for ``multioutput="variance_weighted"``, as in
+        `mad_std_error`. It changes nothing else, because the score of a label has no unit.
 
     Returns
     -------
     score : float or ndarray of shape (n_labels,)
-        A label that is the same in all stars scores 1 if predicted perfectly, else 0, as in scikit-learn. A label
-        present in fewer than two stars has no score: NaN among raw values, left out of means.
+        A label that is equal in all stars scores 1 if predicted perfectly, else 0, as in scikit-learn. The score of a
+        label with fewer than two values is NaN among raw values and left out of means.
 
     Raises
     ------
     ValueError
         If no label has a score, shapes differ, a value is infinite, or a prediction is missing where the true label
-        is not.
+        is present.
 
     Warns
     -----
     UndefinedMetricWarning
-        If a label is present in fewer than two stars.
+        If a label has fewer than two values.
 
     See Also
     --------
-    sklearn.metrics.r2_score : The same where nothing is missing.
+    sklearn.metrics.r2_score : Equal if no label is missing.
 
     Examples
     --------
@@ -258,14 +308,16 @@ def r2_score(y_true, y_pred, *, sample_weight=None, multioutput="uniform_average
     scales = label_scales(label_scale, y_true, pairs)
     scores, spread = _r2_of_labels(pairs)
     spread = np.where(spread > 0, spread / scales**2, 0)
-    return over_labels(scores, multioutput, name="R2", without="fewer than two stars have it", spread=spread)
+    return average_over_labels(
+        scores, multioutput, name="R2", reason_undefined="fewer than two stars have it", spread=spread
+    )
 
 
-def _r2_of_labels(pairs):
-    """Score of each label, NaN where it has none, and its weighted sum of squares about the mean."""
-    missed = (pairs.weight * (pairs.y_pred - pairs.y_true) ** 2).sum(axis=0)
+def _r2_of_labels(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """Return the R2 of each label (NaN if undefined), and its weighted sum of squares about the mean."""
+    squared_error = (pairs.weight * (pairs.y_pred - pairs.y_true) ** 2).sum(axis=0)
     variance = weighted.variance(pairs.y_true, pairs.weight)
     spread = np.where(variance > 0, variance, 0) * pairs.weight.sum(axis=0)
-    explained = 1 - missed / np.where(spread > 0, spread, 1)
-    scores = np.where(spread > 0, explained, (missed == 0).astype(float))
+    explained = 1 - squared_error / np.where(spread > 0, spread, 1)
+    scores = np.where(spread > 0, explained, (squared_error == 0).astype(float))
     return np.where(pairs.counts.sum(axis=0) < 2, np.nan, scores), spread

@@ -1,7 +1,8 @@
-"""Scorers for model selection: objects that predict, leave missing labels out, and answer larger for better.
+"""Scorers for model selection that leave missing labels out.
 
-A plain function given as ``GridSearchCV(scoring=...)`` gets no error bars, and of the test fold neither label errors
-nor weights. These do: error bars come from ``predict(X, return_std=True)``, the rest by metadata routing.
+A plain function as ``GridSearchCV(scoring=...)`` gets no predicted standard deviations, and no label errors or weights
+of the test fold. These scorers get the standard deviations from ``predict(X, return_std=True)``, and the label errors
+and weights by metadata routing. Larger scores are better.
 """
 
 import difflib
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from sklearn import config_context
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from skbcnn._label_tables import error_values, label_columns, label_values
+from skbcnn._label_tables import label_and_error_values
 from skbcnn._sklearn import BaseScorer, shared_predictions
 from skbcnn.metrics.magic import PER_STAR, accepted_per_star, magic_metric
 from skbcnn.metrics.probabilistic import crps_gaussian, expected_calibration_error, gaussian_nll_loss
@@ -24,8 +25,8 @@ from skbcnn.metrics.regression import (
 )
 
 
-class _Ready(NamedTuple):
-    """A scorer that has a name."""
+class _NamedScorer(NamedTuple):
+    """Arguments of `make_magic_scorer` for a scorer with a name."""
 
     metric: object
     greater_is_better: bool = False
@@ -33,59 +34,59 @@ class _Ready(NamedTuple):
     kwargs: dict = {}
 
 
-_READY = {
-    "r2": _Ready(r2_score, greater_is_better=True),
-    "neg_mean_absolute_error": _Ready(mean_absolute_error),
-    "neg_root_mean_squared_error": _Ready(root_mean_squared_error),
-    "neg_mad_std_error": _Ready(mad_std_error),
-    "neg_absolute_median_bias": _Ready(median_bias, kwargs={"absolute": True}),
-    "neg_gaussian_nll_loss": _Ready(gaussian_nll_loss, needs_std=True),
-    "neg_crps_gaussian": _Ready(crps_gaussian, needs_std=True),
-    "neg_expected_calibration_error": _Ready(expected_calibration_error, needs_std=True),
+_NAMED_SCORERS = {
+    "r2": _NamedScorer(r2_score, greater_is_better=True),
+    "neg_mean_absolute_error": _NamedScorer(mean_absolute_error),
+    "neg_root_mean_squared_error": _NamedScorer(root_mean_squared_error),
+    "neg_mad_std_error": _NamedScorer(mad_std_error),
+    "neg_absolute_median_bias": _NamedScorer(median_bias, kwargs={"absolute": True}),
+    "neg_gaussian_nll_loss": _NamedScorer(gaussian_nll_loss, needs_std=True),
+    "neg_crps_gaussian": _NamedScorer(crps_gaussian, needs_std=True),
+    "neg_expected_calibration_error": _NamedScorer(expected_calibration_error, needs_std=True),
 }
 
 
 def make_magic_scorer(metric, *, greater_is_better=True, needs_std=False, **kwargs):
-    """Make a scorer that leaves missing labels out, of any metric.
+    """Make a scorer from a metric that leaves missing labels out.
 
     Parameters
     ----------
     metric : callable
-        Of `skbcnn.metrics`, of scikit-learn, or your own; see `magic_metric`.
+        Metric of `skbcnn.metrics` or of scikit-learn, or a function of your own, as in `magic_metric`.
     greater_is_better : bool, default=True
-        Whether larger is better. If not, the scorer changes the sign.
+        Whether larger values of the metric are better. If not, the scorer changes the sign.
     needs_std : bool, default=False
-        Whether the metric takes predicted standard deviations as its third argument. The estimator is then asked for
+        Whether the metric takes predicted standard deviations as its third argument. The scorer then calls
         ``predict(X, return_std=True)``.
     **kwargs
-        Handed to the metric; among them may be `multioutput` and `label_scale`, as in `mad_std_error`.
+        Arguments of the metric, for example `multioutput` and `label_scale` as in `mad_std_error`.
 
     Returns
     -------
     scorer : MagicScorer
-        Called as ``scorer(estimator, X, y_true)``; answers with a float, larger is better. ``set_score_request`` tells
-        which of `sample_weight` and `y_err` are to reach it from ``GridSearchCV.fit`` or ``cross_validate``. Whatever
-        else is requested so is handed on to ``estimator.predict``.
+        Object that is called as ``scorer(estimator, X, y_true)`` and returns a float; larger is better. Its method
+        ``set_score_request`` chooses which of `sample_weight` and `y_err` it gets from ``GridSearchCV.fit`` or
+        ``cross_validate``. Any other requested metadata are passed to ``estimator.predict``.
 
     Raises
     ------
     ValueError
-        If `multioutput` is "raw_values": a scorer answers with one number.
+        If `multioutput` is "raw_values", because a scorer returns one number.
 
     See Also
     --------
-    get_scorer : Ready ones, by name.
+    get_scorer : Scorer for a name.
 
     Notes
     -----
     A search that passes `y_err` or `sample_weight` to the scorer needs metadata routing: see the example of
-    `get_scorer`. Scorers of one ``cross_validate(scoring={...})`` share their predictions. Steps of a pipeline hand
-    ``return_std`` on to the last one, whether routing is on or not.
+    `get_scorer`. The scorers of one ``cross_validate(scoring={...})`` share their predictions. A pipeline passes
+    ``return_std`` to its last step, with and without metadata routing.
 
-    Scorers of scikit-learn predict without metadata: a pipeline whose steps ask for errors or flags in ``transform``
-    is scored on spectra prepared without them. These scorers hand them on, if asked to by the names that the pipeline
-    knows: ``set_score_request(flux_err=True, bitmask=True)``. If error bars are needed too, the last step must ask for
-    ``set_predict_request(return_std=True)``.
+    Scorers of scikit-learn predict without metadata. A pipeline whose steps request flux errors or flags in
+    ``transform`` is then scored on spectra that were prepared without them. These scorers pass them on after
+    ``set_score_request(flux_err=True, bitmask=True)``, with the names that the pipeline uses. If the metric also needs
+    standard deviations, the last step needs ``set_predict_request(return_std=True)``.
 
     Examples
     --------
@@ -102,19 +103,19 @@ def make_magic_scorer(metric, *, greater_is_better=True, needs_std=False, **kwar
     multioutput = kwargs.get("multioutput")
     if isinstance(multioutput, str) and multioutput == "raw_values":
         raise ValueError(
-            "multioutput='raw_values' gives one number for each label, but a scorer answers with one for all. Choose a "
-            "mean, or make one scorer for each label with multioutput=[1, 0, ...]."
+            "multioutput='raw_values' gives one number for each label, but a scorer returns one number for all. Choose "
+            "a mean, or make one scorer for each label with multioutput=[1, 0, ...]."
         )
     return MagicScorer(magic_metric(metric), 1 if greater_is_better else -1, kwargs, needs_std)
 
 
 def get_scorer_names():
-    """Names of the ready scorers.
+    """Return the names that `get_scorer` knows.
 
     Returns
     -------
     names : list of str
-        What `get_scorer` understands. ``neg_``: the metric with its sign changed, so that larger is better.
+        Names in alphabetical order. ``neg_`` marks a metric whose sign is changed, so that larger is better.
 
     Examples
     --------
@@ -122,40 +123,40 @@ def get_scorer_names():
     >>> get_scorer_names()[:2]
     ['neg_absolute_median_bias', 'neg_crps_gaussian']
     """
-    return sorted(_READY)
+    return sorted(_NAMED_SCORERS)
 
 
 def get_scorer(name, **kwargs):
-    """Ready scorer that leaves missing labels out.
+    """Return a scorer that leaves missing labels out, by its name.
 
     Parameters
     ----------
     name : str
-        One of `get_scorer_names`. Names that scikit-learn has too mean the same, and give the same number where
-        nothing is missing. ``neg_gaussian_nll_loss``, ``neg_crps_gaussian`` and ``neg_expected_calibration_error``
-        need an estimator with ``predict(X, return_std=True)``; ``neg_absolute_median_bias`` drops the sign of the bias
-        of each label before they are averaged.
+        One of `get_scorer_names`. A scorer with a name of scikit-learn returns the same number as that of scikit-learn
+        if no label is missing. ``neg_gaussian_nll_loss``, ``neg_crps_gaussian`` and ``neg_expected_calibration_error``
+        need an estimator with ``predict(X, return_std=True)``. ``neg_absolute_median_bias`` averages the absolute
+        biases of the labels.
     **kwargs
-        Handed to the metric: `multioutput`, `label_scale`, ... Pass ``label_scale="std"`` or numbers where labels
-        differ in unit, or the errors of teff alone decide.
+        Arguments of the metric, for example `multioutput` and `label_scale`. Pass ``label_scale="std"`` or numbers if
+        labels have different units; otherwise the errors of teff dominate.
 
     Returns
     -------
     scorer : MagicScorer
-        A new object at each call.
+        New object at each call.
 
     Raises
     ------
     ValueError
-        If there is no scorer of this name.
+        If there is no scorer with this name.
 
     See Also
     --------
-    make_magic_scorer : A scorer of any metric.
+    make_magic_scorer : Scorer for any metric.
 
     Examples
     --------
-    Label errors of the test stars reach the scorer where routing is on and the scorer asks for them:
+    The scorer gets the label errors of the test stars if metadata routing is on and it requests them:
 
     >>> import numpy as np
     >>> from sklearn import config_context
@@ -170,32 +171,32 @@ def get_scorer(name, **kwargs):
     >>> bool(search.best_score_ < 0)
     True
     """
-    if name not in _READY:
-        near = difflib.get_close_matches(str(name), _READY) or _READY
-        raise ValueError(f"There is no scorer {name!r}. Did you mean {', '.join(near)}?")
-    metric, greater_is_better, needs_std, own = _READY[name]
-    return make_magic_scorer(metric, greater_is_better=greater_is_better, needs_std=needs_std, **{**own, **kwargs})
+    if name not in _NAMED_SCORERS:
+        similar = difflib.get_close_matches(str(name), _NAMED_SCORERS) or _NAMED_SCORERS
+        raise ValueError(f"There is no scorer {name!r}. Did you mean {', '.join(similar)}?")
+    metric, greater_is_better, needs_std, defaults = _NAMED_SCORERS[name]
+    return make_magic_scorer(metric, greater_is_better=greater_is_better, needs_std=needs_std, **{**defaults, **kwargs})
 
 
 class MagicScorer(BaseScorer):
-    """Scorer that leaves missing labels out. Made by `make_magic_scorer` and `get_scorer`."""
+    """Scorer that leaves missing labels out. Returned by `make_magic_scorer` and `get_scorer`."""
 
     def __init__(self, score_func, sign, kwargs, needs_std=False):
         super().__init__(score_func, sign, kwargs, response_method="predict")
         self._needs_std = needs_std
 
     def __repr__(self):
-        told = {"greater_is_better": False} if self._sign < 0 else {}
-        told |= {"needs_std": True} if self._needs_std else {}
-        told = "".join(f", {name}={value!r}" for name, value in {**told, **self._kwargs}.items())
-        return f"make_magic_scorer({self._score_func.__name__}{told})"
+        options = {"greater_is_better": False} if self._sign < 0 else {}
+        options |= {"needs_std": True} if self._needs_std else {}
+        text = "".join(f", {name}={value!r}" for name, value in {**options, **self._kwargs}.items())
+        return f"make_magic_scorer({self._score_func.__name__}{text})"
 
     def _accept_sample_weight(self):
-        """Whether scikit-learn is to hand weights on where routing is off."""
+        """Return whether scikit-learn should pass weights if metadata routing is off."""
         return "sample_weight" in accepted_per_star(self._score_func)
 
     def _get_metadata_request(self):
-        """What the scorer may be told of every star; asked for only after `set_score_request`."""
+        """Return the metadata that `set_score_request` can request."""
         if hasattr(self, "_metadata_request"):
             return super()._get_metadata_request()
         request = MetadataRequest(owner=self)
@@ -204,20 +205,20 @@ class MagicScorer(BaseScorer):
         return request
 
     def _score(self, method_caller, estimator, X, y_true, **kwargs):
-        """Score of the predictions; called by scikit-learn, with the metadata that were asked for."""
-        self._warn_overlap("The scorer was made with arguments that have now come as metadata too.", kwargs)
-        of_metric = {*PER_STAR, *signature(self._score_func).parameters}
-        handed_on = {name: kwargs.pop(name) for name in set(kwargs) - of_metric}
-        predicted = self._predicted(method_caller, estimator, X, handed_on)
-        y_true, kwargs = _in_order_of(estimator, y_true, kwargs)
-        return self._sign * self._score_func(y_true, *predicted, **{**self._kwargs, **kwargs})
+        """Return the score of the predictions. scikit-learn calls this method with the requested metadata."""
+        self._warn_overlap("Some arguments of the scorer were also passed as metadata.", kwargs)
+        metric_arguments = {*PER_STAR, *signature(self._score_func).parameters}
+        predict_kwargs = {name: kwargs.pop(name) for name in set(kwargs) - metric_arguments}
+        predictions = self._predict(method_caller, estimator, X, predict_kwargs)
+        y_true, kwargs = _sort_labels(estimator, y_true, kwargs)
+        return self._sign * self._score_func(y_true, *predictions, **{**self._kwargs, **kwargs})
 
-    def _predicted(self, method_caller, estimator, X, handed_on):
-        """Predicted labels, and their standard deviations if the metric needs them."""
-        if handed_on:  # not shared: other scorers may not ask for the same
-            return (
-                _predict_with_std(estimator, X, **handed_on) if self._needs_std else [estimator.predict(X, **handed_on)]
-            )
+    def _predict(self, method_caller, estimator, X, predict_kwargs):
+        """Return the predicted labels, and their standard deviations if the metric needs them."""
+        if predict_kwargs:  # predictions are not shared, because other scorers may request other metadata
+            if self._needs_std:
+                return _predict_with_std(estimator, X, **predict_kwargs)
+            return [estimator.predict(X, **predict_kwargs)]
         if not self._needs_std:
             return [method_caller(estimator, "predict", X)]
         shared = shared_predictions(method_caller)
@@ -227,20 +228,17 @@ class MagicScorer(BaseScorer):
         return shared["predict_with_std"]
 
 
-def _in_order_of(estimator, y_true, metadata):
-    """Tables of labels and of their errors in the order in which the estimator predicts, if it says which that is."""
+def _sort_labels(estimator, y_true, metadata):
+    """Return labels and their errors in the order in which the estimator predicts, if it knows the label names."""
     names = _label_names(estimator)
     if names is None:
         return y_true, metadata
-    labels = label_columns(y_true)
-    y_err = metadata.get("y_err")
-    if y_err is not None:
-        metadata = {**metadata, "y_err": error_values(y_err, labels, names).reshape(labels.shape)}
-    return label_values(y_true, names), metadata
+    y_true, y_err = label_and_error_values(y_true, metadata.get("y_err"), names)
+    return y_true, metadata if y_err is None else {**metadata, "y_err": y_err}
 
 
 def _label_names(estimator):
-    """Names of the labels that an estimator predicts: its own, those of the best of a search, or of a last step."""
+    """Return the label names of an estimator, of the last step of a pipeline, or of the best estimator of a search."""
     if hasattr(estimator, "target_names_"):
         return estimator.target_names_
     steps = getattr(estimator, "steps", None)
@@ -249,10 +247,10 @@ def _label_names(estimator):
 
 
 def _predict_with_std(estimator, X, **metadata):
-    """Labels and standard deviations from an estimator that has them."""
-    hint = "It must answer predict(X, return_std=True) with labels and standard deviations: choose one that does."
+    """Return predicted labels and standard deviations."""
+    hint = "predict(X, return_std=True) must return labels and standard deviations: choose an estimator that does this."
     try:
-        # without routing a Pipeline hands return_std on to its last step, whatever that asks for
+        # without metadata routing, a Pipeline passes return_std to its last step without a request
         with config_context(enable_metadata_routing=bool(metadata)):
             predicted = estimator.predict(X, return_std=True, **metadata)
     except TypeError as error:
@@ -260,5 +258,5 @@ def _predict_with_std(estimator, X, **metadata):
             raise
         raise TypeError(f"{type(estimator).__name__} gives no standard deviations ({error}). {hint}") from error
     if not isinstance(predicted, tuple) or len(predicted) != 2:
-        raise TypeError(f"{type(estimator).__name__}.predict answered without standard deviations. {hint}")
+        raise TypeError(f"{type(estimator).__name__}.predict returned no standard deviations. {hint}")
     return predicted

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from skbcnn._label_tables import label_values
-from skbcnn.metrics import weighted
+from skbcnn.metrics import weighted_statistics
 from skbcnn.metrics.label_pairs import check_errors, check_pairs, check_stds
 from skbcnn.plotting.axis_texts import number, symbol, whole_number
 from skbcnn.plotting.figures import BLUE, CYCLE, DARK, GREY, PAGE_WIDTH, PALE, VERMILLION, drawing, several_axes
@@ -261,7 +261,7 @@ def _coverage(z, levels):
 def _numbers(z):
     """Median and robust spread of the scaled residuals, in words."""
     column, weight = z[:, None], np.ones((len(z), 1))
-    spread = weighted.MAD_TO_STD * weighted.median_absolute_deviation(column, weight)[0]
+    spread = weighted_statistics.MAD_TO_STD * weighted_statistics.median_absolute_deviation(column, weight)[0]
     lines = [f"$n$ = {whole_number(len(z))}", f"median {number(np.median(z), 2)}", f"mad_std {number(spread, 2)}"]
     far = int((np.abs(z) > _REACH).sum())
     return "\n".join(lines + ([rf"{whole_number(far)} at $|z|$ > {_REACH:.0f}"] if far else []))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skbcnn.metrics.label_pairs import label_names as names_of
+from skbcnn._label_tables import label_names as names_of
 from skbcnn.survey import is_missing, label
 
 

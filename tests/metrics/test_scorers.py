@@ -181,9 +181,9 @@ class TestMagicScorers:
         assert shares[2] == 1
 
     def test_one_number_for_all_labels(self):
-        with pytest.raises(ValueError, match="a scorer answers with one for all"):
+        with pytest.raises(ValueError, match="a scorer returns one number for all"):
             make_magic_scorer(max_error, multioutput="raw_values")
-        with pytest.raises(ValueError, match="a scorer answers with one for all"):
+        with pytest.raises(ValueError, match="a scorer returns one number for all"):
             get_scorer("r2", multioutput="raw_values")
 
     def test_repr(self):
@@ -234,7 +234,7 @@ class TestErrorBars:
     def test_estimator_without(self, stars):
         model = Ridge().fit(stars.X, stars.complete)
         with pytest.raises(
-            TypeError, match=r"Ridge gives no standard deviations .* It must answer predict\(X, return_std"
+            TypeError, match=r"Ridge gives no standard deviations .* predict\(X, return_std=True\) must return"
         ):
             get_scorer("neg_crps_gaussian")(model, stars.X, stars.y)
 
@@ -244,7 +244,7 @@ class TestErrorBars:
                 return super().predict(X)
 
         model = Forgetful().fit(stars.X, stars.complete)
-        with pytest.raises(TypeError, match="answered without standard deviations"):
+        with pytest.raises(TypeError, match="returned no standard deviations"):
             get_scorer("neg_crps_gaussian")(model, stars.X, stars.y)
 
     def test_other_faults_of_an_estimator_stay_what_they_are(self, stars):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbcnn.metrics import weighted
+from skbcnn.metrics import weighted_statistics as weighted
 
 STATISTICS = [weighted.mean, weighted.variance, weighted.median, weighted.median_absolute_deviation]
 numbers = st.floats(-1e3, 1e3, allow_subnormal=False)
