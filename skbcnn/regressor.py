@@ -1,6 +1,7 @@
 """The regressor for any survey: it checks its input, keeps the fitted state as arrays, and delegates the rest.
 
-The network itself is in `skbcnn.network`; `skbcnn.apogee` adds the windows and labels of APOGEE.
+`skbcnn.network` holds the network and its training, `skbcnn.calibration` the calibrated standard deviations and
+intervals, `skbcnn.novelty` the comparison with the training set. `skbcnn.apogee` adds the windows and labels of APOGEE.
 """
 
 import warnings
@@ -18,175 +19,183 @@ from skbcnn._label_tables import error_values, label_columns, label_values
 from skbcnn._posterior_moments import LiveNetwork, posterior_moments
 from skbcnn._prediction import Prediction
 from skbcnn._presets import preset
+from skbcnn._regressor_parameters import element_windows, network_spec, noise_range, training_recipe
 from skbcnn._sklearn import Interval, Options, StrOptions, check_sample_weight, fit_context
-from skbcnn._validation import (
-    check_finite_spectra,
-    check_flux_errors,
-    check_label_errors,
-    check_labels,
-    in_blocks,
-    warn_of_transformed_magic,
+from skbcnn._training_data import (
+    check_same_labels,
+    highest_noise_level,
+    names_of_columns,
+    noise_levels,
+    normalized,
+    split,
+    usable_stars,
 )
+from skbcnn._validation import check_finite_spectra, check_flux_errors, check_label_errors, check_labels
 from skbcnn._versioned_pickle import VersionedPickle
-from skbcnn.calibration import (
-    fit_error_model,
-    fit_noise_model,
-    interval_factor,
-    interval_factors_by_noise,
-    interval_scores,
+from skbcnn.calibration import Intervals, fit_error_model, fit_noise_model, interval_scores
+from skbcnn.calibration.fitting import MIN_DIFFERENCES
+from skbcnn.calibration.held_out import (
+    calibration_stars,
+    can_calibrate,
+    label_residuals,
+    noise_varies,
+    with_training_noise,
 )
-from skbcnn.calibration.error_model import FEWEST_DIFFERENCES
-from skbcnn.metrics import r2_score, residual_table
+from skbcnn.metrics import r2_score
 from skbcnn.network.backends import BACKENDS, require_tensorflow
-from skbcnn.network.spec import NetworkSpec
-from skbcnn.network.training_recipe import Recipe, Stars
+from skbcnn.network.training_recipe import Stars
 from skbcnn.novelty import TrainingDomain
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
-from skbcnn.survey import ElementWindows
 
 _LINEAR_MODES = {0, 1, 2, 3, 4, 255}
-_ONE_NOISE = 1.5  # spectra whose noise differs by less than this factor do not tell how error bars go with it
-_MOST_CALIBRATING = 6000  # held-out stars: with so many, error bars are known label by label
 
 
 class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Bayesian convolutional network that reads each label only inside its own windows.
 
-    Labels without a window are read from the full spectrum. Labels with one are read from it, from the means of the
-    labels without one, and from a few free numbers that summarise the star. Dropout stays on when labels are
-    predicted: each pattern of dropped units is one draw from the posterior over networks, and applies to all spectra.
+    A label without a window is read from the full spectrum. A label with a window is read from that window and from
+    the context: the means of the full-spectrum labels, through which no gradient flows, and a few free context units
+    that the network learns. Dropout stays on in prediction (Monte Carlo dropout [2]_): each set of dropout masks is one
+    posterior draw, applied to all spectra.
 
     Parameters
     ----------
     windows : ElementWindows, mapping of str to array-like of int, or None, default=None
-        Pixels in which each label may be read. Labels that are not named, or all with None, see everything.
-    target : sequence of str, default=None
-        Names of the labels, in the order in which they are predicted. None: those of the columns of `y`, if it is a
+        Pixels from which each label is read. Labels that are not named are read from the full spectrum. None: the
+        windows of the class, of which this one has none, so that all labels are read from the full spectrum.
+    target : sequence of str or None, default=None
+        Names of the labels, in the order in which they are predicted. None: the names of the columns of `y`, if it is a
         table, else "0", "1", ...
     num_hidden : sequence of 5 int, default=(192, 96, 32, 16, 2)
-        Widths: two full-spectrum layers, two window layers, free numbers that window labels are told (0: none).
+        Widths of the two full-spectrum layers, of the two window layers, and number of free context units (may be 0).
     num_filters : sequence of 2 int, default=(2, 4)
-        Filters of the two convolutions.
+        Numbers of filters of the two convolutions.
     filter_len : int, default=8
-        Pixels that a filter spans.
+        Length of the filters, in pixels.
     pool_length : int, default=4
-        Pixels pooled into one after the convolutions.
+        Number of pixels pooled into one after the convolutions.
     activation : str, default="relu"
-        Keras's name of the activation.
+        Activation function of the hidden layers, by its Keras name.
     initializer : str, default="random_normal"
-        Keras's name of the initializer of the kernels. Those of the output heads are Glorot-uniform.
+        Initializer of the kernels of the hidden layers, by its Keras name. Output layers use Glorot uniform.
     dropout_rate : float, default=0.3
-        Share of units dropped, in training and in prediction.
+        Share of the units that dropout sets to zero, in training and in prediction.
     l2 : float, default=5e-9
-        Weight of the sum of squared kernels in the objective.
+        Weight of the L2 penalty on the kernels.
     maxnorm : float or None, default=0.5
-        Largest norm of the kernel of each free number.
+        Largest norm of the kernel of each free context unit. None: no limit.
     context_layer : {"output", "hidden"}, default="output"
-        Where labels with a window are told of the star: in their output heads, as published, so that it adds to what is
-        read in the window; or also in their second window layer ("hidden"), so that the same window may be read
-        otherwise in another star.
+        Layers of the window labels that receive the context. "output": the output layer only, as published [1]_. The
+        context then adds to what is read in the window. "hidden": the second window layer, too, so that the same flux
+        can mean different abundances in different stars.
     length_scale : float, default=3.0
-        Prior length scale; enters `inv_tau_` only.
+        Prior length scale, used for `inv_tau_` only.
     lr : float, default=5e-4
-        Learning rate of Adam at the start.
+        Initial learning rate of the Adam optimizer.
     batch_size : int, default=64
-        Stars in a step.
+        Number of stars in one training step.
     max_epochs : int, default=50
-        Passes through the data.
+        Number of passes through the training stars.
     reduce_lr_epsilon : float, default=5e-5
-        Least fall of the validation loss that counts as one.
+        Smallest decrease of the validation loss that counts as an improvement.
     reduce_lr_min : float, default=1e-8
-        Least learning rate.
+        Lower limit of the learning rate.
     reduce_lr_patience : int, default=2
-        Epochs without a fall before the learning rate is halved.
-    input_norm_mode : {0, 1, 2, 3, 4, 255, "3s"}, default=3
-        How spectra are normalised, as in `SpectraNormalizer`.
-    labels_norm_mode : {0, 1, 2, 3, 4, 255}, default=2
-        How labels are normalised, as in `LabelNormalizer`. The logistic squash "3s" has no error bars in label units,
-        and is refused.
+        Number of epochs without improvement after which the learning rate is halved.
     lr_schedule : {"plateau", "cosine"}, default="plateau"
-        How the learning rate falls: halved when the validation loss stalls (`reduce_lr_epsilon`, `reduce_lr_min`,
-        `reduce_lr_patience`), or from `lr` to `reduce_lr_min` along half a cosine over `max_epochs`.
+        Learning-rate schedule. "plateau": halved when the validation loss stops improving (`reduce_lr_epsilon`,
+        `reduce_lr_min`, `reduce_lr_patience`). "cosine": from `lr` to `reduce_lr_min` along half a cosine over
+        `max_epochs`.
     warmup_epochs : int, default=0
-        Epochs in which the learning rate first rises from a tenth of `lr` to it: large steps at the start may lead a
-        training astray. The last epoch is never one of them.
+        Number of epochs in which the learning rate rises from a tenth of `lr` to `lr`. Without a warm-up, a large `lr`
+        can make the training diverge. The last epoch never belongs to it.
     clipnorm : float or None, default=None
-        Longest gradient of the loss, by all weights together; a longer one is shortened to it. None: none is.
+        Largest norm of the gradient of all weights together; a larger gradient is scaled down to it. None: no limit.
+    input_norm_mode : {0, 1, 2, 3, 4, 255, "3s"}, default=3
+        Normalisation of the spectra; the modes are those of `SpectraNormalizer`.
+    labels_norm_mode : {0, 1, 2, 3, 4, 255}, default=2
+        Normalisation of the labels; the modes are those of `LabelNormalizer`. The logistic mode "3s" is refused, since
+        standard deviations cannot be converted back to label units.
     noise_augmentation : float or pair of float, default=0.0
-        Each epoch adds fresh noise of this many `x_err` to the spectra. A pair (least, most): of as many as are drawn
-        between them for each spectrum and epoch, so that noisier spectra than those at hand are learnt, too.
+        Standard deviation of the noise that is added to the spectra anew in each epoch, in units of `x_err`. A pair
+        (smallest, largest): drawn between these for each spectrum and epoch, so that the network also learns spectra
+        noisier than the training set.
     validation_fraction : float, default=0.1
-        Share of the stars held out to measure the loss on. 0: none, and the training loss takes its place.
+        Share of the stars held out from the training. They measure the validation loss and calibrate the model. 0: no
+        star is held out, and the training loss replaces the validation loss.
     calibrate : bool, default=True
-        Whether to look back after the training: how large the error bars of the stars held out should have been
-        (`error_model_`, `interval_scores_`, `validation_residuals_`), and what the training stars look like
-        (`domain_`). The network does not depend on it.
+        Whether `fit` learns `error_model_`, `interval_scores_` and `validation_residuals_` from the held-out stars, and
+        `domain_` from the training stars. The network does not depend on it.
     early_stopping : bool, default=False
-        Stop when the validation loss stalls for `n_iter_no_change` epochs, and restore the best weights.
+        Whether to stop when the validation loss has not improved for `n_iter_no_change` epochs, and to restore the best
+        weights.
     n_iter_no_change : int, default=10
-        See `early_stopping`.
+        Number of epochs without improvement after which `early_stopping` ends the training.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights and the normalisers that an earlier `fit` left, for `max_epochs` more.
+        Whether `fit` continues from the weights and the normalisers of the previous `fit`, for another `max_epochs`.
     callbacks : callable or list of callable, default=None
-        What is called after each epoch, with one argument: a `skbcnn.network.training_recipe.EpochEnd` (``epoch``,
+        Functions called after each epoch with one argument, a `skbcnn.network.training_recipe.EpochEnd` (``epoch``,
         ``max_epochs``, the ``figures`` of that epoch as in `history_`, and ``get_weights()``). If one returns True, the
-        training ends there.
+        training ends.
     n_draws : int, default=100
-        Posterior draws of a prediction.
+        Number of posterior draws of a prediction.
     backend : {"auto", "tensorflow", "numpy"}, default="auto"
-        What computes predictions; `fit` always takes TensorFlow. "auto": TensorFlow where it can be imported, else
-        NumPy, with a `skbcnn.network.backends.NumpyBackendWarning`. They agree to single precision, and NumPy takes up
+        Library that computes predictions; `fit` always uses TensorFlow. "auto": TensorFlow if it can be imported, else
+        NumPy, with a `skbcnn.network.backends.NumpyBackendWarning`. The two agree to single precision; NumPy takes up
         to twice as long.
     random_state : int, RandomState instance or None, default=None
-        Of weights, order, split and draws. With None, `fit` draws a seed and keeps it: a fitted model repeats itself.
+        Seed of the initial weights, the order of the stars, the held-out stars and the posterior draws. None: `fit`
+        draws a seed and keeps it in `seed_`, so that predictions of one fitted model are repeatable.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress bars.
 
     Attributes
     ----------
     weights_ : dict of str to ndarray
-        What was learnt, as plain arrays.
+        Weights of the network.
     spec_ : NetworkSpec
-        The network that they belong to.
+        Architecture of the network.
     spectra_normalizer_, label_normalizer_ : SpectraNormalizer, LabelNormalizer
-        Fitted to the training stars.
+        Normalisers fitted to the training stars.
     history_ : dict of str to list of float
-        An entry for each whole epoch of the last call of `fit` or `partial_fit`: `loss` (with L2), `data_loss`
-        (without), `mean_absolute_error`, `val_loss` (without L2, with dropout off, over the stars held out) and
-        `val_mean_absolute_error`, all in normalised units, and `lr`. The two of validation are absent where no star is
-        held out.
+        One entry for each complete epoch of the last call of `fit` or `partial_fit`: `loss` (with the L2 penalty),
+        `data_loss` (without), `mean_absolute_error`, `val_loss` (of the held-out stars, without the penalty and with
+        dropout off) and `val_mean_absolute_error`, all in normalised units, and `lr`. Without held-out stars, the two
+        validation entries are absent.
     n_iter_ : int
-        Epochs run, with those of the earlier calls that `warm_start` or `partial_fit` went on from.
+        Number of epochs, including those of the previous calls that `warm_start` or `partial_fit` continued.
     interrupted_ : bool
         Whether Ctrl-C ended the training; the best weights until then were kept.
     inv_tau_ : float
-        Inverse model precision, 2 n_train l2 / (length_scale^2 (1 - dropout_rate)), of the last `fit`; NaN for models
-        of other software that does not tell it.
+        Inverse model precision, 2 n_train l2 / (length_scale^2 (1 - dropout_rate)), of the last `fit`. NaN for models
+        of other software that does not store it.
     noise_level_ : float or None
-        Largest median flux error of a training star, with the noise that was added; None if `x_err` was not given.
+        Highest noise level (median flux error) of the training spectra, including added noise. None if `x_err` was not
+        given.
     error_model_ : ErrorModel or None
-        Scale and offset of calibrated error bars. None if fewer than 20 stars were held out, or after `partial_fit`.
+        Calibration of the standard deviations. None with fewer than 20 held-out stars, and after `partial_fit`.
     interval_scores_ : ndarray of shape (n_stars, n_labels) or None
-        How many error bars the stars held out, or those of `fit_error_model`, were off; for `predict_interval`.
+        Absolute residuals of the calibration stars (held out in `fit`, or passed to `fit_error_model`), in units of
+        their total standard deviation; used by `predict_interval`.
     interval_noise_ : ndarray of shape (n_stars,) or None
-        Noise of their spectra. None: all are about as noisy, or it is not known.
+        Noise of the spectra of these stars. None if it is unknown or about equal for all.
     validation_residuals_ : dict of str to tuple of (float, float, int), or None
-        Of the stars held out, for each label: median and `mad_std` of predicted minus known label, in label units and
-        with noise as in the training, and how many stars had it.
+        Residuals of the held-out stars by label: median and `mad_std` of predicted minus known label, in label units
+        and with noise as in the training, and number of stars.
     domain_ : TrainingDomain or None
-        What the training stars looked like, so that others are known; see `assess`. None without `calibrate`.
+        Summary of the training set, used by `assess` to detect out-of-distribution spectra. None without `calibrate`.
     target_names_ : tuple of str
         Names of the labels.
     seed_ : int
-        Of the posterior draws.
+        Seed of the posterior draws.
     preprocessing_, provenance_ : dict
-        Of a model from `skbcnn.persistence.load_folder` only: how the spectra were prepared, and what it learnt from.
+        Preparation of the spectra, and origin of the training set. Only models from `skbcnn.load_folder` have them.
     n_outputs_ : int
         Number of labels.
     n_features_in_ : int
-        Pixels of a spectrum.
+        Number of pixels of a spectrum.
     feature_names_in_ : ndarray of str
-        Names of the pixels, where `X` had them.
+        Names of the pixels, if `X` had column names.
 
     See Also
     --------
@@ -196,7 +205,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     ----------
     .. [1] Leung & Bovy (2019), MNRAS 483, 3255: the network and its use on APOGEE.
     .. [2] Gal & Ghahramani (2016), ICML: dropout as a posterior.
-    .. [3] Kendall & Gal (2017), NeurIPS: the two kinds of uncertainty.
+    .. [3] Kendall & Gal (2017), NeurIPS: model and predictive uncertainty.
 
     Examples
     --------
@@ -214,7 +223,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     _parameter_constraints: dict = {
         "windows": [Mapping, None],
-        "target": ["array-like", None],
+        "target": [str, "array-like", None],
         "num_hidden": ["array-like"],
         "num_filters": ["array-like"],
         "filter_len": [Interval(Integral, 1, None, closed="left")],
@@ -327,24 +336,24 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     @classmethod
     def from_preset(cls, name, **changes):
-        """Make an unfitted regressor by a recipe.
+        """Make an unfitted regressor with the parameters of a preset.
 
         Parameters
         ----------
         name : {"leung_bovy_2019", "few_thousand_stars"}
-            The published model's recipe, or one for a few thousand spectra: see `skbcnn.apogee.preset`.
+            Name of the preset: the published model, or one for a few thousand spectra; see `skbcnn.apogee.preset`.
         **changes
-            Parameters that are to differ from it.
+            Parameters that replace those of the preset.
 
         Returns
         -------
         model : object
-            Of this class.
+            Instance of this class.
 
         Raises
         ------
         ValueError
-            If there is no such recipe.
+            If there is no such preset.
 
         Examples
         --------
@@ -357,7 +366,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, x_err=None, y_err=None, sample_weight=None):
-        """Learn the labels of spectra.
+        """Train the network.
 
         Parameters
         ----------
@@ -365,72 +374,76 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             Continuum-normalised flux.
         y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
             Labels; NaN or -9999 where missing. The columns of a table (pandas, astropy, structured array) are matched
-            to the labels by name, in any order and spelling; units are converted, and what is masked is missing.
-            Columns without names stand in the order of the labels.
+            to the labels by name, in any order and spelling; units are converted, and masked values are missing.
+            Columns without names are in the order of the labels.
         x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors. Their level is kept, so that noisier stars are flagged in prediction, and
-            `noise_augmentation` adds fresh noise of this size.
+            Flux errors. `noise_augmentation` adds noise in proportion to them, and their level is kept in
+            `noise_level_`, so that predictions of noisier stars are flagged.
         y_err : array-like of the shape of `y`, or table, default=None
-            Label errors (standard deviations); 0, or missing, where unknown. Never looked at beside a missing label.
-            The columns of a table are called as the labels are, or ``<label>_err``; columns without names stand
-            beside those of `y` as it came.
+            Label errors (standard deviations); 0, or missing, where unknown. Ignored where the label is missing. The
+            columns of a table are named as the labels, or ``<label>_err``; columns without names are in the order of
+            those of `y`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each star in the loss, the statistics of the normalisers and the validation loss. Only ratios
-            count; 0 leaves a star out.
+            Weight of each star in the loss, the validation loss and the statistics of the normalisers. Only ratios
+            matter; stars of weight 0 are left out.
 
         Returns
         -------
         self : object
+            Fitted regressor.
 
         Raises
         ------
         ValueError
-            If the data cannot be used; the message says why and what to do.
+            If the data cannot be used.
         ImportError
             If TensorFlow cannot be imported.
         """
         with unchanged_on_failure(self):
-            goes_on = self.warm_start and hasattr(self, "weights_")
-            stars = self._check_training_data(X, y, x_err, y_err, sample_weight, goes_on)
-            forget(self, "warm_start" if goes_on else "fit")
-            random = check_random_state(self.random_state)
-            training, validation = self._split(stars, random)
-            if not goes_on:
-                self._start_afresh(training, random)
-            self._go_through(training, validation, self.max_epochs, goes_on)
-            self.inv_tau_ = self._inverse_precision(training)
-            self._look_back(training, validation)
+            continues = self.warm_start and hasattr(self, "weights_")
+            stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues)
+            forget(self, "warm_start" if continues else "fit")
+            random_state = check_random_state(self.random_state)
+            training, held_out = split(stars, self.validation_fraction, random_state)
+            if not continues:
+                self._initialize(training, random_state)
+            self._train(training, held_out, self.max_epochs, continues)
+            self.inv_tau_ = self._inverse_precision(len(training.x))
+            self._calibrate(training, held_out)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, x_err=None, y_err=None, sample_weight=None):
-        """Go through some stars once, from the weights as they are: for fine-tuning on a few spectra.
+        """Train for one epoch from the present weights, for instance to fine-tune a model on a few spectra.
 
-        Normalisers are kept, no star is held out, and the learning rate is `lr` throughout: for a model that was
-        trained before, set it well below that of the training. Adam starts afresh in each call. The first call on a
-        model that was never fitted sets it up from its stars.
+        The normalisers are kept, no star is held out, and the learning rate is `lr` throughout. To fine-tune a trained
+        model, set `lr` well below that of its training. The state of the Adam optimizer is not kept between calls. The
+        first call on an unfitted model initialises it from these stars.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_pixels)
             Continuum-normalised flux.
         y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-            Labels, as in `fit`. After the first call a label may be missing in all stars.
+            Labels, as in `fit`. After the first call, a label may be missing in all stars.
         x_err : array-like of shape (n_samples, n_pixels), default=None
             Flux errors, as in `fit`.
         y_err : array-like of the shape of `y`, or table, default=None
             Label errors, as in `fit`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each star; 0 leaves it out.
+            Weight of each star; stars of weight 0 are left out.
 
         Returns
         -------
         self : object
+            Fitted regressor.
 
         Raises
         ------
         ValueError
-            If the data cannot be used; the message says why and what to do.
+            If the data cannot be used.
+        ImportError
+            If TensorFlow cannot be imported.
 
         Examples
         --------
@@ -440,85 +453,98 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         4
         """
         with unchanged_on_failure(self):
-            goes_on = hasattr(self, "weights_")
-            stars = self._check_training_data(X, y, x_err, y_err, sample_weight, goes_on)
-            forget(self, "partial_fit" if goes_on else "fit")
-            if not goes_on:
-                self._start_afresh(stars, check_random_state(self.random_state))
-                self.inv_tau_ = self._inverse_precision(stars)
-            self._go_through(stars, None, 1, goes_on)
-            self._look_back(None if goes_on else stars, None)
+            continues = hasattr(self, "weights_")
+            stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues)
+            forget(self, "partial_fit" if continues else "fit")
+            if not continues:
+                self._initialize(stars, check_random_state(self.random_state))
+                self.inv_tau_ = self._inverse_precision(len(stars.x))
+            self._train(stars, None, 1, continues)
+            self._calibrate(None if continues else stars, None)
         return self
 
-    def _start_afresh(self, training, random):
-        """Forget what was learnt: normalisers from these stars, a seed of its own."""
-        self.spectra_normalizer_ = SpectraNormalizer(self.input_norm_mode).fit(
-            training.x, sample_weight=training.weight
-        )
-        self.label_normalizer_ = LabelNormalizer(self.labels_norm_mode).fit(training.y, sample_weight=training.weight)
-        self.seed_ = int(random.randint(np.iinfo(np.int32).max))
-
-    def _inverse_precision(self, training):
-        return 2 * len(training.x) * self.l2 / (self.length_scale**2 * (1 - self.dropout_rate))
-
     def predict(self, X, return_std=False, x_err=None):
-        """Labels of spectra: the average over posterior draws.
+        """Predict labels: the mean over the posterior draws.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_pixels)
-            Spectra, normalised as those of `fit`.
+            Spectra, prepared as those of `fit`.
         return_std : bool, default=False
-            Also return the total standard deviation.
+            Whether to return the total standard deviation, too.
         x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors, carried into the draws: each draw adds one pattern of noise, scaled by them, to all spectra.
+            Flux errors. Each draw then adds one pattern of noise, scaled by them, to all spectra.
 
         Returns
         -------
         mean : ndarray of shape (n_samples, n_labels) or (n_samples,)
-            In label units.
+            Labels, in label units.
         std : ndarray of the same shape
-            Only with `return_std`.
+            Total standard deviation, in label units. Only with `return_std`.
         """
         prediction = self.predict_distribution(X, x_err=x_err)
         return (prediction.mean, prediction.total) if return_std else prediction.mean
 
     def predict_std(self, X, kind="total", x_err=None):
-        """Uncertainty of the labels of spectra.
+        """Predict standard deviations of the labels.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_pixels)
-            Spectra, normalised as those of `fit`.
+            Spectra, prepared as those of `fit`.
         kind : {"total", "predictive", "model", "calibrated"}, default="total"
-            What the spectrum does not tell (predictive), what the network does not know (model), both, or both as
-            held-out stars or repeat visits say that they should be (calibrated).
+            Kind of uncertainty: of the spectrum (predictive), of the network (model), both in quadrature (total), or
+            the total one corrected by `error_model_` (calibrated).
         x_err : array-like of shape (n_samples, n_pixels), default=None
             Flux errors, as in `predict`.
 
         Returns
         -------
         std : ndarray of shape (n_samples, n_labels) or (n_samples,)
-            In label units.
+            Standard deviations, in label units.
         """
         return self.predict_distribution(X, x_err=x_err).std(kind)
 
-    def predict_interval(self, X, coverage=0.9, x_err=None):
-        """Intervals that hold a given share of the labels, whatever the distribution of their errors.
-
-        They reach to both sides of the mean by as many total standard deviations as were needed for the stars held
-        out in `fit`, or for those of `fit_error_model` (split-conformal prediction). On stars of their kind the label
-        as the catalogue has it is within with a probability of at least `coverage`. If `y_err` told the errors of the
-        labels, the intervals are shorter, and for the true label: that holds as far as the error bars, and those of the
-        catalogue, are in proportion to each other. Where the spectra differ in noise, only stars of like noise are
-        asked, if there are enough. The stars held out in `fit` also steer the learning rate, which is not in the proof.
+    def predict_distribution(self, X, x_err=None):
+        """Predict labels with all kinds of uncertainty in one pass.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_pixels)
-            Spectra, normalised as those of `fit`.
+            Spectra, prepared as those of `fit`.
+        x_err : array-like of shape (n_samples, n_pixels), default=None
+            Flux errors, as in `predict`.
+
+        Returns
+        -------
+        prediction : Prediction
+            Mean and model, predictive and total standard deviations; the calibrated ones, too, if the model has an
+            `error_model_`.
+
+        Raises
+        ------
+        ValueError
+            If the spectra cannot be used.
+        """
+        return self._predict_checked(*self._check_input(X, x_err))
+
+    def predict_interval(self, X, coverage=0.9, x_err=None):
+        """Predict intervals that contain a given share of the labels, whatever the distribution of the residuals.
+
+        These are split-conformal intervals [1]_: the mean plus or minus a multiple of the total standard deviation,
+        chosen such that the intervals of the calibration stars contain their labels. The calibration stars are those
+        held out in `fit`, or those passed to `fit_error_model`. For stars of the same kind, the probability that the
+        interval contains the label of the catalogue is at least `coverage`. If `y_err` was given for the calibration
+        stars, the intervals are shorter and are for the true label; this holds as far as the predicted and the
+        catalogue errors are right up to a common factor. If the spectra of the calibration stars differ in noise and
+        there are enough of them, each interval is based on stars of similar noise.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_pixels)
+            Spectra, prepared as those of `fit`.
         coverage : float, default=0.9
-            Share of the labels that is to be within.
+            Share of the labels within the intervals.
         x_err : array-like of shape (n_samples, n_pixels), default=None
             Flux errors, as in `predict`: they widen the intervals.
 
@@ -530,7 +556,12 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         Raises
         ------
         ValueError
-            If no stars were held out, or too few for this coverage.
+            If there are no calibration stars, or too few for this coverage.
+
+        Notes
+        -----
+        The proof of coverage assumes that the calibration stars did not influence the training. The stars held out in
+        `fit` steer the learning rate, and `early_stopping` if it is used; those of `fit_error_model` do not.
 
         References
         ----------
@@ -539,54 +570,49 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         check_is_fitted(self)
         if self.interval_scores_ is None:
             raise ValueError(
-                f"Intervals need at least {FEWEST_DIFFERENCES} stars that were held out in fit, and there were fewer. "
+                f"Intervals need at least {MIN_DIFFERENCES} stars that were held out in fit, and there were fewer. "
                 "Fit with calibrate=True and a larger validation_fraction."
             )
-        by_noise = self.interval_noise_ is not None
-        self._interval_factors(coverage, np.ones(1) if by_noise else None)  # what is refused is refused before the work
-        prediction, noise = self._predicted(X, x_err, with_noise=by_noise)
-        factors = self._interval_factors(coverage, noise if by_noise else None)
-        reach = prediction.total * (factors[..., 0] if self._single_label else factors)
-        return prediction.mean - reach, prediction.mean + reach
-
-    def _interval_factors(self, coverage, noise):
-        """Error bars that intervals reach: for each label, or for spectra of some noise and each label."""
-        if noise is None:
-            return interval_factor(self.interval_scores_, coverage)
-        return interval_factors_by_noise(self.interval_scores_, self.interval_noise_, coverage, noise)
+        intervals = Intervals(self.interval_scores_, self.interval_noise_)
+        intervals.check(coverage)  # before the work
+        X, x_err = self._check_input(X, x_err)
+        noise = self._pixel_noise(X, x_err) if intervals.depend_on_noise else None
+        return intervals.bounds(self._prediction(X, x_err, noise), coverage, noise)
 
     def fit_error_model(self, X, y, x_err=None, y_err=None):
-        """Learn from stars with known labels how large the error bars should be.
+        """Calibrate the standard deviations and intervals with stars of known labels.
 
-        `fit` does so with the stars that it held out. Some hundred tell the error bars of all labels together, but
-        some thousand are needed for each label by itself: stars that were too faint or too many to train on will do.
-        Replaces `error_model_` (for ``predict_std(X, kind="calibrated")``), `interval_scores_` and `interval_noise_`
-        (for `predict_interval`); all other error bars stay as they are.
+        `fit` does so with its held-out stars. Some hundred stars calibrate all labels together; some thousand are
+        needed to calibrate each label by itself. Stars that are too faint or too many to train on are suitable.
+
+        This replaces `error_model_` (for ``predict_std(X, kind="calibrated")``), `interval_scores_` and
+        `interval_noise_` (for `predict_interval`). The other standard deviations do not change.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_pixels)
-            Spectra that were not trained on, as noisy as those to come: if they differ in noise, error bars will go
-            with it.
+            Spectra that were not used in training, with the noise of those to be predicted. If their noise differs, the
+            calibration depends on it.
         y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-            Their labels, as in `fit`; each may be missing in some stars or in all.
+            Labels, as in `fit`; each may be missing in some stars or in all.
         x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors, if those of the spectra to come will be given to `predict_std`, too.
+            Flux errors. Pass them if they will be passed in prediction, too.
         y_err : array-like of the shape of `y`, or table, default=None
-            Label errors, as in `fit`: error bars need not cover them.
+            Label errors, as in `fit`; the calibrated standard deviations do not include them.
 
         Returns
         -------
         self : object
+            Calibrated regressor.
 
         Raises
         ------
         ValueError
-            If no label is known of at least 20 stars, or the data cannot be used.
+            If no label is known for at least 20 stars, or the data cannot be used.
 
         See Also
         --------
-        fit_noise_model : Where no label is known, but stars were observed more than once.
+        fit_noise_model : Calibration with repeat visits, where no label is known.
         skbcnn.calibration.fit_error_model : The same from a prediction.
 
         Examples
@@ -605,31 +631,33 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         labels = label_columns(y)
         y = labels.values(self.target_names_, labels.positions(self.target_names_))
         y_err = None if y_err is None else error_values(y_err, labels, self.target_names_)
-        X = self._check_new_spectra(X)
+        X, x_err = self._check_input(X, x_err)
         check_consistent_length(X, y)
         y = check_labels(y, self.target_names_, may_be_empty=True)
-        stars = Stars(X, y, check_label_errors(y_err, y), None, None)
-        prediction, noise = self._predicted(X, x_err, with_noise=True)
-        self._learn_errors(stars, prediction, noise if noise is not None and _differs(noise) else None)
+        y_err = check_label_errors(y_err, y)
+        noise = self._pixel_noise(X, x_err)
+        prediction = self._prediction(X, x_err, noise)
+        self._calibrate_errors(prediction, y, y_err, noise if noise is not None and noise_varies(noise) else None)
         return self
 
     def fit_noise_model(self, X, star, x_err=None):
-        """Learn from repeat visits how large the error bars should be, for ``predict_std(X, kind="calibrated")``.
+        """Calibrate the standard deviations with repeat visits, for ``predict_std(X, kind="calibrated")``.
 
-        Replaces `error_model_`; all other error bars stay as they are.
+        This replaces `error_model_`; the other standard deviations and the intervals do not change.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_pixels)
             Spectra of single visits.
         star : array-like of shape (n_samples,)
-            Which star each is of: a name or a number.
+            Name or number of the star of each visit.
         x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors, if those of the spectra to come will be given to `predict_std`, too.
+            Flux errors. Pass them if they will be passed in prediction, too.
 
         Returns
         -------
         self : object
+            Calibrated regressor.
 
         Raises
         ------
@@ -644,68 +672,27 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self.error_model_ = fit_noise_model(prediction, star)
         return self
 
-    def predict_distribution(self, X, x_err=None):
-        """Labels of spectra with every kind of uncertainty, in one pass.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_pixels)
-            Spectra, normalised as those of `fit`.
-        x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors, as in `predict`.
-
-        Returns
-        -------
-        prediction : Prediction
-            Mean, model, predictive and total standard deviation, and the calibrated one if it is known.
-
-        Raises
-        ------
-        ValueError
-            If the spectra cannot be used; the message says why and what to do.
-        """
-        return self._predicted(X, x_err)[0]
-
-    def _predicted(self, X, x_err, with_noise=False):
-        """The prediction, and the noise of the spectra if it is asked for or enters the error bars; None otherwise."""
-        check_is_fitted(self)
-        self._validate_params()  # n_draws may have been set since
-        X = self._check_new_spectra(X)
-        x_err = check_flux_errors(x_err, X)
-        moments = self._moments(X, x_err)
-        if self._single_label:
-            moments = moments[:, :, 0]
-        noisier = None
-        if x_err is not None and self.noise_level_ is not None:
-            noisier = _noise_level(x_err) > self.noise_level_
-        prediction = Prediction(*moments, self.target_names_, noisier)
-        enters = self.error_model_ is not None and self.error_model_.noise_slope is not None
-        noise = self.domain_.pixel_noise(X, x_err) if (enters or with_noise) and self.domain_ is not None else None
-        if self.error_model_ is not None:
-            prediction = replace(prediction, calibrated=self.error_model_.std(prediction, noise))
-        return prediction, noise
-
     def assess(self, X, x_err=None, prediction=None):
-        """Compare stars with those trained on: how far they lie outside, and in which respect.
+        """Compare spectra with the training set: how far they lie outside, and in which respect.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_pixels)
-            Spectra, normalised as those of `fit`.
+            Spectra, prepared as those of `fit`.
         x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors, as in `predict`. Where they are 0 a pixel is taken as bad.
+            Flux errors, as in `predict`. Pixels whose error is 0 count as bad.
         prediction : Prediction, default=None
-            What `predict_distribution` gave for these spectra and errors, if it was asked before: spares asking again.
+            Result of `predict_distribution` for these spectra and errors, if there is one: saves a second prediction.
 
         Returns
         -------
         assessment : skbcnn.novelty.Assessment
-            ``score`` (above 1: outside), ``flags`` (`skbcnn.novelty.NoveltyFlag`), and what they are made of.
+            ``score`` (above 1: outside), ``flags`` (`skbcnn.novelty.NoveltyFlag`), and the numbers behind them.
 
         Raises
         ------
         ValueError
-            If the model does not know what its training stars looked like, or the spectra cannot be used.
+            If the model has no `domain_`, or the spectra cannot be used.
 
         Examples
         --------
@@ -721,35 +708,36 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         check_is_fitted(self)
         if self.domain_ is None:
             raise ValueError(
-                "The model does not know what its training stars looked like: it was fitted with calibrate=False, or "
-                "by other software. Fit it with calibrate=True."
+                "The model has no summary of its training set (domain_): it was fitted with calibrate=False, or by "
+                "other software. Fit it with calibrate=True."
             )
+        X, x_err = self._check_input(X, x_err)
         if prediction is None:
-            prediction = self.predict_distribution(X, x_err=x_err)
-        return self.domain_.assess(self._check_new_spectra(X), prediction, x_err)
+            prediction = self._predict_checked(X, x_err)
+        return self.domain_._assess_checked(X, prediction, x_err)
 
     def novelty_score(self, X, x_err=None):
-        """How far stars lie outside what was trained on.
+        """Return how far spectra lie outside the training set.
 
         Parameters
         ----------
         X, x_err
-            As in `assess`.
+            Spectra and flux errors, as in `assess`.
 
         Returns
         -------
         score : ndarray of shape (n_samples,)
-            Above 1 for stars outside; about one good star in a hundred is, or fewer.
+            Novelty, above 1 for stars outside the training set. At most about one in a hundred good stars is above 1.
         """
         return self.assess(X, x_err).score
 
     def novelty_flags(self, X, x_err=None):
-        """What to know of stars before using their labels.
+        """Return flags of the stars whose labels need care.
 
         Parameters
         ----------
         X, x_err
-            As in `assess`.
+            Spectra and flux errors, as in `assess`.
 
         Returns
         -------
@@ -759,108 +747,41 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         return self.assess(X, x_err).flags
 
     def jacobian(self, X, mean_output=False, n_draws=None, denormalize=True, path="total"):
-        """Derivatives of the labels by the flux of each pixel, averaged over posterior draws.
+        """Return derivatives of the labels with respect to the flux of each pixel, averaged over posterior draws.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_pixels)
-            Spectra, normalised as those of `fit`.
+            Spectra, prepared as those of `fit`.
         mean_output : bool, default=False
             Whether to average over the stars.
         n_draws : int, default=None
-            Posterior draws to average over. None: as many as predictions have; 10 or 20 are enough.
+            Number of posterior draws. None: as many as in predictions; 10 or 20 are enough.
         denormalize : bool, default=True
-            Whether derivatives are in units of the label per unit of flux, or in normalised units.
+            Whether derivatives are in label units per unit of flux, or in normalised units.
         path : {"total", "stopped", "window"}, default="total"
-            On which ways the flux acts on labels with a window.
+            Paths through the network that are followed from the flux to the window labels.
 
         Returns
         -------
         jacobian : ndarray of shape (n_samples, n_labels, n_pixels), float32
-            Without the first axis if averaged over the stars.
+            Derivatives; without the first axis if averaged over the stars.
 
         See Also
         --------
-        skbcnn.inspection.jacobian : The same as a function, where the paths are explained.
+        skbcnn.inspection.jacobian : The same as a function, with the paths explained.
         """
         from skbcnn.inspection import jacobian  # here, since it imports this module
 
         return jacobian(self, X, mean_output=mean_output, n_draws=n_draws, denormalize=denormalize, path=path)
 
-    def _look_back(self, training, held_out):
-        """Learn how large the error bars should have been, and keep what the training stars look like."""
-        if not self.calibrate:
-            return
-        if held_out is not None:
-            held_out = held_out.take(slice(_MOST_CALIBRATING)) if len(held_out.x) >= FEWEST_DIFFERENCES else None
-        try:
-            if training is not None:
-                self.domain_ = self._learn_domain(training, held_out)
-            if held_out is not None:
-                self._calibrate(held_out)
-        except KeyboardInterrupt:
-            warnings.warn("Calibration interrupted by user; what was learnt until then is kept.", stacklevel=3)
-
-    def _learn_domain(self, training, held_out):
-        """Keep what the training stars look like, and how uncertain the network is of stars held out."""
-        return TrainingDomain.learn(
-            training.x,
-            training.y,
-            training.x_err,
-            model_std=None if held_out is None else self._moments(held_out.x, None)[1],
-            added_noise=_noise_range(self.noise_augmentation)[1],
-            random_state=self.seed_,
-        )
-
-    def _calibrate(self, stars):
-        """Learn from stars held out how large the error bars should have been, with noise as in the training."""
-        random = np.random.default_rng([self.seed_, self.n_iter_])
-        least, most = _noise_range(self.noise_augmentation)
-        x = stars.x
-        if most > 0:
-            level = random.uniform(least, most, size=(len(x), 1)).astype(np.float32)
-            x = x + level * stars.x_err * random.standard_normal(x.shape, dtype=np.float32)
-        prediction = self.predict_distribution(x)
-        if (~np.isnan(stars.y)).sum(axis=0).max(initial=0) >= FEWEST_DIFFERENCES:
-            # of one noise, no power is to be learnt
-            self._learn_errors(stars, prediction, self.domain_.pixel_noise(x, stars.x_err) if least < most else None)
-            self.validation_residuals_ = _residuals(self._as_given(stars.y), prediction)
-
-    def _learn_errors(self, stars, prediction, noise):
-        """Error bars and intervals from what was predicted of stars with known labels."""
-        y, y_err = self._as_given(stars.y), self._as_given(stars.y_err)
-        noise = noise if noise is not None and np.median(noise) > 0 else None
-        self.error_model_ = fit_error_model(prediction, y, y_err, noise)
-        self.interval_scores_ = interval_scores(prediction, y, y_err)
-        self.interval_noise_ = noise
-
-    def _as_given(self, columns):
-        """Columns of labels in the shape that predictions have."""
-        return columns[:, 0] if self._single_label and columns is not None else columns
-
-    def _moments(self, X, x_err):
-        """Mean and standard deviations (model, predictive, total) in label units: (4, n_samples, n_labels).
-
-        Spectra are cast and normalised as they are needed, a chunk at a time.
-        """
-        posterior = self._live.posterior(self.backend, self.spec_, self.weights_, self.seed_)
-        return posterior_moments(
-            posterior,
-            self.spectra_normalizer_,
-            self.label_normalizer_,
-            X,
-            x_err,
-            n_draws=self.n_draws,
-            verbose=self.verbose,
-        )
-
     def score(self, X, y, sample_weight=None):
-        """Coefficient of determination R^2 of the predicted labels, missing ones left out.
+        """Return the coefficient of determination R^2 of the predicted labels, without missing ones.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_pixels)
-            Spectra.
+            Spectra, prepared as those of `fit`.
         y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
             True labels; NaN or -9999 where missing. The columns of a table are matched by name, as in `fit`.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -875,37 +796,215 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         y = label_values(y, self.target_names_)
         return r2_score(y, self.predict(X), sample_weight=sample_weight)
 
-    def _check_training_data(self, X, y, x_err, y_err, sample_weight, goes_on):
-        """All that came, checked, as arrays; also sets what is known of it before anything is learnt."""
-        X = self._check_spectra(X, reset=not goes_on, y=None if y is None else "no_validation")
+    def save(self, path, *, preprocessing=None, provenance=None, overwrite=False):
+        """Save the fitted model as a folder, or as a zip file, of JSON and arrays.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Folder to create, or zip file if the name ends in ``.zip``.
+        preprocessing, provenance, overwrite
+            As in `skbcnn.save_folder`.
+
+        Returns
+        -------
+        path : pathlib.Path
+            Path of the saved model; `skbcnn.load_folder` loads it.
+
+        See Also
+        --------
+        skbcnn.save_folder : The same as a function, which also takes pipelines.
+        """
+        from skbcnn.persistence import save_folder
+
+        return save_folder(self, path, preprocessing=preprocessing, provenance=provenance, overwrite=overwrite)
+
+    # What ApogeeBCNNCensoredRegressor overrides: the labels, windows and pixels of the class
+
+    def _label_names(self, labels, fitted_names):
+        """Return the names of the labels in `y`; `fitted_names` are those of the model to continue, or None."""
+        if fitted_names is not None and self.target is None:
+            return fitted_names
+        return names_of_columns(labels, self.target)
+
+    def _element_windows(self):
+        """Return the windows of the labels as `ElementWindows`."""
+        return element_windows(self.windows or {}, self.target_names_, self.n_features_in_)
+
+    def _check_n_pixels(self, X):
+        """Refuse spectra with the wrong number of pixels; this class takes any."""
+
+    # Training
+
+    def _check_training_data(self, X, y, x_err, y_err, sample_weight, continues):
+        """Return the training data as `Stars`; set the attributes that describe spectra and labels."""
+        X = self._check_spectra(X, reset=not continues, y=None if y is None else "no_validation")
         weight = check_sample_weight(sample_weight, X)
-        y, y_err = self._check_columns(X, y, y_err, goes_on)
+        y, y_err = self._check_columns(X, y, y_err, continues)
         x_err = check_flux_errors(x_err, X)
-        if _noise_range(self.noise_augmentation)[1] > 0 and x_err is None:
+        if x_err is None and self._max_added_noise > 0:
             raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass x_err to fit.")
         stars = Stars(X, y, y_err, weight, None if x_err is None else np.asarray(x_err, dtype=np.float32))
-        stars = stars if weight.all() else stars.take(weight > 0)
-        y = check_labels(stars.y, self.target_names_, may_be_empty=goes_on)
-        warn_of_transformed_magic(y, self.target_names_)
-        return stars._replace(y=y, y_err=check_label_errors(stars.y_err, y))
+        return usable_stars(stars, self.target_names_, may_be_empty=continues)
 
-    def _check_columns(self, X, y, y_err, goes_on):
-        """Labels and their errors as numbers, a column for each label; also sets which labels they are."""
+    def _check_columns(self, X, y, y_err, continues):
+        """Return labels and their errors with one column for each label; set the names of the labels."""
         labels = label_columns(y)
         check_consistent_length(X, labels.columns[0])
-        names = self.target_names_ if goes_on and self.target is None else self._label_names(labels)
-        if goes_on and names != self.target_names_:
-            raise ValueError(
-                f"The labels are {', '.join(names)}, but what was learnt is of {', '.join(self.target_names_)}. Pass "
-                "the same labels to go on from it, or start afresh: fit with warm_start=False."
-            )
+        names = self._label_names(labels, self.target_names_ if continues else None)
+        if continues:
+            check_same_labels(names, self.target_names_)
         self._single_label, self.n_outputs_, self.target_names_ = labels.single, len(names), names
         y = labels.values(names, labels.positions(names))
         return y, None if y_err is None else error_values(y_err, labels, names)
 
+    def _initialize(self, training, random_state):
+        """Fit the normalisers and draw the seed."""
+        weight = training.weight
+        self.spectra_normalizer_ = SpectraNormalizer(self.input_norm_mode).fit(training.x, sample_weight=weight)
+        self.label_normalizer_ = LabelNormalizer(self.labels_norm_mode).fit(training.y, sample_weight=weight)
+        self.seed_ = int(random_state.randint(np.iinfo(np.int32).max))
+
+    def _network_spec(self):
+        """Return the architecture that the parameters describe."""
+        return network_spec(self, self._element_windows(), self.target_names_)
+
+    def _train(self, training, held_out, max_epochs, continues):
+        """Normalise the stars and train the network, from its weights or from new ones."""
+        spec = self._network_spec()
+        if continues and spec.weight_shapes != self.spec_.weight_shapes:
+            raise ValueError(
+                "The parameters describe a network with other layers than the fitted one. Continue its training with "
+                "the same widths and windows, or start again: fit with warm_start=False."
+            )
+        self.spec_ = spec
+        self.noise_level_ = highest_noise_level(training.x_err, self._max_added_noise, self.noise_level_)
+        training, held_out = (stars and self._normalized(stars) for stars in (training, held_out))
+        seed, start = ((self.seed_, self.n_iter_), self.weights_) if continues else (self.seed_, None)
+        self._train_network(training, held_out, max_epochs, seed=seed, start=start)
+
+    def _train_network(self, training, held_out, max_epochs, *, seed, start):
+        """Train the network on normalised stars."""
+        require_tensorflow("fit")
+        from skbcnn.network.tensorflow.training import train
+
+        recipe = training_recipe(self, max_epochs)
+        self.weights_, self.history_, self.interrupted_ = train(self.spec_, recipe, training, held_out, seed, start)
+        self.n_iter_ += len(self.history_.get("loss", []))
+        self._live = LiveNetwork()
+
+    def _normalized(self, stars):
+        """Return stars in normalised units."""
+        return normalized(
+            stars,
+            self.spectra_normalizer_,
+            self.label_normalizer_,
+            with_flux_errors=self._max_added_noise > 0,
+        )
+
+    @property
+    def _max_added_noise(self):
+        """Largest noise that the training adds, in flux errors."""
+        return noise_range(self.noise_augmentation)[1]
+
+    def _inverse_precision(self, n_stars):
+        """Return the inverse model precision of a training on so many stars."""
+        return 2 * n_stars * self.l2 / (self.length_scale**2 * (1 - self.dropout_rate))
+
+    # Calibration
+
+    def _calibrate(self, training, held_out):
+        """Summarise the training set, and calibrate the model with the held-out stars."""
+        if not self.calibrate:
+            return
+        stars = calibration_stars(held_out)
+        try:
+            if training is not None:
+                self.domain_ = self._training_domain(training, stars)
+            if stars is not None:
+                self._calibrate_with(stars)
+        except KeyboardInterrupt:
+            warnings.warn("Calibration interrupted by user; what was learnt until then is kept.", stacklevel=3)
+
+    def _training_domain(self, training, stars):
+        """Return the summary of the training set, with the model uncertainty of the calibration stars."""
+        return TrainingDomain.learn(
+            training.x,
+            training.y,
+            training.x_err,
+            model_std=None if stars is None else self._moments(stars.x, None)[1],
+            added_noise=self._max_added_noise,
+            random_state=self.seed_,
+        )
+
+    def _calibrate_with(self, stars):
+        """Calibrate the model with held-out stars, with noise as in the training."""
+        smallest, largest = noise_range(self.noise_augmentation)
+        x = with_training_noise(stars, (smallest, largest), np.random.default_rng([self.seed_, self.n_iter_]))
+        prediction = self._predict_checked(x, None)
+        if can_calibrate(stars.y):
+            noise = self.domain_.pixel_noise(x, stars.x_err) if smallest < largest else None
+            self._calibrate_errors(prediction, stars.y, stars.y_err, noise)
+            self.validation_residuals_ = label_residuals(self._like_prediction(stars.y), prediction)
+
+    def _calibrate_errors(self, prediction, y, y_err, noise):
+        """Fit the error model, and keep the scores for intervals."""
+        y, y_err = self._like_prediction(y), self._like_prediction(y_err)
+        noise = noise if noise is not None and np.median(noise) > 0 else None
+        self.error_model_ = fit_error_model(prediction, y, y_err, noise)
+        self.interval_scores_ = interval_scores(prediction, y, y_err)
+        self.interval_noise_ = noise
+
+    def _like_prediction(self, columns):
+        """Return columns of labels in the shape of a prediction: 1-D for a single label."""
+        return columns[:, 0] if self._single_label and columns is not None else columns
+
+    # Prediction
+
+    def _check_input(self, X, x_err):
+        """Return spectra and flux errors to predict from, checked once for all that follows."""
+        check_is_fitted(self)
+        self._validate_params()  # n_draws may have been set since
+        X = self._check_new_spectra(X)
+        return X, check_flux_errors(x_err, X)
+
+    def _predict_checked(self, X, x_err):
+        """Return the prediction for spectra that were checked."""
+        uses_noise = self.error_model_ is not None and self.error_model_.depends_on_noise
+        return self._prediction(X, x_err, self._pixel_noise(X, x_err) if uses_noise else None)
+
+    def _prediction(self, X, x_err, noise):
+        """Return the prediction for spectra that were checked and whose noise, if it is needed, was measured."""
+        moments = self._moments(X, x_err)
+        if self._single_label:
+            moments = moments[:, :, 0]
+        noisier = None
+        if x_err is not None and self.noise_level_ is not None:
+            noisier = noise_levels(x_err) > self.noise_level_
+        prediction = Prediction(*moments, self.target_names_, noisier)
+        if self.error_model_ is None:
+            return prediction
+        return replace(prediction, calibrated=self.error_model_.std(prediction, noise))
+
+    def _pixel_noise(self, X, x_err):
+        """Return the noise of spectra, measured from pixel to pixel; None if the model has no `domain_`."""
+        return None if self.domain_ is None else self.domain_.pixel_noise(X, x_err)
+
+    def _moments(self, X, x_err):
+        """Return mean and standard deviations (model, predictive, total) in label units: (4, n_samples, n_labels)."""
+        return posterior_moments(
+            self._live.posterior(self.backend, self.spec_, self.weights_, self.seed_),
+            self.spectra_normalizer_,
+            self.label_normalizer_,
+            X,
+            x_err,
+            n_draws=self.n_draws,
+            verbose=self.verbose,
+        )
+
     def _check_spectra(self, X, *, reset, y="no_validation"):
-        """Spectra as finite float32, of the right number of pixels."""
-        if not reset:  # else what is wrong otherwise (sparse, complex, empty) is said first
+        """Return spectra as finite float32 with the right number of pixels."""
+        if not reset:  # else scikit-learn first says what else is wrong: sparse, complex, empty
             self._check_n_pixels(X)
         X = validate_data(self, X, y, reset=reset, dtype=np.float32, ensure_all_finite=False)
         self._check_n_pixels(X)
@@ -913,7 +1012,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         return X
 
     def _check_new_spectra(self, X):
-        """Spectra to predict, finite and of the right number of pixels; an array of numbers is left as it is."""
+        """Return finite spectra with the right number of pixels; an array of numbers is not copied or cast."""
         if type(X) not in (np.ndarray, np.memmap) or X.ndim != 2 or len(X) == 0 or X.dtype.kind not in "fiub":
             return self._check_spectra(X, reset=False)
         self._check_n_pixels(X)
@@ -921,212 +1020,15 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         check_finite_spectra(X)
         return X
 
-    def _check_n_pixels(self, X):
-        """Any number of pixels will do."""
-
-    def _label_names(self, labels):
-        """Names of the labels: as asked for, as the columns have them, or numbers."""
-        n_labels = len(labels.columns)
-        if self.target is None and labels.names is not None:
-            return labels.names_once()
-        names = tuple(map(str, range(n_labels) if self.target is None else self.target))
-        if len(set(names)) != len(names) or (len(names) != n_labels and not labels.is_table):
-            raise ValueError(
-                f"target names {len(names)} labels ({', '.join(names)}), but y has {n_labels} columns. Name each "
-                "column once, in order."
-            )
-        return names
-
-    def _element_windows(self):
-        """Windows on the grid of the spectra; labels that are not in it see everything."""
-        windows = self.windows or {}
-        if not isinstance(windows, ElementWindows):
-            windows = ElementWindows(windows, self.n_features_in_)
-        if unknown := [name for name in windows if name not in self.target_names_]:
-            raise ValueError(
-                f"windows are given for {', '.join(unknown)}, but the labels are {', '.join(self.target_names_)}. Pass "
-                "target=[...] with the names of the columns of y, spelt as in the windows."
-            )
-        if len(windows) and windows.n_pixels != self.n_features_in_:
-            raise ValueError(
-                f"X has {self.n_features_in_} pixels a spectrum, but the windows were made for {windows.n_pixels}. "
-                "Make them on the wavelength grid of X."
-            )
-        return windows
-
-    def _network_spec(self):
-        """The network that the parameters and the data ask for."""
-        windows = self._element_windows()
-        pixels = {name: tuple(window.tolist()) for name, window in windows.items()}
-        return NetworkSpec(
-            n_pixels=self.n_features_in_,
-            windows=tuple(pixels.get(name) for name in self.target_names_),
-            widening=tuple(windows.widening(name) for name in self.target_names_),
-            num_hidden=_widths("num_hidden", self.num_hidden, 5),
-            num_filters=_widths("num_filters", self.num_filters, 2),
-            filter_len=int(self.filter_len),
-            pool_length=int(self.pool_length),
-            activation=self.activation,
-            initializer=self.initializer,
-            dropout_rate=float(self.dropout_rate),
-            l2=float(self.l2),
-            maxnorm=None if self.maxnorm is None else float(self.maxnorm),
-            context_layer=self.context_layer,
-        )
-
-    def _split(self, stars, random):
-        """Stars to learn from, and stars held out to measure the loss on (None if there are too few)."""
-        n_held_out = int(len(stars.x) * self.validation_fraction)
-        if n_held_out == 0:
-            return stars, None
-        order = random.permutation(len(stars.x))
-        held_out, training = order[:n_held_out], order[n_held_out:]
-        present = ~np.isnan(stars.y)
-        rare = ~present[training].any(axis=0)  # labels of which every star was held out: these are needed more here
-        needed = present[held_out][:, rare].any(axis=1)
-        held_out, training = held_out[~needed], np.concatenate([training, held_out[needed]])
-        if not present[held_out].any():  # a loss cannot be measured on stars without labels
-            return stars.take(training), None
-        return stars.take(training), stars.take(held_out)
-
-    def _normalized(self, stars):
-        """Stars in normalised units, with flux errors if they are needed."""
-        noisy = _noise_range(self.noise_augmentation)[1] > 0
-        return Stars(
-            x=self.spectra_normalizer_.transform(stars.x),
-            y=self.label_normalizer_.transform(stars.y),
-            y_err=None if stars.y_err is None else self.label_normalizer_.scale_errors(stars.y_err),
-            weight=stars.weight,
-            x_err=self.spectra_normalizer_.scale_errors(stars.x_err) if noisy else None,
-        )
-
-    def _go_through(self, training, validation, max_epochs, goes_on):
-        """Learn from stars, from the weights as they are or afresh."""
-        spec = self._network_spec()
-        if goes_on and spec.weight_shapes != self.spec_.weight_shapes:
-            raise ValueError(
-                "The parameters now ask for a network of other layers than the one that was learnt. Go on with the "
-                "same widths and windows, or start afresh: fit with warm_start=False."
-            )
-        self.spec_ = spec
-        self.noise_level_ = _highest_noise(training.x_err, self.noise_augmentation, self.noise_level_)
-        seed, start = ((self.seed_, self.n_iter_), self.weights_) if goes_on else (self.seed_, None)
-        self._learn(
-            self._normalized(training), validation and self._normalized(validation), max_epochs, seed=seed, start=start
-        )
-
-    def _learn(self, training, validation, max_epochs, *, seed, start):
-        """Train the network and keep what comes of it."""
-        require_tensorflow("fit")
-        from skbcnn.network.tensorflow.training import train
-
-        recipe = Recipe(
-            lr=self.lr,
-            batch_size=self.batch_size,
-            max_epochs=max_epochs,
-            reduce_lr_epsilon=self.reduce_lr_epsilon,
-            reduce_lr_min=self.reduce_lr_min,
-            reduce_lr_patience=self.reduce_lr_patience,
-            lr_schedule=self.lr_schedule,
-            warmup_epochs=min(self.warmup_epochs, max_epochs - 1),
-            clipnorm=self.clipnorm,
-            noise=_noise_range(self.noise_augmentation),
-            stop_after=self.n_iter_no_change if self.early_stopping else None,
-            verbose=self.verbose,
-            callbacks=_callables(self.callbacks),
-        )
-        self.weights_, self.history_, self.interrupted_ = train(self.spec_, recipe, training, validation, seed, start)
-        self.n_iter_ += len(self.history_.get("loss", []))
-        self._live = LiveNetwork()
-
-    def save(self, path, *, preprocessing=None, provenance=None, overwrite=False):
-        """Save the fitted model as a folder, or as one zip file, of text and arrays.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The folder to make; if it ends in ``.zip``, one file.
-        preprocessing, provenance, overwrite
-            As in `skbcnn.save_folder`.
-
-        Returns
-        -------
-        path : pathlib.Path
-            What was written; `skbcnn.load_folder` loads it.
-
-        See Also
-        --------
-        skbcnn.save_folder : What this calls; it takes pipelines, too.
-        """
-        from skbcnn.persistence import save_folder
-
-        return save_folder(self, path, preprocessing=preprocessing, provenance=provenance, overwrite=overwrite)
+    # Pickles
 
     def __getstate__(self):
         """Return a copy of parameters and fitted state, without the compiled network."""
         return without_caches(super().__getstate__())
 
     def __setstate__(self, state):
-        """Take the state of a pickle, and complete what an earlier version did not write."""
+        """Set the state of a pickle, completed with what earlier versions did not write."""
         super().__setstate__(complete(state) if "weights_" in state else state)
-
-
-def _noise_level(x_err):
-    """Median flux error of each star."""
-    return np.concatenate([np.median(block, axis=1) for block in in_blocks(x_err)])
-
-
-def _differs(noise):
-    """Whether nine in ten spectra differ in noise by more than a little."""
-    low, high = np.quantile(noise, [0.05, 0.95])
-    return bool(high > _ONE_NOISE * low)
-
-
-def _noise_range(noise_augmentation):
-    """Least and most flux errors of noise to be added."""
-    if isinstance(noise_augmentation, Real):
-        return float(noise_augmentation), float(noise_augmentation)
-    levels = tuple(noise_augmentation)
-    if len(levels) != 2 or not all(isinstance(level, Real) for level in levels) or not 0 <= levels[0] <= levels[1]:
-        raise ValueError(
-            f"noise_augmentation={noise_augmentation!r}, expected one number or two, the least and the most flux "
-            "errors of noise to add, such as (0, 3)."
-        )
-    return float(levels[0]), float(levels[1])
-
-
-def _highest_noise(x_err, noise_augmentation, before):
-    """Noise level of the noisiest star learnt from, None if no flux errors were given."""
-    if x_err is None:
-        return before
-    added = _noise_range(noise_augmentation)[1]
-    level = float(_noise_level(x_err).max()) * (1 + added**2) ** 0.5
-    return level if before is None else max(level, before)
-
-
-def _residuals(y, prediction):
-    """Median and spread of predicted minus known label, and how many stars had it, by label."""
-    table = residual_table(y, prediction.mean, label_names=prediction.label_names)
-    columns = (table[name].tolist() for name in ("label", "median_residual", "mad_std", "n"))
-    return {label: tuple(figures) for label, *figures in zip(*columns, strict=True)}
-
-
-def _callables(callbacks):
-    """One callback, several or none, as a tuple."""
-    several = (callbacks,) if callable(callbacks) else tuple(callbacks or ())
-    if strangers := [callback for callback in several if not callable(callback)]:
-        raise TypeError(f"callbacks holds {strangers[0]!r}, expected functions of one argument, an EpochEnd.")
-    return several
-
-
-def _widths(name, values, n_expected):
-    """Layer widths as a tuple of int."""
-    least = (1, 1) if n_expected == 2 else (1, 1, 1, 1, 0)
-    widths = tuple(values)
-    whole = len(widths) == n_expected and all(isinstance(width, Integral) for width in widths)
-    if not whole or any(width < low for width, low in zip(widths, least, strict=True)):
-        raise ValueError(f"{name}={values!r}, expected {n_expected} whole numbers, at least {least}.")
-    return tuple(int(width) for width in widths)
 
 
 def __getattr__(name: str):

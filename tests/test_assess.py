@@ -126,7 +126,7 @@ def test_nothing_is_known_and_said_so():
     plain = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1}, calibrate=False).fit(X, y)
     assert plain.domain_ is None
     for ask in (plain.assess, plain.novelty_score, plain.novelty_flags):
-        with pytest.raises(ValueError, match=r"does not know what its training stars.*calibrate=True"):
+        with pytest.raises(ValueError, match=r"has no summary of its training set.*calibrate=True"):
             ask(X)
 
 

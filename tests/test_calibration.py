@@ -253,7 +253,7 @@ class TestWithout:
     def test_interrupted(self):
         X, y, *_ = draw(120, seed=1)
         with (
-            mock.patch.object(CensoredBCNNRegressor, "predict_distribution", side_effect=KeyboardInterrupt),
+            mock.patch.object(CensoredBCNNRegressor, "_prediction", side_effect=KeyboardInterrupt),
             pytest.warns(UserWarning, match="Calibration interrupted"),
         ):
             kept = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1}).fit(X, y)

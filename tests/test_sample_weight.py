@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_equal
 
-from skbcnn import CensoredBCNNRegressor
+from skbcnn import CensoredBCNNRegressor, _training_data, regressor
 
 REPETITIONS = np.resize([2, 1, 3, 0, 1], 30)
 
@@ -89,14 +89,14 @@ class TestUnit:
 class TestValidation:
     def test_loss_is_weighted(self, fit, tiny_data, monkeypatch):
         """Without dropout the loss can be worked by hand from what the model predicts for the stars held out."""
-        held_out, split = [], CensoredBCNNRegressor._split
+        held_out = []
 
         def spy(*args):
-            training, validation = split(*args)
+            training, validation = _training_data.split(*args)
             held_out.extend(np.flatnonzero((x == tiny_data.X).all(axis=1)).item() for x in validation.x)
             return training, validation
 
-        monkeypatch.setattr(CensoredBCNNRegressor, "_split", spy)
+        monkeypatch.setattr(regressor, "split", spy)
         weight = np.random.default_rng(0).uniform(0.1, 5, size=30)
         model = fit(sample_weight=weight, validation_fraction=0.5)
 

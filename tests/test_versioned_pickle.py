@@ -1,6 +1,8 @@
 """Estimators as files of every kind: the same answers elsewhere, and of pickles little more than the weights."""
 
 import copy
+import gzip
+import json
 import pickle
 import subprocess
 import sys
@@ -24,11 +26,16 @@ from skbcnn import (
     ChipGapRemover,
     ContinuumNormalizer,
     LabelNormalizer,
+    Prediction,
     SpectraNormalizer,
     save_folder,
 )
+from skbcnn._fitted_state import FITTED_STATE, PARAMETERS_ADDED_LATER, forget
 from skbcnn._versioned_pickle import OtherVersionWarning
+from skbcnn.novelty import TrainingDomain
 from skbcnn.survey import apogee_windows
+
+DATA = Path(__file__).parent / "data"
 
 ESTIMATORS = [
     ApogeeBCNNCensoredRegressor(),
@@ -54,6 +61,22 @@ def fitted(tiny_parameters, tiny_data):
     pipeline = make_pipeline(SpectraNormalizer(mode=2), model)
     search = GridSearchCV(pipeline, {"spectranormalizer__mode": [2]}, cv=2).fit(tiny_data.X, tiny_data.y)
     return {"search": search, "pipeline": search.best_estimator_, "regressor": search.best_estimator_[-1]}
+
+
+def load_old(data):
+    """Unpickle what version 0.1 wrote."""
+    with pytest.warns(OtherVersionWarning, match=r"was pickled by skbcnn 0\.1\.0\.dev0, and is loaded by skbcnn"):
+        return pickle.loads(data)
+
+
+def old_predictions(name):
+    return {key: np.array(values) for key, values in json.loads((DATA / name).read_text(encoding="utf-8")).items()}
+
+
+def assert_close(found, expected):
+    """To a few units in the last place of single precision, of the largest value of each label."""
+    scale = np.abs(expected).max(axis=0)
+    np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=1e-5)
 
 
 def weight_bytes(model):
@@ -148,7 +171,7 @@ def test_skops_trusts_little(fitted, name, more):
 
 
 def test_docs_list_what_skops_must_trust(fitted):
-    text = (Path(__file__).parents[1] / "docs" / "persistence.md").read_text()
+    text = (Path(__file__).parents[1] / "docs" / "persistence.md").read_text(encoding="utf-8")
     for name in skops.io.get_untrusted_types(data=skops.io.dumps(fitted["search"])):
         assert f"`{name}`" in text, name
 
@@ -187,6 +210,129 @@ class TestVersion:
     def test_the_warning_reaches_other_processes(self):
         warning = OtherVersionWarning("ChipGapRemover", "2", "1")
         assert str(pickle.loads(pickle.dumps(warning))) == str(warning)
+
+
+class TestPicklesOfVersion01:
+    """Files in `tests/data`, written before classes moved and parameters were added."""
+
+    @pytest.fixture
+    def content(self):
+        return load_old((DATA / "regressor-0.1.pickle").read_bytes())
+
+    @pytest.fixture
+    def apogee(self):
+        return load_old(gzip.decompress((DATA / "apogee-0.1.pickle.gz").read_bytes()))
+
+    def test_moved_classes_are_found(self, content, apogee):
+        assert type(content["model"]) is CensoredBCNNRegressor
+        assert type(apogee) is ApogeeBCNNCensoredRegressor
+        assert type(content["normalizer"]) is LabelNormalizer
+        assert type(content["prediction"]) is Prediction
+        assert content["domain"] is content["model"].domain_
+        assert type(content["domain"]) is TrainingDomain
+
+    @pytest.mark.parametrize("backend", ["tensorflow", "numpy"])
+    def test_regressor_predicts_what_it_did(self, content, backend):
+        known, model = old_predictions("regressor-0.1.json"), content["model"].set_params(backend=backend)
+        X, x_err = (known[name].astype(np.float32) for name in ("X", "x_err"))
+        predicted = model.predict_distribution(X, x_err=x_err)
+        for kind in ("mean", "model", "predictive", "total", "calibrated"):
+            assert_close(getattr(predicted, kind), known[kind])
+        assert_close(content["prediction"].mean, known["mean"])
+        for bound, name in zip(model.predict_interval(X, coverage=0.8, x_err=x_err), ("lower", "upper"), strict=True):
+            assert_close(bound, known[name])
+        np.testing.assert_allclose(model.novelty_score(X, x_err=x_err), known["score"], rtol=1e-3)
+
+    def test_apogee_regressor_predicts_what_it_did(self, apogee):
+        known = old_predictions("apogee-0.1.json")
+        waves = np.arange(7514) * np.arange(1, 4)[:, None] / 50
+        predicted = apogee.predict_distribution(1 + 0.1 * np.sin(waves).astype(np.float32))
+        for kind in ("mean", "model", "predictive", "total"):
+            assert_close(getattr(predicted, kind), known[kind])
+
+    def test_parameters_that_it_lacks_get_the_values_of_then(self, apogee):
+        assert apogee.target == "all"
+        assert apogee.get_params()["windows"] is None
+        assert apogee._network_spec() == apogee.spec_  # windows of DR14, and the context in the output layers
+
+    def test_refit(self, content):
+        model, X = content["model"], np.random.default_rng(0).normal(1, 0.1, size=(40, 30))
+        y = np.column_stack([4500 + 3000 * (X[:, 0] - 1), X[:, 5] - 1, X[:, 6] + X[:, 7]])
+        n_epochs = model.n_iter_
+        model.set_params(warm_start=True, max_epochs=1).fit(X, y, x_err=np.full_like(X, 0.01))
+        assert model.n_iter_ == n_epochs + 1
+        assert clone(model).fit(X, y, x_err=np.full_like(X, 0.01)).n_iter_ == 1
+
+
+class TestParametersAddedLater:
+    """Pickles that lack a parameter behave as the version that wrote them, whatever the default is now."""
+
+    def test_value_in_effect_then(self, tiny_model):
+        state = tiny_model.__getstate__()
+        for name in PARAMETERS_ADDED_LATER:
+            del state[name]
+        old = CensoredBCNNRegressor.__new__(CensoredBCNNRegressor)
+        old.__setstate__(state)
+        parameters = old.get_params()
+        assert {name: parameters[name] for name in PARAMETERS_ADDED_LATER} == PARAMETERS_ADDED_LATER
+
+    def test_every_parameter_since_the_first_version_is_listed(self):
+        """A new parameter needs an entry in `PARAMETERS_ADDED_LATER`."""
+        first = {
+            *("target", "num_hidden", "num_filters", "filter_len", "pool_length", "activation", "initializer"),
+            *("dropout_rate", "l2", "maxnorm", "length_scale", "lr", "batch_size", "max_epochs", "reduce_lr_epsilon"),
+            *("reduce_lr_min", "reduce_lr_patience", "input_norm_mode", "labels_norm_mode", "noise_augmentation"),
+            *("validation_fraction", "early_stopping", "n_iter_no_change", "n_draws", "random_state", "verbose"),
+        }
+        assert first | set(PARAMETERS_ADDED_LATER) == set(CensoredBCNNRegressor().get_params())
+
+    def test_other_estimators(self):
+        """`VersionedPickle` reads the list of each class."""
+        state = ChipGapRemover().__getstate__()
+        del state["chips"]
+        old = ChipGapRemover.__new__(ChipGapRemover)
+        old.__setstate__(state)
+        assert old.get_params() == ChipGapRemover().get_params()
+
+
+class TestFittedState:
+    def test_every_attribute_is_declared(self, tiny_model):
+        assert set(vars(tiny_model)) - set(tiny_model.get_params()) <= set(FITTED_STATE)
+
+    def test_what_an_early_pickle_lacks_gets_its_default(self, tiny_model, tiny_data):
+        state = tiny_model.__getstate__()
+        lacks = {"error_model_", "interval_scores_", "interval_noise_", "validation_residuals_", "domain_"}
+        old = CensoredBCNNRegressor.__new__(CensoredBCNNRegressor)
+        old.__setstate__({name: value for name, value in state.items() if name not in lacks})
+        assert all(getattr(old, name) is None for name in lacks)
+        assert not hasattr(old, "preprocessing_")
+        assert np.array_equal(old.predict(tiny_data.X), tiny_model.predict(tiny_data.X))
+
+    def test_a_model_without_a_required_attribute_is_refused(self, tiny_model):
+        state = tiny_model.__getstate__()
+        del state["label_normalizer_"]
+        with pytest.raises(ValueError, match="The stored model has no label_normalizer_"):
+            CensoredBCNNRegressor.__new__(CensoredBCNNRegressor).__setstate__(state)
+
+    @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+    def test_copies_have_a_network_of_their_own(self, tiny_model, copied):
+        assert copied(tiny_model)._live is not tiny_model._live
+
+    @pytest.mark.parametrize(
+        ("training", "kept"),
+        [
+            ("fit", set()),
+            ("warm_start", {"n_iter_", "noise_level_", "preprocessing_", "provenance_"}),
+            ("partial_fit", {"n_iter_", "noise_level_", "preprocessing_", "provenance_", "domain_"}),
+        ],
+    )
+    def test_what_each_training_forgets(self, tiny_model, training, kept):
+        model = copy.deepcopy(tiny_model)
+        model.preprocessing_ = model.provenance_ = {"set": "by load_folder"}
+        before = vars(model).copy()
+        forget(model, training)
+        forgotten = {name for name, attribute in FITTED_STATE.items() if attribute.forgotten_by}
+        assert {name for name in forgotten if vars(model).get(name, "absent") is before.get(name)} == kept
 
 
 class TestPictures:

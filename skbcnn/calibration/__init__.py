@@ -1,14 +1,17 @@
-"""Error bars that cover: what is learnt from how wrong predictions were, or from how far apart they are.
+"""Calibrated standard deviations and intervals, learnt from residuals of held-out stars or from repeat visits.
 
-`error_model` stretches and shifts the error bars of a network until residuals, or differences between visits of the
-same star, are what the error bars say; `intervals` gives intervals with a guarantee for any distribution of residuals.
+`error_model` holds the correction of the predicted standard deviations, and `fitting` learns it: from residuals of
+stars with known labels, or from differences between visits of the same star. `intervals` computes conformal intervals,
+whose coverage is guaranteed for any distribution of the residuals. `held_out` prepares the stars held out in `fit`.
 """
 
-from skbcnn.calibration.error_model import ErrorModel, fit_error_model, fit_noise_model
-from skbcnn.calibration.intervals import interval_factor, interval_factors_by_noise, interval_scores
+from skbcnn.calibration.error_model import ErrorModel
+from skbcnn.calibration.fitting import fit_error_model, fit_noise_model
+from skbcnn.calibration.intervals import Intervals, interval_factor, interval_factors_by_noise, interval_scores
 
 __all__ = [
     "ErrorModel",
+    "Intervals",
     "fit_error_model",
     "fit_noise_model",
     "interval_factor",

@@ -1,34 +1,123 @@
-"""Intervals that hold a given share of the labels whatever the residuals look like: split-conformal prediction.
+"""Intervals that contain a given share of the labels for any distribution of residuals: split-conformal prediction.
 
-Stars that the network has not learnt from are sorted by how many error bars they are off. A new star is off by less
-than the k-th of n of them with a probability of at least k/(n + 1), if it is of their kind: no distribution is assumed.
+The score of a star is its absolute residual in units of its standard deviation. If a new star and n calibration stars
+are of the same kind, its score is below the k-th smallest of theirs with a probability of at least k/(n + 1).
 
 References
 ----------
 .. [1] Lei, G'Sell, Rinaldo, Tibshirani & Wasserman (2018), JASA 113, 1094: split-conformal prediction, and its
-   variant for residuals scaled by an error bar.
+   variant for residuals scaled by a standard deviation.
 """
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from skbcnn._validation import check_label_errors
 from skbcnn.metrics.label_pairs import check_pairs
 
-_ALIKE = 130  # stars of like noise: the 0.9 quantile of so many is known to 0.03
-_MOST_LEVELS = 10
+if TYPE_CHECKING:
+    from skbcnn._prediction import Prediction
+
+_STARS_PER_LEVEL = 130  # the 0.9 quantile of so many is known to 0.03
+_MAX_LEVELS = 10
 
 
-def interval_scores(prediction, y, y_err=None):
-    """How many error bars each label of some stars is off.
+@dataclass(frozen=True)
+class Intervals:
+    """Scores of calibration stars, from which the intervals of other stars are computed.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_stars, n_labels)
+        From `interval_scores`.
+    noise : ndarray of shape (n_stars,) or None
+        Noise of the spectra of these stars. None: intervals do not depend on noise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn import Prediction
+    >>> from skbcnn.calibration import Intervals
+    >>> intervals = Intervals(np.arange(1.0, 10)[:, None])
+    >>> intervals.check(0.9)
+    >>> one = np.ones((1, 1))
+    >>> intervals.bounds(Prediction(5 * one, one, one, one, ("Al",)), coverage=0.8)
+    (array([[-3.]]), array([[13.]]))
+    """
+
+    scores: np.ndarray
+    noise: np.ndarray | None = None
+
+    @property
+    def depend_on_noise(self) -> bool:
+        """Whether `bounds` needs the noise of the spectra."""
+        return self.noise is not None
+
+    def check(self, coverage: float) -> None:
+        """Refuse a coverage that these stars cannot guarantee.
+
+        Parameters
+        ----------
+        coverage : float
+            Share of the labels within the intervals, above 0 and below 1.
+
+        Raises
+        ------
+        ValueError
+            If `coverage` is not between 0 and 1, or a label has too few scores for it.
+        """
+        interval_factor(self.scores, coverage)
+
+    def bounds(
+        self, prediction: Prediction, coverage: float, noise: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the intervals of predicted labels.
+
+        Parameters
+        ----------
+        prediction : Prediction
+            Prediction for new stars.
+        coverage : float
+            Share of the labels within the intervals, above 0 and below 1.
+        noise : ndarray of shape (n_samples,), default=None
+            Noise of their spectra, in the unit of `self.noise`; needed if `depend_on_noise`.
+
+        Returns
+        -------
+        lower, upper : ndarray of the shape of ``prediction.mean``
+            Ends of the intervals, in label units.
+
+        Raises
+        ------
+        ValueError
+            If `check` refuses the coverage.
+        """
+        if self.noise is None:
+            factors = interval_factor(self.scores, coverage)
+        else:
+            if noise is None:
+                raise ValueError("These intervals depend on the noise of the spectra. Pass `noise`, one for each.")
+            factors = interval_factors_by_noise(self.scores, self.noise, coverage, noise)
+        half_width = prediction.total * (factors[..., 0] if prediction.total.ndim == 1 else factors)
+        return prediction.mean - half_width, prediction.mean + half_width
+
+
+def interval_scores(prediction: Prediction, y: ArrayLike, y_err: ArrayLike | None = None) -> np.ndarray:
+    """Return absolute residuals in units of their standard deviation.
 
     Parameters
     ----------
     prediction : Prediction
-        Of stars that the network has not learnt from.
+        Prediction for stars that the network was not trained on.
     y : array-like of shape (n_samples, n_labels) or (n_samples,)
         Their labels; NaN or -9999 where missing.
     y_err : array-like of the shape of `y`, default=None
-        Errors of these labels, added to the error bars in quadrature; 0, or missing, where unknown.
+        Errors of these labels, added in quadrature to the standard deviations; 0, or missing, where unknown.
 
     Returns
     -------
@@ -53,20 +142,21 @@ def interval_scores(prediction, y, y_err=None):
     return np.where(pairs.counts, np.abs(pairs.y_true - pairs.y_pred) / total, np.nan)
 
 
-def interval_factor(scores, coverage):
-    """How many error bars an interval must reach to either side.
+def interval_factor(scores: np.ndarray, coverage: float) -> np.ndarray:
+    """Return the half-width of the intervals of each label, in standard deviations.
 
     Parameters
     ----------
     scores : ndarray of shape (n_samples, n_labels)
         From `interval_scores`.
     coverage : float
-        Share of labels that are to be within, above 0 and below 1.
+        Share of the labels within the intervals, above 0 and below 1.
 
     Returns
     -------
     factor : ndarray of shape (n_labels,)
-        Of n scores the ``ceil((n + 1) * coverage)``-th, which covers with a probability of at least `coverage`.
+        The ``ceil((n + 1) * coverage)``-th smallest of n scores, which covers with a probability of at least
+        `coverage`.
 
     Raises
     ------
@@ -82,32 +172,34 @@ def interval_factor(scores, coverage):
     """
     if not 0 < coverage < 1:
         raise ValueError(f"coverage={coverage!r}, expected a share between 0 and 1, such as 0.9.")
-    n, k = _numbers(scores, coverage)
-    if (k > n).any():
+    n, rank = _n_and_rank(scores, coverage)
+    if (rank > n).any():
         needed = int(np.ceil(coverage / (1 - coverage) - 1e-9))
         raise ValueError(
             f"A coverage of {coverage} needs at least {needed} held-out stars of each label, and there are "
-            f"{n.min()} of one. Ask for less, or fit with more stars or a larger validation_fraction."
+            f"{n.min()} of one. Choose a lower coverage, or fit with more stars or a larger validation_fraction."
         )
-    return np.take_along_axis(np.sort(scores, axis=0), k[None] - 1, axis=0)[0]  # NaN is sorted to the end
+    return np.take_along_axis(np.sort(scores, axis=0), rank[None] - 1, axis=0)[0]  # NaN is sorted to the end
 
 
-def interval_factors_by_noise(scores, noise, coverage, new_noise):
-    """The same for each spectrum, from the scores of stars whose spectra are about as noisy.
+def interval_factors_by_noise(
+    scores: np.ndarray, noise: np.ndarray, coverage: float, new_noise: ArrayLike
+) -> np.ndarray:
+    """Return the half-width of the intervals of each spectrum, from calibration stars of similar noise.
 
-    Stars are sorted by the noise of their spectra into levels of equal numbers, of at least 130 (as far as `coverage`
-    leaves a choice, and ten levels at most). So the share is held at each level of noise, not only over all.
+    The calibration stars are divided by the noise of their spectra into up to ten levels of equally many stars, at
+    least 130 each, and enough for `coverage`. The coverage then holds at each level, not only on average.
 
     Parameters
     ----------
     scores : ndarray of shape (n_samples, n_labels)
         From `interval_scores`.
     noise : ndarray of shape (n_samples,)
-        Of the spectrum of each of these stars, in any unit.
+        Noise of the spectra of these stars, in any unit.
     coverage : float
         As in `interval_factor`.
-    new_noise : ndarray of shape (n_new,)
-        Of other spectra, in the same unit.
+    new_noise : array-like of shape (n_new,)
+        Noise of other spectra, in the same unit.
 
     Returns
     -------
@@ -116,7 +208,7 @@ def interval_factors_by_noise(scores, noise, coverage, new_noise):
     Raises
     ------
     ValueError
-        As `interval_factor`.
+        As in `interval_factor`.
 
     References
     ----------
@@ -132,17 +224,17 @@ def interval_factors_by_noise(scores, noise, coverage, new_noise):
     >>> interval_factors_by_noise(scores, noise, 0.9, [1.2, 1.8, 9.0]).ravel()
     array([1., 3., 3.])
     """
-    for n_levels in range(int(np.clip(len(noise) // _ALIKE, 1, _MOST_LEVELS)), 0, -1):
+    for n_levels in range(int(np.clip(len(noise) // _STARS_PER_LEVEL, 1, _MAX_LEVELS)), 0, -1):
         edges = np.quantile(noise, np.arange(1, n_levels) / n_levels)
         level = np.searchsorted(edges, noise)
-        alike = [scores[level == number] for number in range(n_levels)]
-        if all((k <= n).all() for n, k in (_numbers(some, coverage) for some in alike)):
+        scores_by_level = [scores[level == number] for number in range(n_levels)]
+        if all((rank <= n).all() for n, rank in (_n_and_rank(some, coverage) for some in scores_by_level)):
             break
-    factors = np.array([interval_factor(some, coverage) for some in alike])
+    factors = np.array([interval_factor(some, coverage) for some in scores_by_level])
     return factors[np.searchsorted(edges, new_noise)]
 
 
-def _numbers(scores, coverage):
-    """How many scores each label has, and the rank of the one that covers: above, if they are too few."""
+def _n_and_rank(scores: np.ndarray, coverage: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of scores of each label, and the rank of the one that covers: beyond it if they are too few."""
     n = np.isfinite(scores).sum(axis=0)
     return n, np.ceil((n + 1) * coverage - 1e-9).astype(int)  # less a rounding error, so that 0.9 of 10 is the 9th

@@ -1,0 +1,175 @@
+"""Constructor parameters of the regressors, checked and converted to what the network and its training take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+from skbcnn.network.spec import NetworkSpec
+from skbcnn.network.training_recipe import Recipe
+from skbcnn.survey import ElementWindows
+
+if TYPE_CHECKING:
+    from skbcnn.regressor import CensoredBCNNRegressor
+
+_FEWEST_UNITS = {"num_hidden": (1, 1, 1, 1, 0), "num_filters": (1, 1)}
+
+
+def element_windows(windows: Mapping[str, Any], label_names: Sequence[str], n_pixels: int) -> ElementWindows:
+    """Return the windows as `ElementWindows` on the grid of the spectra.
+
+    Parameters
+    ----------
+    windows : ElementWindows or mapping of str to array-like of int
+        Pixels of each label that has a window.
+    label_names : sequence of str
+        Names of all labels.
+    n_pixels : int
+        Pixels of a spectrum.
+
+    Returns
+    -------
+    windows : ElementWindows
+
+    Raises
+    ------
+    ValueError
+        If a window is given for a label that is not predicted, or on another number of pixels.
+    """
+    if not isinstance(windows, ElementWindows):
+        windows = ElementWindows(windows, n_pixels)
+    if unknown := [name for name in windows if name not in label_names]:
+        raise ValueError(
+            f"windows are given for {', '.join(unknown)}, but the labels are {', '.join(label_names)}. Pass "
+            "target=[...] with the names of the columns of y, spelt as in the windows."
+        )
+    if len(windows) and windows.n_pixels != n_pixels:
+        raise ValueError(
+            f"X has {n_pixels} pixels a spectrum, but the windows were made for {windows.n_pixels}. Make them on the "
+            "wavelength grid of X."
+        )
+    return windows
+
+
+def network_spec(model: CensoredBCNNRegressor, windows: ElementWindows, label_names: Sequence[str]) -> NetworkSpec:
+    """Return the architecture that the parameters of a regressor describe.
+
+    Parameters
+    ----------
+    model : CensoredBCNNRegressor
+        Regressor whose `n_features_in_` is set.
+    windows : ElementWindows
+        Windows of the labels, from `element_windows`.
+    label_names : sequence of str
+        Names of the labels, in the order in which they are predicted.
+
+    Returns
+    -------
+    spec : NetworkSpec
+
+    Raises
+    ------
+    ValueError
+        If `num_hidden` or `num_filters` cannot be used.
+    """
+    pixels = {name: tuple(window.tolist()) for name, window in windows.items()}
+    return NetworkSpec(
+        n_pixels=model.n_features_in_,
+        windows=tuple(pixels.get(name) for name in label_names),
+        widening=tuple(windows.widening(name) for name in label_names),
+        num_hidden=_widths("num_hidden", model.num_hidden),
+        num_filters=_widths("num_filters", model.num_filters),
+        filter_len=int(model.filter_len),
+        pool_length=int(model.pool_length),
+        activation=model.activation,
+        initializer=model.initializer,
+        dropout_rate=float(model.dropout_rate),
+        l2=float(model.l2),
+        maxnorm=None if model.maxnorm is None else float(model.maxnorm),
+        context_layer=model.context_layer,
+    )
+
+
+def training_recipe(model: CensoredBCNNRegressor, max_epochs: int) -> Recipe:
+    """Return the training settings that the parameters of a regressor describe.
+
+    Parameters
+    ----------
+    model : CensoredBCNNRegressor
+        Regressor.
+    max_epochs : int
+        Number of epochs; `partial_fit` runs one, whatever the parameter says.
+
+    Returns
+    -------
+    recipe : Recipe
+
+    Raises
+    ------
+    TypeError
+        If a callback cannot be called.
+    ValueError
+        If `noise_augmentation` is not a number or a pair.
+    """
+    return Recipe(
+        lr=model.lr,
+        batch_size=model.batch_size,
+        max_epochs=max_epochs,
+        reduce_lr_epsilon=model.reduce_lr_epsilon,
+        reduce_lr_min=model.reduce_lr_min,
+        reduce_lr_patience=model.reduce_lr_patience,
+        lr_schedule=model.lr_schedule,
+        warmup_epochs=min(model.warmup_epochs, max_epochs - 1),
+        clipnorm=model.clipnorm,
+        noise=noise_range(model.noise_augmentation),
+        stop_after=model.n_iter_no_change if model.early_stopping else None,
+        verbose=model.verbose,
+        callbacks=_callbacks(model.callbacks),
+    )
+
+
+def noise_range(noise_augmentation: float | Sequence[float]) -> tuple[float, float]:
+    """Return the smallest and largest noise that training adds, in flux errors.
+
+    Parameters
+    ----------
+    noise_augmentation : float or pair of float
+        Parameter of the regressor.
+
+    Returns
+    -------
+    smallest, largest : float
+
+    Raises
+    ------
+    ValueError
+        If it is neither a number nor a pair of numbers in ascending order, or negative.
+    """
+    if isinstance(noise_augmentation, Real):
+        return float(noise_augmentation), float(noise_augmentation)
+    levels = tuple(noise_augmentation)
+    if len(levels) != 2 or not all(isinstance(level, Real) for level in levels) or not 0 <= levels[0] <= levels[1]:
+        raise ValueError(
+            f"noise_augmentation={noise_augmentation!r}, expected one number, or a pair: the smallest and the largest "
+            "noise to add, in flux errors, such as (0, 3)."
+        )
+    return float(levels[0]), float(levels[1])
+
+
+def _callbacks(callbacks: Any) -> tuple[Callable, ...]:
+    """Return one callback, several or None as a tuple."""
+    several = (callbacks,) if callable(callbacks) else tuple(callbacks or ())
+    for callback in several:
+        if not callable(callback):
+            raise TypeError(f"callbacks holds {callback!r}, expected functions of one argument, an EpochEnd.")
+    return several
+
+
+def _widths(name: str, values: Sequence[int]) -> tuple[int, ...]:
+    """Return layer widths as a tuple of int."""
+    smallest, widths = _FEWEST_UNITS[name], tuple(values)
+    whole = len(widths) == len(smallest) and all(isinstance(width, Integral) for width in widths)
+    if not whole or any(width < low for width, low in zip(widths, smallest, strict=True)):
+        raise ValueError(f"{name}={values!r}, expected {len(smallest)} whole numbers, at least {smallest}.")
+    return tuple(int(width) for width in widths)

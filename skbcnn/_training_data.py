@@ -1,0 +1,206 @@
+"""Stars that a regressor is trained on: label names, checks, the held-out share, normalised units and noise levels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skbcnn._label_tables import LabelColumns
+from skbcnn._validation import check_label_errors, check_labels, in_blocks, warn_of_transformed_magic
+from skbcnn.network.training_recipe import Stars
+
+if TYPE_CHECKING:
+    from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
+
+
+def names_of_columns(labels: LabelColumns, target: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of the labels: those of `target`, those of the columns, or numbers.
+
+    Parameters
+    ----------
+    labels : LabelColumns
+        Columns of `y`.
+    target : sequence of str or None
+        Parameter of the regressor.
+
+    Returns
+    -------
+    names : tuple of str
+
+    Raises
+    ------
+    ValueError
+        If `target` is one string, or its names are not unique, or not as many as the columns.
+    """
+    n_labels = len(labels.columns)
+    if target is None and labels.names is not None:
+        return labels.unique_names()
+    if isinstance(target, str):
+        raise ValueError(
+            f"target={target!r} is one string, expected a sequence of label names. Pass target=[{target!r}] for one "
+            "label. Only ApogeeBCNNCensoredRegressor has a set of labels of its own, target='all'."
+        )
+    names = tuple(map(str, range(n_labels) if target is None else target))
+    if len(set(names)) != len(names) or (len(names) != n_labels and not labels.is_table):
+        raise ValueError(
+            f"target names {len(names)} labels ({', '.join(names)}), but y has {n_labels} columns. Name each "
+            "column once, in order."
+        )
+    return names
+
+
+def check_same_labels(names: Sequence[str], fitted: Sequence[str]) -> None:
+    """Refuse labels that differ from those of the model that the training continues.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the labels that were passed.
+    fitted : sequence of str
+        Names of the labels of the fitted model.
+
+    Raises
+    ------
+    ValueError
+        If they differ.
+    """
+    if tuple(names) != tuple(fitted):
+        raise ValueError(
+            f"The labels are {', '.join(names)}, but the model was fitted to {', '.join(fitted)}. Pass the same labels "
+            "to continue its training, or start again: fit with warm_start=False."
+        )
+
+
+def usable_stars(stars: Stars, label_names: Sequence[str], *, may_be_empty: bool) -> Stars:
+    """Return the stars of positive weight, with checked labels and label errors.
+
+    Parameters
+    ----------
+    stars : Stars
+        Stars as they were passed, in arrays.
+    label_names : sequence of str
+        Names of the labels.
+    may_be_empty : bool
+        Whether a label may be missing in all stars.
+
+    Returns
+    -------
+    stars : Stars
+        Labels are NaN where they are missing; label errors are 0 there and where they are unknown.
+
+    Raises
+    ------
+    ValueError
+        If labels or their errors cannot be used.
+    """
+    if not stars.weight.all():
+        stars = stars.take(stars.weight > 0)
+    y = check_labels(stars.y, label_names, may_be_empty=may_be_empty)
+    warn_of_transformed_magic(y, label_names)
+    return stars._replace(y=y, y_err=check_label_errors(stars.y_err, y))
+
+
+def split(stars: Stars, validation_fraction: float, random_state: np.random.RandomState) -> tuple[Stars, Stars | None]:
+    """Split stars into those to train on and those held out.
+
+    Parameters
+    ----------
+    stars : Stars
+        All stars.
+    validation_fraction : float
+        Share to hold out.
+    random_state : RandomState
+        Source of the random order; not used if no star is held out.
+
+    Returns
+    -------
+    training : Stars
+        Every label that any star has is present in at least one of them.
+    held_out : Stars or None
+        None if there would be no star, or none with a label.
+    """
+    n_held_out = int(len(stars.x) * validation_fraction)
+    if n_held_out == 0:
+        return stars, None
+    order = random_state.permutation(len(stars.x))
+    held_out, training = order[:n_held_out], order[n_held_out:]
+    present = ~np.isnan(stars.y)
+    rare = ~present[training].any(axis=0)  # a label that only held-out stars have could not be learnt
+    needed = present[held_out][:, rare].any(axis=1)
+    held_out, training = held_out[~needed], np.concatenate([training, held_out[needed]])
+    if not present[held_out].any():  # a loss cannot be measured on stars without labels
+        return stars.take(training), None
+    return stars.take(training), stars.take(held_out)
+
+
+def normalized(
+    stars: Stars,
+    spectra_normalizer: SpectraNormalizer,
+    label_normalizer: LabelNormalizer,
+    *,
+    with_flux_errors: bool,
+) -> Stars:
+    """Return stars in the units that the network is trained in.
+
+    Parameters
+    ----------
+    stars : Stars
+        Stars in flux and label units.
+    spectra_normalizer : SpectraNormalizer
+        Fitted normaliser of the spectra.
+    label_normalizer : LabelNormalizer
+        Fitted normaliser of the labels.
+    with_flux_errors : bool
+        Whether the training needs flux errors.
+
+    Returns
+    -------
+    stars : Stars
+    """
+    return Stars(
+        x=spectra_normalizer.transform(stars.x),
+        y=label_normalizer.transform(stars.y),
+        y_err=None if stars.y_err is None else label_normalizer.scale_errors(stars.y_err),
+        weight=stars.weight,
+        x_err=spectra_normalizer.scale_errors(stars.x_err) if with_flux_errors else None,
+    )
+
+
+def noise_levels(x_err: np.ndarray) -> np.ndarray:
+    """Return the noise level of each star: the median of its flux errors.
+
+    Parameters
+    ----------
+    x_err : ndarray of shape (n_samples, n_pixels)
+        Flux errors.
+
+    Returns
+    -------
+    noise_levels : ndarray of shape (n_samples,)
+    """
+    return np.concatenate([np.median(block, axis=1) for block in in_blocks(x_err)])
+
+
+def highest_noise_level(x_err: np.ndarray | None, added_noise: float, earlier: float | None) -> float | None:
+    """Return the noise level of the noisiest spectrum that the network was trained on.
+
+    Parameters
+    ----------
+    x_err : ndarray of shape (n_samples, n_pixels) or None
+        Flux errors of the training stars.
+    added_noise : float
+        Largest noise that the training adds, in flux errors.
+    earlier : float or None
+        Highest noise level of earlier trainings of the same network.
+
+    Returns
+    -------
+    noise_level : float or None
+        None if flux errors were never given.
+    """
+    if x_err is None:
+        return earlier
+    level = float(noise_levels(x_err).max()) * (1 + added_noise**2) ** 0.5
+    return level if earlier is None else max(level, earlier)

@@ -1,0 +1,109 @@
+"""Stars held out in `fit`, prepared for the calibration of the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skbcnn.calibration.fitting import MIN_DIFFERENCES
+from skbcnn.metrics import residual_table
+from skbcnn.network.training_recipe import Stars
+
+if TYPE_CHECKING:
+    from skbcnn._prediction import Prediction
+
+_MAX_STARS = 6000  # with so many, the standard deviations of each label are known from its own residuals
+_ONE_NOISE = 1.5  # noise that varies by less than this factor does not show its effect on the residuals
+
+
+def calibration_stars(held_out: Stars | None) -> Stars | None:
+    """Return the held-out stars that calibrate the model.
+
+    Parameters
+    ----------
+    held_out : Stars or None
+        Stars held out in `fit`, in random order.
+
+    Returns
+    -------
+    stars : Stars or None
+        At most 6000 of them; None if there are fewer than 20.
+    """
+    if held_out is None or len(held_out.x) < MIN_DIFFERENCES:
+        return None
+    return held_out.take(slice(_MAX_STARS))
+
+
+def can_calibrate(y: np.ndarray) -> bool:
+    """Whether a label is known for enough stars to calibrate its standard deviation.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples, n_labels)
+        Labels, NaN where missing.
+
+    Returns
+    -------
+    can_calibrate : bool
+    """
+    return bool((~np.isnan(y)).sum(axis=0).max(initial=0) >= MIN_DIFFERENCES)
+
+
+def with_training_noise(stars: Stars, noise_range: tuple[float, float], random: np.random.Generator) -> np.ndarray:
+    """Return spectra with as much fresh noise as an epoch of the training adds.
+
+    Parameters
+    ----------
+    stars : Stars
+        Stars with flux errors, if any noise is added.
+    noise_range : tuple of (float, float)
+        Smallest and largest noise, in flux errors.
+    random : numpy.random.Generator
+        Source of the noise.
+
+    Returns
+    -------
+    x : ndarray of shape (n_samples, n_pixels), float32
+    """
+    smallest, largest = noise_range
+    if largest == 0 or stars.x_err is None:
+        return stars.x
+    level = random.uniform(smallest, largest, size=(len(stars.x), 1)).astype(np.float32)
+    return stars.x + level * stars.x_err * random.standard_normal(stars.x.shape, dtype=np.float32)
+
+
+def noise_varies(noise: np.ndarray) -> bool:
+    """Whether the noise of spectra varies enough to learn its effect: by a factor of 1.5 in nine of ten spectra.
+
+    Parameters
+    ----------
+    noise : ndarray of shape (n_samples,)
+        Noise of each spectrum.
+
+    Returns
+    -------
+    varies : bool
+    """
+    low, high = np.quantile(noise, [0.05, 0.95])
+    return bool(high > _ONE_NOISE * low)
+
+
+def label_residuals(y: np.ndarray, prediction: Prediction) -> dict[str, tuple[float, float, int]]:
+    """Return bias and scatter of the predictions of each label.
+
+    Parameters
+    ----------
+    y : ndarray of the shape of ``prediction.mean``
+        Known labels, NaN where missing.
+    prediction : Prediction
+        Prediction for these stars.
+
+    Returns
+    -------
+    residuals : dict of str to tuple of (float, float, int)
+        By label: median and robust standard deviation of predicted minus known label, and number of stars.
+    """
+    table = residual_table(y, prediction.mean, label_names=prediction.label_names)
+    columns = (table[name].tolist() for name in ("label", "median_residual", "mad_std", "n"))
+    return {label: tuple(figures) for label, *figures in zip(*columns, strict=True)}
