@@ -38,16 +38,23 @@ KINDS = {
 
 
 @pytest.fixture
-def learnt(monkeypatch):
-    """What a fit would have learnt from, in label units: a function of y, y_err and parameters."""
-    given = []
-    monkeypatch.setattr(CensoredBCNNRegressor, "_learn", lambda self, *stars, **kwargs: given.append(stars))
+def training_sets(monkeypatch):
+    """List of the normalised training sets of all fits, which train no network."""
+    found = []
+    monkeypatch.setattr(CensoredBCNNRegressor, "_train_network", lambda self, stars, *args, **kwargs: found.append(stars))
+    return found
+
+
+@pytest.fixture
+def learnt(training_sets):
+    """Function of y, y_err and parameters that returns the fitted model and its training set, in label units."""
 
     def fit(y, y_err=None, cls=CensoredBCNNRegressor, **parameters):
         n_pixels = 40 if cls is CensoredBCNNRegressor else 7514
-        model = cls(**{"target": TARGET, "labels_norm_mode": 0, "validation_fraction": 0, **parameters})
+        parameters = {"target": TARGET, "labels_norm_mode": 0, "validation_fraction": 0, **parameters}
+        model = cls(calibrate=False, **parameters)
         model.fit(np.random.default_rng(0).normal(size=(3, n_pixels)), y, y_err=y_err)
-        return model, given.pop()[0]
+        return model, training_sets.pop()
 
     return fit
 
@@ -305,14 +312,12 @@ class TestScore:
 
 @pytest.mark.parametrize("go_on", ["fit", "partial_fit"])
 @pytest.mark.parametrize("target", [None, ["teff", "Mg", "Al", "C"]])
-def test_going_on_with_the_same_labels(tiny_model, tiny_data, monkeypatch, go_on, target):
-    """In another order and spelling; those of another label are refused."""
-    given = []
-    monkeypatch.setattr(CensoredBCNNRegressor, "_learn", lambda self, *stars, **kwargs: given.append(stars[0]))
-    model = copy.deepcopy(tiny_model).set_params(warm_start=True, target=target, validation_fraction=0)
+def test_further_training_accepts_the_same_labels(tiny_model, tiny_data, training_sets, go_on, target):
+    """Labels may have another order and spelling. Other labels raise an error."""
+    model = copy.deepcopy(tiny_model).set_params(warm_start=True, target=target, validation_fraction=0, calibrate=False)
     y = pd.DataFrame(tiny_data.y, columns=["teff", "MG_H", "Al", "C"])
     getattr(model, go_on)(tiny_data.X, y[["C", "Al", "MG_H", "teff"]])
-    assert_array_equal(given[0].y, tiny_model.label_normalizer_.transform(tiny_data.y))
+    assert_array_equal(training_sets[0].y, tiny_model.label_normalizer_.transform(tiny_data.y))
     assert model.target_names_ == ("teff", "Mg", "Al", "C")
     with pytest.raises(ValueError, match="no column for C; no label for column 'N'"):
         getattr(model, go_on)(tiny_data.X, y.rename(columns={"C": "N"}))
@@ -322,16 +327,15 @@ class TestScikitLearn:
     """Splitters take rows of data frames and of structured arrays, and keep the names."""
 
     @pytest.fixture(autouse=True)
-    def predicts_at_once(self, monkeypatch):
-        """Predict something that depends on what was learnt, without a network."""
-        monkeypatch.setattr(CensoredBCNNRegressor, "_learn", lambda *args, **kwargs: None)
+    def predict_without_network(self, training_sets, monkeypatch):
+        """Predict something that depends on the training set, without a network."""
         monkeypatch.setattr(
             CensoredBCNNRegressor, "predict", lambda self, X: self.label_normalizer_.inverse_transform(X[:, :4])
         )
 
     @pytest.mark.parametrize("kind", [pd.DataFrame, structured])
     def test_tables_in_another_order(self, tiny_parameters, tiny_data, kind):
-        model = CensoredBCNNRegressor(**tiny_parameters)
+        model = CensoredBCNNRegressor(**tiny_parameters, calibrate=False)
         columns = dict(zip(tiny_parameters["target"], tiny_data.y.T, strict=True))
         y = kind({name: columns[name] for name in ["C", "Mg", "teff", "Al"]})
         assert_array_equal(
@@ -344,19 +348,18 @@ class TestScikitLearn:
         assert searches[0].best_estimator_.target_names_ == tuple(tiny_parameters["target"])
         assert searches[0].score(tiny_data.X, y) == searches[1].score(tiny_data.X, tiny_data.y)
 
-    def test_errors_are_split_along(self, tiny_parameters, tiny_data, monkeypatch):
-        given = []
-        monkeypatch.setattr(CensoredBCNNRegressor, "_learn", lambda self, *stars, **kwargs: given.append(stars[0]))
-        model = CensoredBCNNRegressor(**{**tiny_parameters, "validation_fraction": 0, "labels_norm_mode": 0})
+    def test_errors_are_split_along(self, tiny_parameters, tiny_data, training_sets):
+        parameters = {**tiny_parameters, "validation_fraction": 0, "labels_norm_mode": 0, "calibrate": False}
+        model = CensoredBCNNRegressor(**parameters)
         y_err = pd.DataFrame(tiny_data.y_err, columns=["TEFF_ERR", "MG_H_ERR", "AL_H_ERR", "C_H_ERR"])
         search = GridSearchCV(model, {"lr": [0.1]}, cv=KFold(2), refit=False)
         search.fit(tiny_data.X, tiny_data.y, y_err=y_err[["C_H_ERR", "TEFF_ERR", "MG_H_ERR", "AL_H_ERR"]])
         present = ~np.isnan(tiny_data.y[15:])
-        assert_array_equal(given[0].y_err[present], tiny_data.y_err[15:][present])
+        assert_array_equal(training_sets[0].y_err[present], tiny_data.y_err[15:][present])
 
     def test_names_of_the_pixels(self, learnt):
         """Of X, as scikit-learn has them: other names are refused."""
-        model = CensoredBCNNRegressor(target=["teff"])
+        model = CensoredBCNNRegressor(target=["teff"], calibrate=False)
         X = pd.DataFrame(np.ones((3, 4)), columns=list("abcd"))
         model.fit(X, VALUES[:, 0])
         assert list(model.feature_names_in_) == list("abcd")
