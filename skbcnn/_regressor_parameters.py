@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.training_recipe import Recipe
@@ -148,7 +148,7 @@ def noise_range(noise_augmentation: float | Sequence[float]) -> tuple[float, flo
     """
     if isinstance(noise_augmentation, Real):
         return float(noise_augmentation), float(noise_augmentation)
-    levels = tuple(noise_augmentation)
+    levels = tuple(cast(Sequence[float], noise_augmentation))
     if len(levels) != 2 or not all(isinstance(level, Real) for level in levels) or not 0 <= levels[0] <= levels[1]:
         raise ValueError(
             f"noise_augmentation={noise_augmentation!r}, expected one number, or a pair: the smallest and the largest "

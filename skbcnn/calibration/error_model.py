@@ -122,14 +122,14 @@ def log_noise(noise: ArrayLike, lowest: float, median: float) -> np.ndarray:
     return np.log(np.maximum(np.asarray(noise, dtype=np.float64), lowest) / median)
 
 
-def noise_factor(log_noise: np.ndarray, slope: ArrayLike, curve: ArrayLike) -> np.ndarray:
+def noise_factor(log_noise: np.ndarray, slope: np.ndarray | float, curve: np.ndarray | float) -> np.ndarray:
     """Return the factor by which noise changes the standard deviation.
 
     Parameters
     ----------
     log_noise : ndarray
         From the function of that name.
-    slope, curve : array-like
+    slope, curve : ndarray or float
         Coefficients of `log_noise` and of its square, in the logarithm of the factor.
 
     Returns

@@ -266,7 +266,7 @@ def _maximum_likelihood(
         return factor * sum((scale * std[rows] + offset * unit) ** 2 for std in stds) + known_variance[rows]
 
     def negative_log_posterior(parameters: np.ndarray) -> float:
-        v = variance(*parameters, used)
+        v = variance(*parameters, rows=used)
         likelihood = np.average(np.log(v / unit**2) + difference[used] ** 2 / v, weights=weight[used])
         scale, offset, *noise_coefficients = parameters
         return likelihood + prior.negative_log_density(np.log(scale + offset), *noise_coefficients) / used.sum()

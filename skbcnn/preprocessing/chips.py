@@ -47,6 +47,7 @@ class ChipGapRemover(SpectrumTransformer):
     array([[1. , 1.1, 0.9, 1. ]])
     """
 
+    _parameters_added_later: ClassVar[dict] = {"chips": None}
     _parameter_constraints: ClassVar[dict] = {"data_release": RELEASE_CONSTRAINT, "chips": ["array-like", None]}
 
     def __init__(self, data_release=17, *, chips=None):

@@ -121,6 +121,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
     array([1. , 0.5, 1. ])
     """
 
+    _parameters_added_later: ClassVar[dict] = {"no_continuum": "raise"}
     _parameter_constraints: ClassVar[dict] = {
         "data_release": RELEASE_CONSTRAINT,
         "pixels": ["array-like", StrOptions({"all"}), None],
