@@ -1,13 +1,22 @@
-"""What a model says about spectra: labels, and how far off they may be."""
+"""Predicted labels with their uncertainties."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from skbcnn._optional_dependencies import require_extra
 
-_ERROR_NAMES = {  # of columns, by naming and kind of error
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from pandas import DataFrame
+
+ErrorKind = Literal["total", "predictive", "model", "calibrated"]
+Naming = Literal["skbcnn", "sdssv"]
+
+_ERROR_NAMES = {  # pattern of the column name, by naming and kind of error
     "skbcnn": {
         "total": "{}_err",
         "model": "{}_err_model",
@@ -25,26 +34,26 @@ _ERROR_NAMES = {  # of columns, by naming and kind of error
 
 @dataclass(frozen=True)
 class Prediction:
-    """Labels of spectra with their uncertainties, in label units.
+    """Labels of spectra with their uncertainties, in the units of the labels.
 
     Attributes
     ----------
     mean : ndarray of shape (n_samples, n_labels)
-        Average over the posterior draws. With one label given as a 1-D `y` in `fit`, this and all below are 1-D.
+        Mean of the posterior draws. If `y` was 1-D in `fit`, this and all arrays below are 1-D.
     model : ndarray of shape (n_samples, n_labels)
-        Epistemic standard deviation: what the network does not know, the spread of the draws.
+        Epistemic standard deviation: the spread of the posterior draws.
     predictive : ndarray of shape (n_samples, n_labels)
-        Aleatoric standard deviation: what the spectrum does not tell, as the network predicts it.
+        Aleatoric standard deviation: the noise of the label that the network predicts from the spectrum.
     total : ndarray of shape (n_samples, n_labels)
-        Both, added in quadrature: the error bar.
+        Standard deviation of both, added in quadrature.
     label_names : tuple of str
-        The columns.
+        Names of the labels, in the order of the columns.
     noisier : ndarray of bool of shape (n_samples,) or None
-        Stars whose flux errors exceed those of every training star: nothing was learnt about such spectra. None
-        where flux errors were not given in `fit` or in `predict`.
+        True for stars whose noise level exceeds that of every training star. None without flux errors in `fit` or in
+        the prediction.
     calibrated : ndarray of shape (n_samples, n_labels) or None
-        The error bar as held-out stars, or repeat visits, say that it should be: `total` by the model's
-        `error_model_`. None if it has none.
+        Standard deviation that agrees with the residuals of held-out stars or with the scatter of repeat visits:
+        `total`, corrected by the `error_model_` of the model. None if the model has none.
 
     References
     ----------
@@ -60,60 +69,61 @@ class Prediction:
     noisier: np.ndarray | None = None
     calibrated: np.ndarray | None = None
 
-    def std(self, kind="total"):
-        """Standard deviation of one kind.
+    def std(self, kind: ErrorKind = "total") -> np.ndarray:
+        """Return the standard deviation of one kind.
 
         Parameters
         ----------
         kind : {"total", "predictive", "model", "calibrated"}, default="total"
-            Which.
+            Kind of standard deviation.
 
         Returns
         -------
-        std : ndarray
-            Shaped as `mean`.
+        std : ndarray of the shape of `mean`
 
         Raises
         ------
         ValueError
-            If there is no such kind, or the model was not calibrated.
+            If the kind is unknown, or the model is not calibrated.
         """
         if kind not in _ERROR_NAMES["skbcnn"]:
             raise ValueError(f"kind={kind!r}, expected 'total', 'predictive', 'model' or 'calibrated'.")
-        if getattr(self, kind) is None:
+        std = getattr(self, kind)
+        if std is None:
             raise ValueError(
-                "The model has no calibrated error bars: too few stars were held out in fit, or none (calibrate=True "
-                "and validation_fraction > 0 hold some out). Ask for kind='total', or learn them from repeat visits "
+                "The model has no calibrated error bars: fit held out no stars, or too few (calibrate=True and "
+                "validation_fraction > 0 hold some out). Use kind='total', or calibrate the model on repeat visits "
                 "with fit_noise_model."
             )
-        return getattr(self, kind)
+        return std
 
-    def to_table(self, errors=("total",), naming="skbcnn"):
-        """The labels and their error bars as a table with units.
+    def to_table(self, errors: ErrorKind | Sequence[ErrorKind] = ("total",), naming: Naming = "skbcnn") -> "Table":
+        """Return the labels and their error bars as a table with units.
 
         Parameters
         ----------
         errors : sequence of {"total", "model", "predictive", "calibrated"}, default=("total",)
-            The kinds of error that follow each label.
+            Kinds of error after each label.
         naming : {"skbcnn", "sdssv"}, default="skbcnn"
-            How columns are called. ``"sdssv"``: as in the AstroNN product of SDSS-V, ``teff``, ``e_teff``, ``c_1_h``,
+            Names of the columns. ``"sdssv"``: as in the AstroNN product of SDSS-V, ``teff``, ``e_teff``, ``c_1_h``,
             ``e_c_1_h``, ...
 
         Returns
         -------
         table : astropy.table.Table
-            For each label ``<label>`` and, of `errors`, ``<label>_err`` (total), ``<label>_err_model``,
-            ``<label>_err_predictive`` and ``<label>_err_calibrated``, or ``e_<label>``, ``e_<label>_model`` and so on,
-            in K or dex where the label is known; at the end ``noisier``, if it is told.
+            For each label ``<label>`` and its errors: ``<label>_err`` (total), ``<label>_err_model``,
+            ``<label>_err_predictive``, ``<label>_err_calibrated``, or ``e_<label>``, ``e_<label>_model`` and so on.
+            Units are K or dex; labels that are not APOGEE's have none. The last column is ``noisier``, if it is not
+            None.
 
         Raises
         ------
         ValueError
-            If there is no such kind of error, or no such naming.
+            If a kind of error or the naming is unknown.
 
         See Also
         --------
-        skbcnn.catalog.prediction_table : The same beside what is known of the stars, for files.
+        skbcnn.catalog.prediction_table : The same after columns that identify the stars, for files.
 
         Examples
         --------
@@ -130,8 +140,8 @@ class Prediction:
 
         from skbcnn.survey import label_unit
 
-        errors = (errors,) if isinstance(errors, str) else errors
-        values = {"mean": self.mean} | {kind: self.std(kind) for kind in errors}
+        kinds: Sequence[ErrorKind] = (errors,) if isinstance(errors, str) else errors
+        values = {"mean": self.mean} | {str(kind): self.std(kind) for kind in kinds}
         columns = [
             Column(array[:, j] if array.ndim == 2 else array, name=names[kind], unit=label_unit(name) or None)
             for j, name in enumerate(self.label_names)
@@ -142,15 +152,15 @@ class Prediction:
             columns.append(Column(self.noisier, name="noisier"))
         return Table(columns)
 
-    def to_pandas(self, errors=("total",), naming="skbcnn"):
-        """The labels and their error bars as a data frame, without units.
+    def to_pandas(self, errors: ErrorKind | Sequence[ErrorKind] = ("total",), naming: Naming = "skbcnn") -> "DataFrame":
+        """Return the labels and their error bars as a data frame, without units.
 
         Parameters
         ----------
         errors : sequence of {"total", "model", "predictive", "calibrated"}, default=("total",)
-            The kinds of error that follow each label.
+            Kinds of error after each label.
         naming : {"skbcnn", "sdssv"}, default="skbcnn"
-            How columns are called, as in `to_table`.
+            Names of the columns, as in `to_table`.
 
         Returns
         -------
@@ -162,31 +172,31 @@ class Prediction:
         ModuleNotFoundError
             If pandas is not installed.
         ValueError
-            If there is no such kind of error, or no such naming.
+            If a kind of error or the naming is unknown.
         """
         require_extra("pandas", "Prediction.to_pandas")
         return self.to_table(errors, naming).to_pandas()
 
 
-def column_names(name, naming):
-    """Names of the columns of a label.
+def column_names(name: str, naming: Naming) -> dict[str, str]:
+    """Return the names of the columns of a label.
 
     Parameters
     ----------
     name : str
-        Of the label.
+        Name of the label.
     naming : {"skbcnn", "sdssv"}
         As in `Prediction.to_table`.
 
     Returns
     -------
     names : dict of str to str
-        By what is in the column: ``"mean"``, or a kind of error.
+        Name of the column for ``"mean"`` and for each kind of error.
 
     Raises
     ------
     ValueError
-        If there is no such naming.
+        If the naming is unknown.
 
     Examples
     --------
@@ -200,14 +210,14 @@ def column_names(name, naming):
     return {"mean": stem} | {kind: text.format(stem) for kind, text in _ERROR_NAMES[naming].items()}
 
 
-def _sdssv_name(name):
-    """As SDSS-V calls it: 'ti_2_h' of Ti2; labels that its product has not keep their names."""
-    from skbcnn.survey import APOGEE_LABELS, label
+def _sdssv_name(name: str) -> str:
+    """Return SDSS-V's name of a label: 'ti_2_h' for Ti2. Labels that its product lacks keep their names."""
+    from skbcnn.survey import APOGEE_LABELS, find_label
 
-    try:
-        name = label(name).name
-    except ValueError:  # a label of another survey
+    known = find_label(name)
+    if known is None:
         return name
+    name = known.name
     if name in ("teff", "logg") or name not in APOGEE_LABELS:
         return name
     return re.sub(r"(?=\d)", "_", name.lower()) + "_h"

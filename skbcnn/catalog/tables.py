@@ -1,58 +1,76 @@
 """Predictions as tables with units, and such tables as files.
 
-`prediction_table` puts what a model says about spectra beside what is known of the stars; `write_table` writes it in
-the format that the file name asks for.
+`prediction_table` puts predicted labels after columns that identify the stars; `write_table` writes such a table in the
+format of the suffix of the file name.
 """
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Column, Table
+from astropy.units import UnitBase
 
 from skbcnn._atomic_writes import atomic_path, created_h5
-from skbcnn.novelty import result_flags
+from skbcnn._prediction import ErrorKind, Naming, Prediction
+from skbcnn.novelty import Assessment, result_flags
 
-_UNITS = {"ra": "deg", "dec": "deg"}  # of columns of the stars that come without
+_DEFAULT_UNITS = {"ra": "deg", "dec": "deg"}  # for columns of the stars that have no unit
 
 
-def prediction_table(prediction, *, columns=None, assessment=None, meta=None, naming="skbcnn"):
-    """Labels of stars with their error bars, as a table with units.
+def prediction_table(
+    prediction: Prediction,
+    *,
+    columns: Mapping[str, Any] | None = None,
+    assessment: Assessment | None = None,
+    meta: Mapping[str, str] | None = None,
+    naming: Naming = "skbcnn",
+) -> Table:
+    """Return labels of stars with all their errors as a table with units.
 
     Parameters
     ----------
     prediction : Prediction
         From `predict_distribution`.
     columns : mapping of str to array-like of shape (n_samples,), default=None
-        What leads each row: names, coordinates, S/N. A `Quantity` or a `Column` brings its unit; ``ra`` and ``dec``
-        are taken as degrees if they bring none.
+        First columns of the table, such as names, coordinates and S/N. The unit of a `Quantity` or a `Column` is kept;
+        ``ra`` and ``dec`` without a unit are in degrees.
     assessment : skbcnn.novelty.Assessment, default=None
-        What a model's `assess` says of these stars.
+        Result of the method `assess` of the model for these stars.
     meta : mapping of str to str, default=None
-        What is to be said of the whole table: the model, say.
+        Metadata of the table, such as the name of the model.
     naming : {"skbcnn", "sdssv"}, default="skbcnn"
-        How the columns of the labels are called. ``"sdssv"``: as in the AstroNN product of SDSS-V, ``teff``,
-        ``e_teff``, ``c_1_h``, ``e_c_1_h``, ...
+        Names of the columns of the labels. ``"sdssv"``: as in the AstroNN product of SDSS-V, ``teff``, ``e_teff``,
+        ``c_1_h``, ``e_c_1_h``, ...
 
     Returns
     -------
     table : astropy.table.Table
-        After `columns`, for each label ``<label>``, ``<label>_err`` (total), ``<label>_err_model`` and
-        ``<label>_err_predictive`` (or ``e_<label>``, ``e_<label>_model``, ``e_<label>_predictive``), in K or dex
-        where the label is known; at the end ``noisier``, if the prediction
-        tells it, and of the assessment ``result_flags`` (sums of `skbcnn.novelty.NoveltyFlag` bits) and ``novelty``
-        (the score: above 1 for stars unlike those trained on). SDSS-V's naming has ``result_flags`` without an
-        assessment, too: those that depend on the prediction alone.
+        After `columns`, for each label:
+
+        - ``<label>``;
+        - ``<label>_err`` (total), ``<label>_err_model``, ``<label>_err_predictive``, and ``<label>_err_calibrated`` if
+          the prediction has calibrated errors; with SDSS-V's naming ``e_<label>``, ``e_<label>_model``,
+          ``e_<label>_predictive`` and ``e_<label>_calibrated``.
+
+        Units are K or dex; labels that are not APOGEE's have none. The last columns are ``noisier``, if the prediction
+        has it, and of the assessment ``result_flags`` (sums of `skbcnn.novelty.NoveltyFlag` bits) and ``novelty`` (the
+        score: above 1 for out-of-distribution spectra). With SDSS-V's naming the table has ``result_flags`` without an
+        assessment, too: the flags that depend on the prediction alone.
 
     Raises
     ------
     ValueError
-        If a column does not have a value for each star, cannot be written in files, or takes the name of another.
+        If a column does not have one value for each star or cannot be written to files, or two columns have the same
+        name.
 
     See Also
     --------
     Prediction.to_table : The labels alone.
-    write_table : Write it.
+    write_table : Write the table to a file.
 
     Examples
     --------
@@ -68,7 +86,10 @@ def prediction_table(prediction, *, columns=None, assessment=None, meta=None, na
     """
     n_samples = len(prediction.mean)
     found = [_star_column(name, values, n_samples) for name, values in (columns or {}).items()]
-    found += prediction.to_table(errors=("total", "model", "predictive"), naming=naming).itercols()
+    errors: list[ErrorKind] = ["total", "model", "predictive"]
+    if prediction.calibrated is not None:
+        errors.append("calibrated")
+    found += prediction.to_table(errors=errors, naming=naming).itercols()
     novelty = {"result_flags": result_flags(prediction)} if naming == "sdssv" else {}
     if assessment is not None:
         novelty = {"result_flags": assessment.flags, "novelty": assessment.score}
@@ -78,10 +99,10 @@ def prediction_table(prediction, *, columns=None, assessment=None, meta=None, na
     return Table(found, meta=dict(meta or {}))
 
 
-def _star_column(name, values, n_samples):
-    """What is known of the stars, refused if files cannot hold it."""
-    unit = getattr(values, "unit", None) or _UNITS.get(name.lower())
-    values = np.asanyarray(getattr(values, "value", values))  # asanyarray: what is masked stays masked
+def _star_column(name: str, values: Any, n_samples: int) -> Column:
+    """Return a column of the stars, checked to have a type that all file formats support."""
+    unit = getattr(values, "unit", None) or _DEFAULT_UNITS.get(name.lower())
+    values = np.asanyarray(getattr(values, "value", values))  # asanyarray keeps masks
     if values.dtype.kind == "O" and all(isinstance(text, str) for text in values.flat):
         values = values.astype(str)
     if values.shape != (n_samples,):
@@ -91,44 +112,44 @@ def _star_column(name, values, n_samples):
     return Table({name: values}, units={name: unit} if unit else None)[name]
 
 
-def _check_names(names):
-    """Refuse two columns of one name; FITS does not tell upper from lower case."""
+def _check_names(names: Sequence[str]) -> None:
+    """Raise if two columns have the same name; names in FITS are not case-sensitive."""
     folded = [name.lower() for name in names]
     if twice := [name for name in names if folded.count(name.lower()) > 1]:
-        raise ValueError(f"Two columns of the table are called alike: {', '.join(twice)}. Rename those in `columns`.")
+        raise ValueError(f"Columns of the table have the same name: {', '.join(twice)}. Rename those in `columns`.")
 
 
-def write_table(table, path, *, overwrite=False):
-    """Write a table in the format that its name asks for.
+def write_table(table: Table, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write a table in the format of the suffix of the file name.
 
     Parameters
     ----------
     table : astropy.table.Table
-        From `prediction_table`, or any other of numbers and text.
+        Table from `prediction_table`, or any other table of numbers and text.
     path : str or path-like
         ``.fits`` or ``.fit`` (units as TUNIT, meta as comments), ``.csv`` (names and values only), ``.ecsv`` (CSV with
         units and meta), ``.h5`` or ``.hdf5`` (units and meta, under ``catalogue``).
     overwrite : bool, default=False
-        Whether a file of this name may be replaced.
+        Whether an existing file is replaced.
 
     Returns
     -------
     path : pathlib.Path
-        The file written.
+        Path of the file.
 
     Raises
     ------
     ValueError
-        If the name ends otherwise.
+        If the suffix is none of these.
     FileExistsError
         If the file exists and `overwrite` is False.
     OSError
-        If it cannot be written; nothing is then left under its name.
+        If the file cannot be written. No incomplete file is left.
 
     Notes
     -----
-    FITS has no name for dex; SDSS writes it nevertheless, and so is it written here. astropy warns when it reads such
-    a file, unless told ``Table.read(path, unit_parse_strict="silent")``.
+    The FITS standard has no unit dex, but SDSS writes it, and so does this function. astropy warns when it reads such a
+    file, except with ``Table.read(path, unit_parse_strict="silent")``.
 
     Examples
     --------
@@ -147,23 +168,25 @@ def write_table(table, path, *, overwrite=False):
     return path
 
 
-def check_table_name(path):
-    """Refuse, before any work is done, a file name that asks for no known format.
+def check_table_name(path: str | PathLike[str]) -> str:
+    """Raise if a file name has no suffix of a known table format.
+
+    Call it before long computations whose result will be written with `write_table`.
 
     Parameters
     ----------
     path : str or path-like
-        Of the table to be.
+        Name of the table file.
 
     Returns
     -------
     suffix : str
-        How the name ends, in lower case.
+        Suffix of the name, in lower case.
 
     Raises
     ------
     ValueError
-        If no format is called so.
+        If no format has this suffix.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in _WRITERS:
@@ -171,11 +194,11 @@ def check_table_name(path):
     return suffix
 
 
-def _write_fits(table, path):
+def _write_fits(table: Table, path: Path) -> None:
     units = {name: column.unit for name, column in table.columns.items() if column.unit is not None}
     bare = Table(table, copy=False)
     bare.meta = {}
-    for name in units:  # astropy leaves out, with a warning, the units that FITS does not list
+    for name in units:  # astropy warns and drops units that the FITS standard lacks
         bare[name].unit = None
     hdu = fits.table_to_hdu(bare)
     for name, unit in units.items():
@@ -185,34 +208,34 @@ def _write_fits(table, path):
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
 
 
-def _fits_unit(unit):
+def _fits_unit(unit: UnitBase) -> str:
     try:
         return unit.to_string("fits")
     except ValueError:  # dex
         return str(unit)
 
 
-def _comments(meta):
-    """Meta as lines of ASCII, which is what FITS headers hold."""
+def _comments(meta: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the metadata as lines of ASCII, which FITS headers need."""
     for name, value in meta.items():
         for line in f"{name}: {value}".splitlines():
             yield line.encode("ascii", "backslashreplace").decode()
 
 
-def _write_csv(table, path):
+def _write_csv(table: Table, path: Path) -> None:
     table.write(path, format="ascii.csv")
 
 
-def _write_ecsv(table, path):
+def _write_ecsv(table: Table, path: Path) -> None:
     table.write(path, format="ascii.ecsv")
 
 
-def _write_hdf5(table, path):
+def _write_hdf5(table: Table, path: Path) -> None:
     with created_h5(path) as file:
         table.write(file, path="catalogue", format="hdf5", serialize_meta=True)
 
 
-_WRITERS = {
+_WRITERS: dict[str, Callable[[Table, Path], None]] = {
     ".fits": _write_fits,
     ".fit": _write_fits,
     ".csv": _write_csv,

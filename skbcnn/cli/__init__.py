@@ -1,7 +1,8 @@
 """The command line: ``skbcnn demo``, ``skbcnn train``, ``skbcnn predict``.
 
-`commands` says what can be asked and turns errors into sentences; the module named after each command does its work,
-and is imported when that command runs, so that ``skbcnn --help`` answers at once; `screen` prints.
+`commands` defines the commands and their options. The module named after each command runs it, and is imported when the
+command runs, so that ``skbcnn --help`` is quick. `output_paths` checks outputs before the work, and `terminal_tables`
+prints.
 """
 
 import sys
@@ -11,7 +12,7 @@ from skbcnn._optional_dependencies import require_extra
 __all__ = ["main"]
 
 
-def main():
+def main() -> None:
     """Run ``skbcnn`` with the arguments of the process, and exit."""
     try:
         require_extra("cli", "The command line")

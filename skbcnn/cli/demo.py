@@ -1,18 +1,23 @@
-"""``skbcnn demo``: the whole way from spectra to a catalogue, on synthetic stars."""
+"""``skbcnn demo``: training, prediction, catalogue and pictures on synthetic stars."""
+
+from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
 from skbcnn import __version__
 from skbcnn._optional_dependencies import require_extra
+from skbcnn._prediction import Prediction
 from skbcnn._presets import preset
 from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.catalog import prediction_table, write_table
-from skbcnn.cli.files import check_model_folder, make_folder
-from skbcnn.cli.screen import print_residuals, stage
+from skbcnn.cli.output_paths import check_model_folder, make_folder
+from skbcnn.cli.terminal_tables import print_residuals, stage
 from skbcnn.cli.train import print_history
 from skbcnn.datasets import H5Loader, make_apogee_spectra, write_h5
 from skbcnn.metrics import residual_table
+from skbcnn.novelty import Assessment
 from skbcnn.persistence import save_folder
 from skbcnn.plotting import ResidualDisplay, ResidualOverviewDisplay, new_figure, overview_size, save_figure
 from skbcnn.preprocessing import ContinuumNormalizer
@@ -20,35 +25,35 @@ from skbcnn.preprocessing import ContinuumNormalizer
 DEMO_RECIPE = preset("few_thousand_stars")
 _SNR_TRAIN, _SNR_TEST = 200, 100
 _FILES = """
-  datasets.h5     the stars trained on, in the layout of H5Loader
-  test.h5         the stars predicted, with their true labels
+  datasets.h5     training stars, in the layout of H5Loader
+  test.h5         test stars, with their true labels
   catalogue.fits  predicted labels with errors and units
   pictures/       residuals of each label, and overview.png
-  model/          the fitted model, as text and arrays"""
+  model/          the fitted model: JSON and arrays"""
 
 
-def run_demo(*, out, n_train, n_test, max_epochs, seed, overwrite):
+def run_demo(*, out: Path, n_train: int, n_test: int, max_epochs: int | None, seed: int, overwrite: bool) -> None:
     """Draw stars, train, predict, and write everything into one folder.
 
     Parameters
     ----------
     out : pathlib.Path
-        The folder.
+        Folder to make.
     n_train, n_test : int
-        Stars to train on and to predict.
+        Numbers of training stars and of test stars.
     max_epochs : int or None
-        Passes through the training stars; None: those of `DEMO_RECIPE`.
+        Passes through the training stars. None: those of `DEMO_RECIPE`.
     seed : int
-        Of stars and training; test stars are drawn with the next one.
+        Seed of training stars and training; test stars are drawn with ``seed + 1``.
     overwrite : bool
-        Whether the folder may hold something already.
+        Whether the folder may have content already.
 
     Raises
     ------
     ModuleNotFoundError
         If matplotlib is not installed.
     OSError
-        If the folder holds something, or cannot be written.
+        If the folder has content, or cannot be written.
     """
     require_extra("plot", "The demo")
     make_folder(out, overwrite)
@@ -74,8 +79,8 @@ def run_demo(*, out, n_train, n_test, max_epochs, seed, overwrite):
     click.echo(f"\nIn {out}:{_FILES}\n\nNext: skbcnn predict {out / 'model'} apStar-....fits --out labels.fits")
 
 
-def _write_stars(path, n_stars, snr, seed, normalizer):
-    """Synthetic stars as a file, their spectra normalised as real ones are."""
+def _write_stars(path: Path, n_stars: int, snr: float, seed: int, normalizer: ContinuumNormalizer) -> None:
+    """Write synthetic stars to a file, with their spectra normalised like real ones."""
     stars = make_apogee_spectra(n_stars, snr=snr, random_state=seed)
     spectra = normalizer.normalize(stars.X, stars.X_err)
     write_h5(
@@ -94,35 +99,36 @@ def _write_stars(path, n_stars, snr, seed, normalizer):
     )
 
 
-def _trained(path, seed, recipe):
+def _trained(path: Path, seed: int, recipe: dict[str, Any]) -> ApogeeBCNNCensoredRegressor:
     X, y, X_err, y_err = H5Loader(path, load_err=True).load()
     model = ApogeeBCNNCensoredRegressor(random_state=seed, verbose=1, **recipe).fit(X, y, x_err=X_err, y_err=y_err)
-    return model.set_params(verbose=0)  # the bar is for whoever watches the training
+    return model.set_params(verbose=0)  # the progress bar is for training only
 
 
-def _print_accuracy(truth, prediction):
+def _print_accuracy(truth: np.ndarray, prediction: Prediction) -> None:
     click.echo(
         f"\nResiduals (predicted minus true) of {len(truth)} synthetic test stars at S/N {_SNR_TEST}, against "
-        "their true labels, which have no noise:\n"
+        "their true labels without noise:\n"
     )
     print_residuals(residual_table(truth, prediction.mean, label_names=prediction.label_names))
     click.echo()
 
 
-def _write_catalogue(path, test, prediction, assessment):
+def _write_catalogue(path: Path, test: H5Loader, prediction: Prediction, assessment: Assessment) -> None:
     columns = {"star": test.load_entry("APOGEE_ID"), "snr": test.load_entry("SNR")}
     meta = {"model": "skbcnn demo", "provenance": "synthetic stars", "predicted with": f"skbcnn {__version__}"}
     table = prediction_table(prediction, columns=columns, assessment=assessment, meta=meta)
     write_table(table, path, overwrite=True)
 
 
-def _draw_pictures(folder, truth, prediction):
-    """A picture of the residuals of each label, and a page with all of them."""
+def _draw_pictures(folder: Path, truth: np.ndarray, prediction: Prediction) -> None:
+    """Draw the residuals of each label, and a page with all of them."""
     folder.mkdir(exist_ok=True)
+    std = prediction.total if prediction.calibrated is None else prediction.calibrated
     for j, name in enumerate(prediction.label_names):
         figure = new_figure(7, 4.5)
         ResidualDisplay.from_predictions(
-            truth[:, j], prediction.mean[:, j], y_std=prediction.total[:, j], label_name=name, ax=figure.add_subplot()
+            truth[:, j], prediction.mean[:, j], y_std=std[:, j], label_name=name, ax=figure.add_subplot()
         )
         save_figure(figure, folder / f"{name}.png")
     page = new_figure(*overview_size(len(prediction.label_names)))
@@ -130,7 +136,9 @@ def _draw_pictures(folder, truth, prediction):
     save_figure(page, folder / "overview.png")
 
 
-def _save_model(path, model, normalizer, n_stars, seed):
+def _save_model(
+    path: Path, model: ApogeeBCNNCensoredRegressor, normalizer: ContinuumNormalizer, n_stars: int, seed: int
+) -> None:
     save_folder(
         model,
         path,

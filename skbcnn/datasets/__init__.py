@@ -3,7 +3,8 @@
 from importlib import import_module
 
 from skbcnn.datasets.fits import Spectra, read_apstar, read_aspcapstar, read_fits_spectra
-from skbcnn.datasets.h5 import H5Loader, write_h5
+from skbcnn.datasets.h5 import H5Loader
+from skbcnn.datasets.h5_writer import write_h5
 
 __all__ = [
     "H5Loader",

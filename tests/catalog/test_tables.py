@@ -88,7 +88,7 @@ def test_pandas_and_objects_become_text():
         ({"star": "2M00"}, r"Column 'star' has shape \(\), expected \(2,\)"),
         ({"flux": np.ones((2, 3))}, r"Column 'flux' has shape \(2, 3\)"),
         ({"star": [None, "2M00"]}, "Column 'star' holds object, expected numbers, booleans or text"),
-        ({"Teff": [1, 2]}, "Two columns of the table are called alike: Teff, teff. Rename those in `columns`"),
+        ({"Teff": [1, 2]}, "Columns of the table have the same name: Teff, teff. Rename those in `columns`"),
     ],
 )
 def test_columns_that_do_not_fit(columns, message):

@@ -1,29 +1,29 @@
-"""Files that the commands read and write, checked before any work is done."""
+"""Checks of the paths of outputs, made before any work is done."""
 
 import tempfile
-
-import h5py
+from collections.abc import Iterable
+from pathlib import Path
 
 from skbcnn.catalog import check_table_name
 from skbcnn.persistence.files import check_replaceable
 
 
-def check_tables(paths, overwrite):
-    """Refuse names under which no table can be written.
+def check_tables(paths: Iterable[Path], overwrite: bool) -> None:
+    """Raise if a table cannot be written under one of the paths.
 
     Parameters
     ----------
     paths : iterable of pathlib.Path
-        Of the tables to be.
+        Tables to write.
     overwrite : bool
-        Whether files of these names may be replaced.
+        Whether existing files may be replaced.
 
     Raises
     ------
     ValueError
-        If a name asks for no known format.
+        If a suffix belongs to no known format.
     OSError
-        If a file exists, or its folder does not.
+        If a file exists, or its folder does not exist or is not writable.
     """
     for path in paths:
         check_table_name(path)
@@ -32,39 +32,39 @@ def check_tables(paths, overwrite):
         _check_new(path, overwrite)
 
 
-def check_model_folder(path, overwrite):
-    """Refuse a name under which no model can be saved.
+def check_model_folder(path: Path, overwrite: bool) -> None:
+    """Raise if a model cannot be saved under a path.
 
     Parameters
     ----------
     path : pathlib.Path
-        Of the folder to be.
+        Model folder to write.
     overwrite : bool
-        Whether a model of this name may be replaced; nothing else ever is.
+        Whether an existing model may be replaced. Anything else is never replaced.
 
     Raises
     ------
     OSError
-        If something exists there, or the folder that is to hold it does not.
+        If something exists there, or the parent folder does not exist or is not writable.
     """
     check_replaceable(path)
     _check_new(path, overwrite)
 
 
-def make_folder(path, overwrite):
-    """Make a folder for many files.
+def make_folder(path: Path, overwrite: bool) -> None:
+    """Make a folder for several files.
 
     Parameters
     ----------
     path : pathlib.Path
-        Its name; folders above it are made too.
+        Folder to make; its parents are made, too.
     overwrite : bool
-        Whether it may hold something already.
+        Whether the folder may have content already.
 
     Raises
     ------
     OSError
-        If it holds something and `overwrite` is False, or it cannot be made.
+        If it has content and `overwrite` is False, or it cannot be made.
     """
     if path.is_dir() and any(path.iterdir()) and not overwrite:
         raise FileExistsError(f"The folder {path} is not empty. Choose another by --out, or pass --overwrite.")
@@ -75,27 +75,7 @@ def make_folder(path, overwrite):
     _check_writable(path)
 
 
-def column_names(path):
-    """Names of the datasets of an HDF5 file.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-
-    Returns
-    -------
-    names : set of str
-        In lower case; empty if the file cannot be read as HDF5, which `H5Loader` explains better.
-    """
-    try:
-        with h5py.File(path, "r") as file:
-            return {name.lower() for name in file}
-    except OSError:
-        return set()
-
-
-def _check_new(path, overwrite):
+def _check_new(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists. Choose another name by --out, or pass --overwrite.")
     if not path.parent.is_dir():
@@ -103,9 +83,9 @@ def _check_new(path, overwrite):
     _check_writable(path.parent)
 
 
-def _check_writable(folder):
+def _check_writable(folder: Path) -> None:
     try:
-        tempfile.TemporaryFile(dir=folder).close()  # what permissions say is not all: file systems may be read-only
+        tempfile.TemporaryFile(dir=folder).close()  # permissions are not enough: file systems may be read-only
     except OSError as error:
         raise type(error)(
             f"Nothing can be written in {folder} ({error.strerror}). Choose another place by --out."

@@ -1,0 +1,85 @@
+"""Catalogues of the spectra in files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from astropy.table import Table, vstack
+
+from skbcnn._prediction import Naming
+from skbcnn.catalog.spectra_files import SpectraReader, SpectraRows
+from skbcnn.catalog.tables import prediction_table
+from skbcnn.novelty import result_flags
+from skbcnn.regressor import CensoredBCNNRegressor
+
+
+class FilePredictions(NamedTuple):
+    """Catalogue of the spectra in files.
+
+    Attributes
+    ----------
+    table : astropy.table.Table or None
+        Catalogue from `prediction_table`; None if no spectrum could be read.
+    notes : list of str
+        What the user must know about the spectra, as sentences.
+    failures : list of Exception
+        Errors of files and spectra that could not be read.
+    """
+
+    table: Table | None
+    notes: list[str]
+    failures: list[Exception]
+
+
+def predict_files(
+    model: CensoredBCNNRegressor,
+    paths: Sequence[Path],
+    *,
+    visits: bool = False,
+    combination: str | None = None,
+    naming: Naming = "skbcnn",
+    meta: Mapping[str, str] | None = None,
+) -> FilePredictions:
+    """Predict the labels of all spectra in files.
+
+    Parameters
+    ----------
+    model : CensoredBCNNRegressor
+        Fitted, such as the result of `load_folder`.
+    paths : sequence of pathlib.Path
+        apStar, aspcapStar and HDF5 files.
+    visits, combination
+        As in `SpectraReader`.
+    naming, meta
+        As in `prediction_table`.
+
+    Returns
+    -------
+    predictions : FilePredictions
+        The table has the columns ``star``, ``spectrum``, ``file``, ``snr``, ``ra``, ``dec``, and those of
+        `prediction_table`; ``result_flags`` is always among them.
+
+    Raises
+    ------
+    ValueError
+        If FITS files are among the files and the model's preparation is unknown or does not lead to its pixels.
+    """
+    reader = SpectraReader(model, visits=visits, combination=combination)
+    tables = [_table(model, rows, naming, meta) for rows in reader.read(paths)]
+    table = None
+    if tables:
+        table = vstack(tables, metadata_conflicts="silent")
+        table = table.filled(False)  # the column noisier, for spectra without errors
+    return FilePredictions(table, reader.notes, reader.failures)
+
+
+def _table(model: CensoredBCNNRegressor, rows: SpectraRows, naming: Naming, meta: Mapping[str, str] | None) -> Table:
+    """Return the predictions for some spectra; the reader has checked them already."""
+    prediction = model._predict_checked(rows.X, rows.x_err)
+    assessment = None
+    if model.domain_ is not None:
+        assessment = model.domain_._assess_checked(rows.X, prediction, rows.x_err)
+    table = prediction_table(prediction, columns=rows.columns, assessment=assessment, meta=meta, naming=naming)
+    if assessment is None:
+        table["result_flags"] = result_flags(prediction)
+    return table

@@ -1,0 +1,197 @@
+"""Writing of spectra and labels to an HDF5 file in the ``datasets.h5`` layout."""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skbcnn._atomic_writes import atomic_path, created_h5
+from skbcnn._label_tables import LabelColumns, label_columns
+from skbcnn.datasets.h5 import ERROR_SUFFIX, column_key, label_key, with_suffix
+from skbcnn.survey import MISSING, is_missing, resolve_target
+
+
+def write_h5(
+    filename: str | PathLike[str],
+    spectra: ArrayLike,
+    labels: Any,
+    *,
+    names: str | Sequence[str] = "all",
+    spectra_err: ArrayLike | None = None,
+    labels_err: Any = None,
+    in_flag: ArrayLike | None = None,
+    extra: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write spectra and labels to an HDF5 file in the ``datasets.h5`` layout.
+
+    The file gets its name when it is complete.
+
+    Parameters
+    ----------
+    filename : str or path-like
+        Path of the file; ``.h5`` is appended unless the name ends in ``.h5`` or ``.hdf5``.
+    spectra : array-like of shape (n_samples, n_pixels)
+        Flux, stored as float32.
+    labels : table, mapping of str to array-like of shape (n_samples,), or array-like of shape (n_samples, n_labels)
+        Teff in K, log g in dex (cgs), [X/H] in dex. A table is a pandas DataFrame, an astropy Table, whose units are
+        converted, or a structured array; its columns may have any spelling of the labels. Missing labels (NaN or at
+        most -9990) are stored as -9999. float32 and shorter types are stored as float32, others as float64.
+    names : "all", str or sequence of str, default="all"
+        Labels in the columns of `labels` and `labels_err`, if these are arrays.
+    spectra_err : array-like of shape (n_samples, n_pixels), default=None
+        Errors of the flux.
+    labels_err : like `labels`, default=None
+        Errors of the labels; a table or mapping may have the errors of some labels only.
+    in_flag : array-like of shape (n_samples,), default=None
+        0 for a combined spectrum, 1 for an individual visit; None: all are combined.
+    extra : mapping of str to array-like of shape (n_samples,) or (n_samples, ...), default=None
+        Other columns, of numbers or text, such as ``SNR`` and ``APOGEE_ID``.
+    overwrite : bool, default=False
+        Whether an existing file is replaced.
+
+    Returns
+    -------
+    path : pathlib.Path
+        Path of the file.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a label is unknown or infinite, or an extra column has the name of another.
+    FileExistsError
+        If the file exists and `overwrite` is False.
+    OSError
+        If the file cannot be written. No incomplete file is left.
+
+    See Also
+    --------
+    H5Loader : Read such a file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skbcnn.datasets import write_h5
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_h5(f"{folder}/giants", [[1.0, 0.9]], [[4500.0, 2.1]], names=["teff", "logg"]).name
+    'giants.h5'
+    """
+    flux = _pixels_to_write("spectra", spectra)
+    n_samples = len(flux)
+    columns = {"spectra": flux}
+    if spectra_err is not None:
+        columns["spectra_err"] = _pixels_to_write("spectra_err", spectra_err, flux.shape)
+    columns |= _labels_to_write(labels, names, n_samples)
+    if labels_err is not None:
+        columns |= _label_errors_to_write(labels_err, names, n_samples, columns)
+    columns["in_flag"] = _flags_to_write(in_flag, n_samples)
+    columns |= _extra_to_write(extra or {}, n_samples, columns)
+
+    path = with_suffix(filename)
+    with atomic_path(path, overwrite=overwrite) as temporary, created_h5(temporary) as file:
+        for name, values in columns.items():
+            file.create_dataset(name, data=values)
+    return path
+
+
+def _pixels_to_write(name: str, values: ArrayLike, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    try:
+        array: Any = np.ma.asarray(values)
+        if array.dtype.kind == "O":
+            array = array.astype(float)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"it holds {array.dtype}")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} cannot be read as numbers ({error}). Pass arrays of floats.") from error
+    with np.errstate(over="ignore"):  # an error beyond float32 becomes infinite, which means unknown
+        pixels = array.astype(np.float32, copy=False).filled(np.nan)
+    if pixels.ndim != 2 or 0 in pixels.shape:
+        raise ValueError(f"{name} has shape {pixels.shape}, expected (n_samples, n_pixels) with at least one of each.")
+    if shape is not None and pixels.shape != shape:
+        raise ValueError(f"{name} has shape {pixels.shape}, but spectra has {shape}. Pass one error for each pixel.")
+    return pixels
+
+
+def _by_label(argument: str, values: Any, names: str | Sequence[str], n_samples: int) -> dict[str, np.ndarray]:
+    """Return one column of length n_samples for each label, by its canonical name."""
+    if isinstance(values, Mapping):
+        labels = LabelColumns(argument, list(values.values()), tuple(map(str, values)), (n_samples, len(values)))
+    else:
+        labels = label_columns(values, argument)
+    canonical = resolve_target(names if labels.names is None else labels.names)
+    if labels.shape != (n_samples, len(canonical)):
+        raise ValueError(
+            f"{argument} has shape {labels.shape}, expected ({n_samples}, {len(canonical)}) for the labels "
+            f"{', '.join(canonical)}. Pass their names as `names`, or a table with names."
+        )
+    columns = {}
+    for position, name in enumerate(canonical):
+        dtype = _dtype_to_write(f"{name} of {argument}", labels.columns[position])
+        columns[name] = labels.values([name], [position])[:, 0].astype(dtype)
+    return columns
+
+
+def _dtype_to_write(name: str, column: Any) -> np.dtype:
+    """Return float32, or float64 for types that float32 cannot represent."""
+    dtype = np.ma.asarray(column).dtype
+    if dtype.kind in "SU":
+        raise ValueError(f"{name} holds text, expected numbers. Convert it to floats.")
+    return np.result_type(np.float32, dtype) if dtype.kind in "fiub" else np.dtype(float)
+
+
+def _labels_to_write(values: Any, names: str | Sequence[str], n_samples: int) -> dict[str, np.ndarray]:
+    columns = _by_label("labels", values, names, n_samples)
+    if infinite := [name for name, column in columns.items() if np.isinf(column).any()]:
+        raise ValueError(
+            f"labels has infinite values of {', '.join(infinite)}. Write -9999 or NaN for a missing value."
+        )
+    return {name: np.where(is_missing(column), column.dtype.type(MISSING), column) for name, column in columns.items()}
+
+
+def _label_errors_to_write(
+    values: Any, names: str | Sequence[str], n_samples: int, columns: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    errors = _by_label("labels_err", values, names, n_samples)
+    if without_label := [name for name in errors if name not in columns]:
+        raise ValueError(f"labels_err has {', '.join(without_label)}, which labels has not. Pass the labels, too.")
+    return {name + ERROR_SUFFIX: column for name, column in errors.items()}
+
+
+def _flags_to_write(in_flag: ArrayLike | None, n_samples: int) -> np.ndarray:
+    flags = np.zeros(n_samples) if in_flag is None else np.asarray(in_flag)
+    if flags.shape != (n_samples,) or not np.isin(flags, (0, 1)).all():
+        raise ValueError(
+            f"in_flag has shape {flags.shape} and values {np.unique(flags)[:5]}, expected ({n_samples},) with 0 for a "
+            "combined spectrum and 1 for a visit."
+        )
+    return flags.astype(np.int8)
+
+
+def _extra_to_write(
+    extra: Mapping[str, Any], n_samples: int, columns: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    taken = {*columns, "spectra_err", "in_flag"}
+    checked = {}
+    for name, values in extra.items():
+        if not name.strip() or "/" in name or label_key(name) or column_key(name) in taken:
+            raise ValueError(
+                f"extra has a column {name!r}: the name is empty, has a slash, or is a spelling of a label or of "
+                "another column. Rename it; pass labels as labels and labels_err."
+            )
+        taken.add(column_key(name))
+        checked[name] = _column_to_write(name, np.asarray(values), n_samples)
+    return checked
+
+
+def _column_to_write(name: str, values: np.ndarray, n_samples: int) -> np.ndarray:
+    if not values.ndim or len(values) != n_samples:
+        raise ValueError(f"{name} of extra has shape {values.shape}, expected {n_samples} rows: one for each spectrum.")
+    if values.dtype.kind == "U" or (values.dtype.kind == "O" and all(isinstance(text, str) for text in values.flat)):
+        return values.astype(h5py.string_dtype())
+    if values.dtype.kind not in "biufS":
+        raise ValueError(f"{name} of extra holds {values.dtype}, expected numbers or text.")
+    return values
