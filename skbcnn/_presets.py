@@ -1,23 +1,25 @@
-"""Recipes by name: parameters of the regressors that belong together."""
+"""Presets: named sets of constructor parameters that belong together."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
-PRESETS = MappingProxyType(
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "leung_bovy_2019": {  # the published DR14 model, for 33 000 stars; what is not named are the class's defaults
+        "leung_bovy_2019": {  # the published DR14 model, for 33 000 stars; other parameters have the class's defaults
             "num_hidden": (192, 64, 32, 16, 2),
             "max_epochs": 60,
         },
         "few_thousand_stars": {  # found on synthetic spectra; tests/benchmarks/trust.py measures it
-            "num_hidden": (192, 96, 32, 16, 0),  # free numbers would tell elements of each other's lines
-            "context_layer": "hidden",  # lines answer differently in different stars
+            "num_hidden": (192, 96, 32, 16, 0),  # through free context units, elements could use each other's lines
+            "context_layer": "hidden",  # the strength of a line depends on the star
             "activation": "silu",
             "initializer": "he_normal",
             "l2": 1e-5,
             "dropout_rate": 0.05,
             "lr": 3e-3,
             "lr_schedule": "cosine",
-            "warmup_epochs": 2,  # without these two, trainings with some seeds go astray
+            "warmup_epochs": 2,  # without warm-up and clipping, training diverges for some seeds
             "clipnorm": 1.0,
             "noise_augmentation": (0.0, 4.0),
             "max_epochs": 36,
@@ -26,26 +28,26 @@ PRESETS = MappingProxyType(
 )
 
 
-def preset(name):
-    """Parameters of a recipe.
+def preset(name: str) -> dict[str, Any]:
+    """Return the parameters of a preset.
 
     Parameters
     ----------
-    name : str
-        ``"leung_bovy_2019"``: widths and epochs of the published model [1]_, with astroNN's other parameters, which
-        are the defaults of the classes. ``"few_thousand_stars"``: what learns fastest from some thousand spectra, and
-        without free numbers in the context, which the window layers are told; it adds noise of up to four flux errors,
-        so `fit` needs `x_err`.
+    name : {"leung_bovy_2019", "few_thousand_stars"}
+        Name of the preset. ``"leung_bovy_2019"``: widths and epochs of the published model [1]_, with the defaults of
+        the classes, which are astroNN's, for the other parameters. ``"few_thousand_stars"``: the fastest training found
+        for a few thousand spectra, without free context units, and with the context passed to the window layers. It
+        adds noise of up to four flux errors, so `fit` needs `x_err`.
 
     Returns
     -------
     parameters : dict
-        Those that differ from the defaults of `ApogeeBCNNCensoredRegressor`.
+        Parameters that differ from the defaults of `ApogeeBCNNCensoredRegressor`.
 
     Raises
     ------
     ValueError
-        If there is no such recipe.
+        If there is no such preset.
 
     References
     ----------

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skbcnn._label_tables import LabelColumns
-from skbcnn._validation import check_label_errors, check_labels, in_blocks, warn_of_transformed_magic
+from skbcnn._validation import check_label_errors, check_labels, in_blocks, warn_of_scaled_missing_labels
 from skbcnn.network.training_recipe import Stars
 
 if TYPE_CHECKING:
     from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
+
+_STACKLEVEL = 6  # of warnings in `usable_stars`, from the function that warns up to the caller of `fit`
 
 
 def names_of_columns(labels: LabelColumns, target: Sequence[str] | None) -> tuple[str, ...]:
@@ -98,8 +100,8 @@ def usable_stars(stars: Stars, label_names: Sequence[str], *, may_be_empty: bool
     if not stars.weight.all():
         stars = stars.take(stars.weight > 0)
     y = check_labels(stars.y, label_names, may_be_empty=may_be_empty)
-    warn_of_transformed_magic(y, label_names)
-    return stars._replace(y=y, y_err=check_label_errors(stars.y_err, y))
+    warn_of_scaled_missing_labels(y, label_names, stacklevel=_STACKLEVEL)
+    return stars._replace(y=y, y_err=check_label_errors(stars.y_err, y, stacklevel=_STACKLEVEL))
 
 
 def split(stars: Stars, validation_fraction: float, random_state: np.random.RandomState) -> tuple[Stars, Stars | None]:

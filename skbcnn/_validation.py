@@ -1,49 +1,52 @@
-"""What spectra, labels and their errors must look like, and the sentences said where they do not."""
+"""Checks of spectra, labels and their errors, with messages that say what came, what was expected and what to do."""
 
 import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from skbcnn._chunks import row_chunks
 from skbcnn.survey.labels import is_missing
 
-# A gap below the lowest values, in units of how far all others spread, that no distribution of labels has. -9999 leaves
-# one of 4 (teff) to 4000 (abundances). Equal values hardly occur by chance, so that a smaller gap tells.
-_GAP_OF_SEVERAL, _GAP_OF_ONE = 3, 100
-_FEWEST_DISTINCT = 5  # of few values one cannot tell
-_BLOCK_SIZE = 2**21  # numbers looked at in one go: 8 MB
+# Gap between the lowest value of a label and all others, in units of the range of the others, that no distribution of
+# labels has. Scaling turns -9999 into such a value: the gap is 4 for teff, and 4000 for abundances. Equal values hardly
+# occur by chance, so a smaller gap is enough if the lowest value occurs several times.
+_GAP_IF_REPEATED, _GAP_IF_SINGLE = 3, 100
+_MIN_DISTINCT_VALUES = 5  # fewer values do not show their range
 
 
-def in_blocks(values):
-    """A large array as float32, a few rows at a time: nothing of its size is ever made.
+def in_blocks(values: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield a large array as float32, some rows at a time, so that no copy of its size is made.
 
     Parameters
     ----------
     values : ndarray of shape (n_samples, n_pixels)
-        Of numbers; memory-mapped, perhaps, and of any type.
+        Numbers of any type; may be memory-mapped.
 
     Yields
     ------
     block : ndarray of shape (n_rows, n_pixels), float32
-        The rows in order.
+        Consecutive rows. Values beyond the range of float32 are infinite.
     """
-    n_rows = max(1, _BLOCK_SIZE // max(1, values.shape[1]))
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is found as such
-        for start in range(0, len(values), n_rows):
-            yield np.asarray(values[start : start + n_rows], dtype=np.float32)
+    with np.errstate(over="ignore"):
+        for rows in row_chunks(*values.shape):
+            yield np.asarray(values[rows], dtype=np.float32)
 
 
-def check_finite_spectra(X):
+def check_finite_spectra(X: np.ndarray) -> None:
     """Refuse spectra with NaN or infinite flux.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_pixels)
-        Spectra, of any type of numbers; infinite is what float32 cannot hold.
+        Spectra of any numeric type. Values beyond the range of float32 count as infinite.
 
     Raises
     ------
     ValueError
-        Saying where the first such pixel is and what to do.
+        If flux is not finite; the message names the first such pixel.
     """
     with np.errstate(invalid="ignore"):  # infinities of both signs
         total = sum(block.sum(dtype=np.float64) for block in in_blocks(X))  # NaN and infinity survive a sum
@@ -61,19 +64,21 @@ def check_finite_spectra(X):
     )
 
 
-def as_numbers(values, name, shape=None, counterpart=None):
-    """Numbers as a float64 array of the shape of their counterpart.
+def as_numbers(
+    values: ArrayLike, name: str, shape: tuple[int, ...] | None = None, counterpart: str | None = None
+) -> np.ndarray:
+    """Return values as a float64 array.
 
     Parameters
     ----------
     values : array-like
-        What the user passed.
+        Values that the user passed.
     name : str
-        As which argument.
+        Name of the argument, for the message.
     shape : tuple of int, default=None
-        Shape to have. None: any.
+        Expected shape. None: any.
     counterpart : str, default=None
-        The argument whose shape that is.
+        Name of the argument that has this shape.
 
     Returns
     -------
@@ -82,7 +87,7 @@ def as_numbers(values, name, shape=None, counterpart=None):
     Raises
     ------
     ValueError
-        If they are no numbers, or of another shape.
+        If they are not numbers, or have another shape.
     """
     try:
         values = np.asarray(values)
@@ -98,15 +103,15 @@ def as_numbers(values, name, shape=None, counterpart=None):
     return values
 
 
-def check_labels(y, label_names=None, may_be_empty=False):
-    """Labels with NaN where they are missing.
+def check_labels(y: np.ndarray, label_names: Sequence[Any] | None = None, may_be_empty: bool = False) -> np.ndarray:
+    """Return labels with NaN where they are missing.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples, n_labels)
-        Labels; NaN or -9999 where missing. Left as it is.
+        Labels; NaN or -9999 where missing. Not changed.
     label_names : sequence of str, default=None
-        For the messages.
+        Names of the labels, for the messages.
     may_be_empty : bool, default=False
         Whether a label may be missing in all samples, if another is not.
 
@@ -118,7 +123,7 @@ def check_labels(y, label_names=None, may_be_empty=False):
     Raises
     ------
     ValueError
-        If a label is infinite, or missing in all samples where that may not be.
+        If a label is infinite, or missing in all samples where that is not allowed.
     """
     names = range(y.shape[1]) if label_names is None else label_names
     if np.isinf(y).any():
@@ -137,66 +142,79 @@ def check_labels(y, label_names=None, may_be_empty=False):
     return y
 
 
-def warn_of_transformed_magic(y, label_names):
-    """Warn where missing labels look as if they had been scaled along with the others.
+def warn_of_scaled_missing_labels(y: np.ndarray, label_names: Sequence[str], stacklevel: int = 2) -> None:
+    """Warn if missing labels seem to have been scaled along with the others.
 
-    A linear scaler turns -9999 into a number that looks like a label, but leaves it where it was: as the lowest value,
-    far below all others compared to how far these spread.
+    A linear scaler turns -9999 into a number that looks like a label, but it stays the lowest value, far below all
+    others compared with their range.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples, n_labels)
         Labels, NaN where missing.
     label_names : sequence of str
-        For the message.
+        Names of the labels, for the message.
+    stacklevel : int, default=2
+        As in `warnings.warn`; 2 attributes the warning to the caller.
 
     Warns
     -----
     UserWarning
-        Once, naming the labels.
+        One warning that names the labels.
     """
-    suspects = [str(name) for name, column in zip(label_names, y.T, strict=True) if _holds_transformed_magic(column)]
+    suspects = [str(name) for name, column in zip(label_names, y.T, strict=True) if _has_scaled_missing_value(column)]
     if suspects:
         warnings.warn(
             f"The lowest values of {', '.join(suspects)} lie far below all others, as -9999 does after scaling. If "
-            "they mark missing labels, pass y as it was: scaling is done here, without the missing ones. "
+            "they mark missing labels, pass y unscaled: the regressor scales it, without the missing ones. "
             "TransformedTargetRegressor is safe with skbcnn's LabelNormalizer only.",
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
 
 
-def _holds_transformed_magic(column):
+def _has_scaled_missing_value(column: np.ndarray) -> bool:
+    """Whether the lowest value of a label lies far below all others."""
     values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
-    if len(values) < _FEWEST_DISTINCT + 1:
+    if len(values) < _MIN_DISTINCT_VALUES + 1:
         return False
     gap, spread = values[1] - values[0], values[-1] - values[1]
-    return gap > (_GAP_OF_SEVERAL if counts[0] > 1 else _GAP_OF_ONE) * spread
+    return gap > (_GAP_IF_REPEATED if counts[0] > 1 else _GAP_IF_SINGLE) * spread
 
 
-def check_label_errors(y_err, y):
-    """Label errors, ready for the loss.
+@overload
+def check_label_errors(y_err: None, y: np.ndarray, stacklevel: int = 3) -> None: ...
+
+
+@overload
+def check_label_errors(y_err: ArrayLike, y: np.ndarray, stacklevel: int = 3) -> np.ndarray: ...
+
+
+def check_label_errors(y_err: ArrayLike | None, y: np.ndarray, stacklevel: int = 3) -> np.ndarray | None:
+    """Return label errors with 0 where the label or its error is missing.
 
     Parameters
     ----------
     y_err : array-like of the shape of `y`, or None
-        As the user passed it.
+        Label errors that the user passed.
     y : ndarray
-        Labels from `check_labels`. What stands beside a missing one is never looked at.
+        Labels from `check_labels`. Errors of missing labels are ignored, whatever they are.
+    stacklevel : int, default=3
+        As in `warnings.warn`; 2 attributes a warning to the caller.
 
     Returns
     -------
     y_err : ndarray or None
-        0 where the label or its error is missing.
+        None if none were passed.
 
     Raises
     ------
     ValueError
-        If the shape differs or a present label has a negative or infinite error.
+        If the shape differs, or a present label has a negative or infinite error.
 
     Warns
     -----
     UserWarning
-        Once, with their number, if present labels have missing errors: these are taken as 0.
+        If present labels have missing errors; the warning gives their number.
     """
     if y_err is None:
         return None
@@ -210,22 +228,23 @@ def check_label_errors(y_err, y):
         )
     if n_unknown := int(unknown.sum()):
         warnings.warn(
-            f"{n_unknown} labels have no error in y_err; 0 is taken for them, so they count as exact.", stacklevel=3
+            f"{n_unknown} labels have no error in y_err; 0 is taken for them, so they count as exact.",
+            stacklevel=stacklevel,
         )
     return np.where(present & ~unknown, y_err, 0.0)
 
 
-def check_beside(name, values, X):
-    """Metadata that stands beside the spectra pixel by pixel.
+def check_shape_of_spectra(name: str, values: ArrayLike, X: np.ndarray) -> np.ndarray:
+    """Return an argument that has one value for each pixel of the spectra.
 
     Parameters
     ----------
     name : str
-        As which argument it came.
+        Name of the argument, for the message.
     values : array-like
-        What came.
+        Its value.
     X : ndarray of shape (n_samples, n_pixels)
-        Spectra as the consumer sees them.
+        Spectra as the method that takes the argument gets them.
 
     Returns
     -------
@@ -234,7 +253,7 @@ def check_beside(name, values, X):
     Raises
     ------
     ValueError
-        If the shape is another.
+        If the shape differs.
     """
     values = np.asarray(values)
     if values.shape != X.shape:
@@ -246,20 +265,20 @@ def check_beside(name, values, X):
     return values
 
 
-def check_flux_errors(x_err, X):
-    """Flux errors of the shape of the spectra.
+def check_flux_errors(x_err: ArrayLike | None, X: np.ndarray) -> np.ndarray | None:
+    """Return flux errors as an array of the shape of the spectra.
 
     Parameters
     ----------
     x_err : array-like of the shape of `X`, or None
-        As the user passed it.
+        Flux errors that the user passed.
     X : ndarray of shape (n_samples, n_pixels)
-        Spectra as the consumer sees them.
+        Spectra as the method that takes the errors gets them.
 
     Returns
     -------
     x_err : ndarray or None
-        Numbers of the type that came: whoever takes a part of them casts it to float32.
+        Errors of the type that was passed, so that no copy of their size is made.
 
     Raises
     ------
@@ -268,7 +287,7 @@ def check_flux_errors(x_err, X):
     """
     if x_err is None:
         return None
-    x_err = check_beside("x_err", x_err, X)
+    x_err = check_shape_of_spectra("x_err", x_err, X)
     if x_err.dtype.kind not in "fiub":
         raise ValueError(f"x_err holds {x_err.dtype} values, expected numbers: the standard deviation of each pixel.")
     if not all(block.min(initial=0) >= 0 and block.max(initial=0) < np.inf for block in in_blocks(x_err)):  # or NaN

@@ -13,7 +13,7 @@ from skbcnn._validation import (
     check_flux_errors,
     check_label_errors,
     check_labels,
-    warn_of_transformed_magic,
+    warn_of_scaled_missing_labels,
 )
 from skbcnn.survey import MISSING
 
@@ -135,7 +135,7 @@ class TestTransformedMagic:
     def test_scaled_along(self, y, scaler, column, name, n_missing):
         y[:n_missing, column] = MISSING
         with pytest.warns(UserWarning, match=rf"lowest values of {name} lie far below .* LabelNormalizer only"):
-            warn_of_transformed_magic(scaler.fit_transform(y), ["teff", "Al"])
+            warn_of_scaled_missing_labels(scaler.fit_transform(y), ["teff", "Al"])
 
     @pytest.mark.parametrize(
         "column",
@@ -150,4 +150,4 @@ class TestTransformedMagic:
         ],
     )
     def test_plain_labels(self, column):
-        warn_of_transformed_magic(np.reshape(column, (-1, 1)).astype(float), ["Al"])  # a warning would be an error
+        warn_of_scaled_missing_labels(np.reshape(column, (-1, 1)).astype(float), ["Al"])  # a warning would be an error

@@ -259,14 +259,13 @@ def _maximum_likelihood(
         return _Fit(n_used=int(used.sum()))
     log_noise = np.zeros(len(difference)) if log_noise is None else log_noise
 
-    def variance(
-        scale: float, offset: float, slope: float, curve: float, rows: np.ndarray | slice = slice(None)
-    ) -> np.ndarray:
+    def variance(parameters: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        scale, offset, slope, curve = parameters
         factor = noise_factor(log_noise[rows], slope, curve) ** 2
         return factor * sum((scale * std[rows] + offset * unit) ** 2 for std in stds) + known_variance[rows]
 
     def negative_log_posterior(parameters: np.ndarray) -> float:
-        v = variance(*parameters, rows=used)
+        v = variance(parameters, used)
         likelihood = np.average(np.log(v / unit**2) + difference[used] ** 2 / v, weights=weight[used])
         scale, offset, *noise_coefficients = parameters
         return likelihood + prior.negative_log_density(np.log(scale + offset), *noise_coefficients) / used.sum()
@@ -276,7 +275,7 @@ def _maximum_likelihood(
     best = np.array([start, 0.05, 0.0, 0.0])
     for _ in range(_MAX_ROUNDS):
         best = minimize(negative_log_posterior, best, method="L-BFGS-B", bounds=bounds).x
-        within = np.isfinite(difference) & (np.abs(difference) < _OUTLIER * np.sqrt(variance(*best)))
+        within = np.isfinite(difference) & (np.abs(difference) < _OUTLIER * np.sqrt(variance(best)))
         if np.array_equal(within, used) or within.sum() < MIN_DIFFERENCES:
             break
         used = within

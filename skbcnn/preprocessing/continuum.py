@@ -10,7 +10,7 @@ from sklearn.base import OneToOneFeatureMixin
 
 from skbcnn._chunks import row_chunks
 from skbcnn._sklearn import Interval, StrOptions, fit_context
-from skbcnn._validation import check_beside
+from skbcnn._validation import check_shape_of_spectra
 from skbcnn.preprocessing._base import RELEASE_CONSTRAINT, SpectrumTransformer, check_n_pixels
 from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, bad_pixels, chip_slices, continuum_pixels, kept_pixels
 
@@ -279,9 +279,9 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         X = self._validated(X, reset=reset)
         grid = self._grid(X.shape[1])
         if x_err is not None:
-            x_err = check_beside("x_err", x_err, X)
+            x_err = check_shape_of_spectra("x_err", x_err, X)
         if bitmask is not None:
-            bitmask = check_beside("bitmask", bitmask, X)
+            bitmask = check_shape_of_spectra("bitmask", bitmask, X)
         return X, x_err, bitmask, grid
 
     def _check_grid(self, X):

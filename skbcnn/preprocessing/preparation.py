@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from skbcnn._validation import check_beside
+from skbcnn._validation import check_shape_of_spectra
 from skbcnn.preprocessing.chips import ChipGapRemover
 from skbcnn.preprocessing.continuum import ContinuumNormalizer
 from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, kept_pixels
@@ -274,7 +274,7 @@ class ModelPreparation:
         if flux.ndim == 2 and flux.shape[1] == N_APSTAR_PIXELS != self.n_pixels:
             flux, err, bitmask = _without_gaps(self.gap_remover(), flux, err, bitmask)
         if normalized and err is not None:
-            err = check_beside("err", err, flux)
+            err = check_shape_of_spectra("err", err, flux)
             flux = np.where(np.less(err, _BAD_PIXEL_ERROR), flux, np.nan)
         return self.normalizer.normalize(flux, err, bitmask)[:2]
 
@@ -308,6 +308,6 @@ def _without_gaps(
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
     """Remove the gaps of flux, errors and bitmask."""
     kept = kept_pixels(remover.data_release)
-    err = None if err is None else check_beside("err", err, flux)[:, kept]
-    bitmask = None if bitmask is None else check_beside("bitmask", bitmask, flux)[:, kept]
+    err = None if err is None else check_shape_of_spectra("err", err, flux)[:, kept]
+    bitmask = None if bitmask is None else check_shape_of_spectra("bitmask", bitmask, flux)[:, kept]
     return remover.fit_transform(flux), err, bitmask
