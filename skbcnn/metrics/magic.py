@@ -21,8 +21,8 @@ from skbcnn.metrics.regression import (
     root_mean_squared_error,
 )
 
-_ALREADY_MAGIC = (mad_std_error, mean_absolute_error, median_bias, r2_score, root_mean_squared_error)
-_ALREADY_MAGIC += (crps_gaussian, expected_calibration_error, gaussian_nll_loss)
+_ALREADY_MAGIC: tuple[Callable, ...] = (mad_std_error, mean_absolute_error, median_bias, r2_score)
+_ALREADY_MAGIC += (root_mean_squared_error, crps_gaussian, expected_calibration_error, gaussian_nll_loss)
 PER_STAR = ("y_err", "sample_weight")
 """Arguments of a metric, besides true and predicted labels, that have a value for each star."""
 

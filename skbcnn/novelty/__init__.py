@@ -1,8 +1,13 @@
-"""Spectra and predictions unlike the training set: flags and scores.
+"""Detection of out-of-distribution spectra and predictions.
 
-`TrainingDomain` keeps a compact description of the training spectra and labels; its `assess` compares new ones with it.
+- `domain`: `TrainingDomain` describes the training set, and its `assess` compares other stars with it.
+- `flags`: `NoveltyFlag`, the bits of the flags, and `result_flags`, the flags of SDSS-V.
+- `principal_components`: statistics of spectra relative to the training spectra.
+- `limits`: limits of these statistics, of labels and of model uncertainties.
 """
 
-from skbcnn.novelty.domain import Assessment, NoveltyFlag, SpectrumStatistics, TrainingDomain, result_flags
+from skbcnn.novelty.domain import Assessment, TrainingDomain
+from skbcnn.novelty.flags import NoveltyFlag, result_flags
+from skbcnn.novelty.principal_components import SpectrumStatistics
 
 __all__ = ["Assessment", "NoveltyFlag", "SpectrumStatistics", "TrainingDomain", "result_flags"]

@@ -10,7 +10,7 @@ import pytest
 
 from skbcnn import Prediction, make_apogee_spectra, prepare_spectra, read_apstar
 from skbcnn.novelty import NoveltyFlag, TrainingDomain
-from skbcnn.novelty.domain import _limit
+from skbcnn.novelty.limits import upper_limit
 from tests.strangers import STRANGERS
 
 # By hand ------------------------------------------------------------------------------------------------------------
@@ -112,9 +112,9 @@ def test_limit_by_hand():
     """Ten of a hundred are e, the others 1: a fall-off of 1, made slower by two of its standard errors."""
     values = np.repeat([1.0, np.e], [90, 10])
     expected = np.exp((1 + 2 / np.sqrt(10)) * np.log(0.1 * 400))
-    assert _limit(values, 0.5) == pytest.approx(expected, rel=1e-5)
-    assert _limit(values, 500) == pytest.approx(500, rel=1e-5)
-    assert _limit(np.zeros(100), 0.05) > 0.05  # stars that are all alike stay below
+    assert upper_limit(values, 0.5) == pytest.approx(expected, rel=1e-5)
+    assert upper_limit(values, 500) == pytest.approx(500, rel=1e-5)
+    assert upper_limit(np.zeros(100), 0.05) > 0.05  # stars that are all alike stay below
 
 
 @pytest.mark.parametrize("n_stars", [20, 100, 1000])
@@ -122,7 +122,7 @@ def test_limit_keeps_its_promise(n_stars):
     """Of heavy tails, normal ones and none at all, fewer than one in 400 exceed it, on average over many samples."""
     rng = np.random.default_rng(5)
     for tail in (lambda u: u**-0.5, lambda u: np.sqrt(-2 * np.log(u)), lambda u: 2 - u):
-        false_alarms = [np.mean(tail(rng.random(4000)) > _limit(tail(rng.random(n_stars)), 0.01)) for _ in range(100)]
+        false_alarms = [np.mean(tail(rng.random(4000)) > upper_limit(tail(rng.random(n_stars)), 0.01)) for _ in range(100)]
         assert np.mean(false_alarms) < 1 / 400
 
 

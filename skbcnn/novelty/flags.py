@@ -1,0 +1,101 @@
+"""Flags of predictions: the bits of SDSS-V, and bits of out-of-distribution spectra and predictions."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from skbcnn._prediction import Prediction
+
+
+class NoveltyFlag(IntFlag):
+    """Bits that qualify the predicted labels of a star.
+
+    Bits 0 to 2 and 11 have the meaning of the AstroNN product of SDSS-V [1]_, which uses no other bits.
+
+    References
+    ----------
+    .. [1] SDSS-V, Astra: ``result_flags`` of the AstroNN product.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn.novelty import NoveltyFlag
+    >>> flags = np.array([0, NoveltyFlag.NOISIER_THAN_TRAINED, NoveltyFlag.BAD_PIXELS | NoveltyFlag.UNCERTAIN_LOGG])
+    >>> (flags & NoveltyFlag.OUTSIDE) != 0
+    array([False, False,  True])
+    """
+
+    UNCERTAIN_LOGG = 1 << 0
+    """The standard deviation of log g exceeds 0.2 dex and 0.075 times log g."""
+    UNCERTAIN_TEFF = 1 << 1
+    """The standard deviation of Teff exceeds 300 K."""
+    UNCERTAIN_FE_H = 1 << 2
+    """The standard deviation of [Fe/H] exceeds 0.12 times [Fe/H], as it nearly always does near [Fe/H] = 0."""
+    NO_RESULT = 1 << 11
+    """No labels, because the spectrum could not be read or predicted."""
+    SPECTRUM_NOVEL = 1 << 16
+    """The spectrum differs from the training spectra by more than noise."""
+    BAD_PIXELS = 1 << 17
+    """The fraction of bad pixels exceeds that of the training spectra and 5 %."""
+    LABEL_OUT_OF_RANGE = 1 << 18
+    """A predicted label lies outside the range of the training labels by more than 5 % of the range (more if the
+    training set is small)."""
+    MODEL_UNCERTAIN = 1 << 19
+    """The posterior draws differ more than for training-like stars."""
+    NOISIER_THAN_TRAINED = 1 << 20
+    """The spectrum is noisier than the training spectra, by `x_err` or by its differences between neighbouring pixels.
+    Noise alone does not make a spectrum out-of-distribution, but the network was not trained for it."""
+    OUTSIDE = SPECTRUM_NOVEL | BAD_PIXELS | LABEL_OUT_OF_RANGE | MODEL_UNCERTAIN
+    """All bits that mark a star as out-of-distribution: those that `Assessment.score` measures."""
+
+
+def result_flags(prediction: Prediction) -> np.ndarray:
+    """Return the flags of SDSS-V, which depend only on a prediction.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Prediction of any model.
+
+    Returns
+    -------
+    flags : ndarray of int32 of shape (n_samples,)
+        Sums of the `NoveltyFlag` bits 0 to 2 and 11. Bits of labels that are not predicted are 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn.novelty import NoveltyFlag, result_flags
+    >>> from skbcnn import Prediction
+    >>> mean, error = np.full((2, 1), 4500.0), np.array([[30.0], [400.0]])
+    >>> NoveltyFlag(int(result_flags(Prediction(mean, error, error, error, ("teff",)))[1]))
+    <NoveltyFlag.UNCERTAIN_TEFF: 2>
+    """
+    mean, total = as_columns(prediction.mean), as_columns(prediction.total)
+    value = dict(zip(prediction.label_names, mean.T, strict=True))
+    error = dict(zip(prediction.label_names, total.T, strict=True))
+    flags = flag_where(NoveltyFlag.NO_RESULT, ~np.isfinite(mean).all(axis=1))
+    if "logg" in value:
+        uncertain = (error["logg"] > 0.2) & (error["logg"] > 0.075 * abs(value["logg"]))
+        flags |= flag_where(NoveltyFlag.UNCERTAIN_LOGG, uncertain)
+    if "teff" in value:
+        flags |= flag_where(NoveltyFlag.UNCERTAIN_TEFF, error["teff"] > 300)
+    if "Fe" in value:
+        flags |= flag_where(NoveltyFlag.UNCERTAIN_FE_H, error["Fe"] > 0.12 * abs(value["Fe"]))
+    return flags
+
+
+def flag_where(flag: NoveltyFlag, condition: np.ndarray) -> np.ndarray:
+    """Return the value of a flag where a condition holds, else 0, as int32."""
+    return np.where(condition, np.int32(flag), np.int32(0))
+
+
+def as_columns(values: ArrayLike) -> np.ndarray:
+    """Return values as float64 of shape (n_samples, n_labels), with one column for one label."""
+    array = np.asarray(values, dtype=np.float64)
+    return array[:, np.newaxis] if array.ndim == 1 else array
