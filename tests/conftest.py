@@ -1,19 +1,24 @@
-"""What many tests share: real data where they lie beside the repository, and one tiny fitted model."""
+"""Fixtures that many tests share: reference data, where they lie beside the repository, and one tiny fitted model."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
+
+# a checkout may be read-only, and a machine may be slow
+settings.register_profile("skbcnn", database=None, deadline=None)
+settings.load_profile("skbcnn")
 
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """Folder of reference data (astroNN's models, real spectra), which is not part of the package."""
+    """Folder of reference data (astroNN's models, real spectra), which are not part of the package."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip(f"the reference data are not here: no folder {folder}")
+        pytest.skip(f"no reference data: there is no folder {folder}")
     return folder
 
 
@@ -29,7 +34,7 @@ def tiny_data():
 
 @pytest.fixture(scope="session")
 def tiny_parameters():
-    """Parameters of a regressor for `tiny_data` that fits in a second or two."""
+    """Parameters of a regressor for `tiny_data` that is fitted in a second or two."""
     from skbcnn import ElementWindows
 
     windows = ElementWindows({"Mg": [5, 6, 7], "Al": [6, 7], "C": range(25, 40)}, 40, widening={"C": (3, 2)})
@@ -57,10 +62,21 @@ def tiny_model(tiny_parameters, tiny_data):
 
 @pytest.fixture(scope="session")
 def fitted_state():
-    """Function that takes all that a regressor learnt out of it, to be compared by `numpy.testing.assert_equal`."""
+    """Function that returns the fitted attributes of a regressor, to be compared by `numpy.testing.assert_equal`."""
 
     def fitted_state(model):
-        learnt = {name: value for name, value in vars(model).items() if name.endswith("_")}
-        return {name: vars(value) if isinstance(value, BaseEstimator) else value for name, value in learnt.items()}
+        fitted = {name: value for name, value in vars(model).items() if name.endswith("_")}
+        return {name: vars(value) if isinstance(value, BaseEstimator) else value for name, value in fitted.items()}
 
     return fitted_state
+
+
+@pytest.fixture
+def no_tensorflow(monkeypatch):
+    """TensorFlow cannot be imported, and no warning has been issued."""
+    from skbcnn.network import backends
+
+    backends._warn_once.cache_clear()
+    monkeypatch.setattr(backends, "_import_failure", lambda: "it is hidden")
+    yield
+    backends._warn_once.cache_clear()
