@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skbcnn.network.backends import require_tensorflow
-from skbcnn.network.numpy.blas import ONE_THREAD_A_PRODUCT
+from skbcnn.network.numpy.blas import ONE_THREAD_PER_PRODUCT
 from skbcnn.regressor import CensoredBCNNRegressor
 
 
@@ -52,9 +52,9 @@ class ModelSlopes:
     @cached_property
     def _network(self):
         require_tensorflow("jacobian")
-        from skbcnn.network.tensorflow.derivatives import Sensitivity  # here, since it imports TensorFlow
+        from skbcnn.network.tensorflow.derivatives import PosteriorDerivatives  # here, since it imports TensorFlow
 
-        return Sensitivity(self.model.spec_, self.model.weights_, self.model.seed_, self.n_draws, self.path)
+        return PosteriorDerivatives(self.model.spec_, self.model.weights_, self.model.seed_, self.n_draws, self.path)
 
     @cached_property
     def _row_weights(self):
@@ -68,12 +68,12 @@ class ModelSlopes:
         ------
         stars : slice
             Which.
-        slopes : skbcnn.network.tensorflow.derivatives.Slopes
+        slopes : skbcnn.network.tensorflow.derivatives.Derivatives
             If derivatives are to be denormalised: by the flux, and those through the windows in label units.
         """
         starts = range(0, len(self.X), self._network.chunk)
         parts = [slice(start, start + self._network.chunk) for start in starts]
-        found = self._network.slopes(self._normalized(stars) for stars in parts)
+        found = self._network.compute(self._normalized(stars) for stars in parts)
         bar = tqdm(parts, desc="Differentiating", unit="chunk", disable=not self.model.verbose)
         for stars, slopes in zip(bar, found, strict=True):
             yield stars, self._denormalized(stars, slopes) if self.denormalize else slopes
@@ -83,7 +83,7 @@ class ModelSlopes:
 
         Returns
         -------
-        slopes : skbcnn.network.tensorflow.derivatives.Slopes
+        slopes : skbcnn.network.tensorflow.derivatives.Derivatives
             As of one star, float64.
         """
         rows, windows = 0.0, {}
@@ -99,14 +99,14 @@ class ModelSlopes:
 
         Parameters
         ----------
-        slopes : skbcnn.network.tensorflow.derivatives.Slopes
+        slopes : skbcnn.network.tensorflow.derivatives.Derivatives
             From iteration, or `average`.
 
         Returns
         -------
         derivatives : ndarray of shape (n, n_labels, n_pixels)
         """
-        with ONE_THREAD_A_PRODUCT:  # the others are at work on the next chunks
+        with ONE_THREAD_PER_PRODUCT:  # the others are at work on the next chunks
             found = np.matmul(self._row_weights.astype(slopes.rows.dtype), slopes.rows)
         for j, of_window in slopes.windows.items():
             found[:, j, self.model.spec_.windows[j]] += of_window

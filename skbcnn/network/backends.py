@@ -1,31 +1,38 @@
-"""Who computes predictions: TensorFlow where it can be imported, else NumPy.
+"""Choice of the library that computes predictions: TensorFlow if it can be imported, else NumPy.
 
-Training needs TensorFlow; what was trained does not. Nothing here imports either before it is asked for.
+Training needs TensorFlow; predictions of a trained model do not. This module imports neither before it is needed.
 """
+
+from __future__ import annotations
 
 import functools
 import warnings
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from skbcnn.network.numpy.posterior import NumpyPosterior
+    from skbcnn.network.tensorflow.posterior import Posterior
 
 BACKENDS = ("auto", "tensorflow", "numpy")
 
 
 class NumpyBackendWarning(UserWarning):
-    """TensorFlow cannot be imported, and NumPy computes predictions in its place. Said once in a process."""
+    """TensorFlow cannot be imported and NumPy computes the predictions. Issued once in a process."""
 
 
-def posterior_class(backend):
-    """Class that computes the draws of a fitted model.
+def posterior_class(backend: str) -> type[Posterior] | type[NumpyPosterior]:
+    """Return the class that computes the posterior draws of a fitted model.
 
     Parameters
     ----------
     backend : {"auto", "tensorflow", "numpy"}
-        Who is to compute. "auto": TensorFlow where it can be imported, else NumPy, with a warning.
+        Library that computes. "auto": TensorFlow if it can be imported, else NumPy, with a warning.
 
     Returns
     -------
     posterior_class : type
-        `skbcnn.network.tensorflow.posterior.Posterior` or `skbcnn.network.numpy.forward.NumpyPosterior`.
+        `skbcnn.network.tensorflow.posterior.Posterior` or `skbcnn.network.numpy.posterior.NumpyPosterior`.
 
     Warns
     -----
@@ -35,7 +42,7 @@ def posterior_class(backend):
     Raises
     ------
     ImportError
-        If TensorFlow is asked for and cannot be imported.
+        If `backend` is "tensorflow" and TensorFlow cannot be imported.
 
     Examples
     --------
@@ -44,12 +51,12 @@ def posterior_class(backend):
     'NumpyPosterior'
     """
     if backend == "tensorflow":
-        require_tensorflow("backend='tensorflow'", "or let NumPy predict, with backend='numpy'")
-    reason = _why_not_tensorflow() if backend == "auto" else None
+        require_tensorflow("backend='tensorflow'", "or predict with NumPy (backend='numpy')")
+    reason = _import_failure() if backend == "auto" else None
     if reason:
         _warn_once(reason)
     if reason or backend == "numpy":
-        from skbcnn.network.numpy.forward import NumpyPosterior
+        from skbcnn.network.numpy.posterior import NumpyPosterior
 
         return NumpyPosterior
     from skbcnn.network.tensorflow.posterior import Posterior
@@ -57,29 +64,29 @@ def posterior_class(backend):
     return Posterior
 
 
-def require_tensorflow(feature, otherwise="or do this where it is installed"):
-    """Refuse what needs TensorFlow, where it cannot be imported.
+def require_tensorflow(feature: str, alternative: str = "or use a machine where it is installed") -> None:
+    """Raise an error if TensorFlow cannot be imported.
 
     Parameters
     ----------
     feature : str
-        What needs it, as the sentence begins.
-    otherwise : str, default="or do this where it is installed"
-        What else can be done, as the sentence ends.
+        Feature that needs TensorFlow: the beginning of the message.
+    alternative : str, default="or use a machine where it is installed"
+        What the user can do instead of installing TensorFlow: the end of the message.
 
     Raises
     ------
     ImportError
-        Saying why it cannot be imported, and what to do.
+        If TensorFlow cannot be imported; the message gives the reason and what to do.
     """
-    if reason := _why_not_tensorflow():
+    if reason := _import_failure():
         raise ImportError(
-            f"{feature} needs TensorFlow, but {reason}. Install it (pip install tensorflow), {otherwise}."
+            f"{feature} needs TensorFlow, but {reason}. Install it (pip install tensorflow), {alternative}."
         )
 
 
-def _why_not_tensorflow():
-    """Why TensorFlow cannot be imported; None if it can."""
+def _import_failure() -> str | None:
+    """Return the reason why TensorFlow cannot be imported; None if it can."""
     if missing := [package for package in ("tensorflow", "keras") if not _is_installed(package)]:
         return f"{' and '.join(missing)} cannot be found"
     try:
@@ -89,18 +96,19 @@ def _why_not_tensorflow():
     return None
 
 
-def _is_installed(package):
+def _is_installed(package: str) -> bool:
     try:
         return find_spec(package) is not None
-    except ValueError:  # imported already, by somebody who left out where it comes from
+    except ValueError:  # already imported, as a module without __spec__
         return True
 
 
 @functools.cache
-def _warn_once(reason):
+def _warn_once(reason: str) -> None:
     warnings.warn(
-        f"NumPy computes the predictions, since TensorFlow is not at hand: {reason}. They are the same to single "
-        "precision, but take longer. Install TensorFlow (pip install tensorflow), or choose this: backend='numpy'.",
+        f"NumPy computes the predictions because TensorFlow is not available: {reason}. Results agree to single "
+        "precision, but take longer. Install TensorFlow (pip install tensorflow), or choose NumPy with "
+        "backend='numpy'.",
         NumpyBackendWarning,
         stacklevel=2,
     )

@@ -1,79 +1,79 @@
-"""Random numbers with an address: the dropout masks and flux noise of posterior draw t.
+"""Dropout masks and flux noise of the posterior draws, reproducible on every machine.
 
-A posterior draw is a network: its masks follow from the model's seed, the number of the draw and how many draws there
-are, and apply to every spectrum. Each draw by itself is what it would be if it were the only one: every unit is kept
-by a toss of its own. How the draws of one prediction go together is ours to choose, and is chosen twice:
+A posterior draw is one network: its masks follow from the model's seed, the number of the draw and the number of draws,
+and are the same for all spectra. Taken by itself, each draw keeps every unit independently with probability
+``1 - dropout_rate``. The draws of one prediction are not independent of each other, for two reasons:
 
-- They are *balanced*: among T masks a unit is kept in exactly its share, in a random order of its own. What the draws
-  scatter about their common mean then averages out, as far as it is a sum of what single units do.
-- Masks of the many units that hardly matter one by one, and that cost most to apply, are *shared* by a few draws
-  (`n_sharing`), once there are so many draws that enough masks remain.
+- The masks are *balanced*: a unit is kept in exactly its share of the T masks, in a random order of its own. This
+  removes the sampling error of the mean over draws, as far as the output is a sum of the effects of single units.
+- Masks of the many units before the first dense layer are *shared* by a few consecutive draws (`draws_per_mask`) if
+  there are so many draws that enough masks remain. These units matter little one by one and are the most expensive.
 
-Philox is a counter-based generator: the bits are the same on every machine.
+The generator is Philox, which is counter-based: its bits are the same on every machine.
 """
 
-import threading
+from collections.abc import Mapping
 
 import numpy as np
 
-# How many consecutive draws may share a mask of a place; elsewhere each draw has its own. These masks come before nine
-# tenths of the arithmetic of a draw, but cause only a part of what draws differ in: of the variance of teff, which is
-# read from the full spectrum, 8 to 16 % (conv1) and 17 to 42 % (flat), of that of most elements 1 to 3 % and 2 to 6 %.
+# Most consecutive draws that share a mask at a place; at all other places each draw has its own. Nine tenths of the
+# arithmetic of a draw follow these masks, but they cause only a part of the variance between draws: for teff, which is
+# read from the full spectrum, 8 to 16 % (conv1) and 17 to 42 % (flat); for most elements 1 to 3 % and 2 to 6 %.
 # Powers of two, so that one of them divides the other.
-SHARED_BY = {"conv1": 4, "flat": 2}
-_FEWEST_MASKS = 25  # with fewer, the spread of the draws would be known less well
+MAX_DRAWS_PER_MASK = {"conv1": 4, "flat": 2}
+_MIN_MASKS = 25  # with fewer masks the variance of the draws would be too uncertain
 _MASKS, _FLUX_NOISE = 0, 1
 
 
-def _philox(seed, address, purpose):
-    """Philox keyed by the model's seed and an address; a purpose starts at a counter that no other one reaches."""
+def _philox(seed: int, address: int, purpose: int) -> np.random.Philox:
+    """Return the generator of a seed and an address. Each purpose starts at a counter that no other one reaches."""
     return np.random.Philox(key=np.array([seed, address], dtype=np.uint64), counter=[0, 0, 0, purpose])
 
 
-def n_sharing(place, n_draws):
-    """How many consecutive draws share a mask.
+def draws_per_mask(place: str, n_draws: int) -> int:
+    """Return the number of consecutive draws that share a mask.
 
     Parameters
     ----------
     place : str
-        Of the units.
+        Place of the units in the network (`NetworkSpec.dropout_sizes`).
     n_draws : int
-        How many draws there are.
+        Number of draws.
 
     Returns
     -------
-    n_sharing : int
-        A power of two: 1 where each draw has a mask of its own.
+    draws_per_mask : int
+        A power of two; 1 if each draw has its own mask.
 
     Examples
     --------
-    >>> from skbcnn.network.masks import n_sharing
-    >>> [n_sharing("conv1", n_draws) for n_draws in (10, 50, 100, 1000)], n_sharing("full1", 1000)
+    >>> from skbcnn.network.masks import draws_per_mask
+    >>> [draws_per_mask("conv1", n_draws) for n_draws in (10, 50, 100, 1000)], draws_per_mask("full1", 1000)
     ([1, 2, 4, 4], 1)
     """
-    affordable = 2 ** max(0, (n_draws // _FEWEST_MASKS).bit_length() - 1)
-    return min(SHARED_BY.get(place, 1), affordable)
+    affordable = 2 ** max(0, (n_draws // _MIN_MASKS).bit_length() - 1)
+    return min(MAX_DRAWS_PER_MASK.get(place, 1), affordable)
 
 
-def draw_masks(dropout_sizes, dropout_rate, seed, n_draws):
-    """Dropout masks of all draws of a prediction.
+def draw_masks(dropout_sizes: Mapping[str, int], dropout_rate: float, seed: int, n_draws: int) -> dict[str, np.ndarray]:
+    """Draw the dropout masks of all draws of a prediction.
 
     Parameters
     ----------
     dropout_sizes : mapping of str to int
         Number of droppable units at each place (`NetworkSpec.dropout_sizes`).
     dropout_rate : float
-        Share of units dropped, in [0, 1).
+        Probability that a unit is dropped, in [0, 1).
     seed : int
-        Of the fitted model.
+        Seed of the fitted model.
     n_draws : int
-        How many draws.
+        Number of draws.
 
     Returns
     -------
     masks : dict of str to ndarray of shape (n_masks, size), float32
-        0 where a unit is dropped, 1 / (1 - dropout_rate) where it is kept. Draw t has mask
-        ``t // n_sharing(place, n_draws)``.
+        0 for dropped units, 1 / (1 - dropout_rate) for kept ones. Draw t has mask
+        ``t // draws_per_mask(place, n_draws)``.
 
     References
     ----------
@@ -83,21 +83,24 @@ def draw_masks(dropout_sizes, dropout_rate, seed, n_draws):
     --------
     >>> from skbcnn.network.masks import draw_masks
     >>> masks = draw_masks({"conv1": 3, "full1": 2}, dropout_rate=0.5, seed=1, n_draws=100)
-    >>> masks["conv1"].shape, masks["full1"].shape  # the former are shared by four draws
+    >>> masks["conv1"].shape, masks["full1"].shape  # four draws share a mask of the first convolution
     ((25, 3), (100, 2))
     >>> masks["full1"].mean(axis=0)  # each unit is kept in half of the draws
     array([1., 1.], dtype=float32)
     """
     scale = np.float32(1 / (1 - dropout_rate))
-    return {
-        place: scale
-        * _balanced(_philox(seed, address, _MASKS), -(-n_draws // n_sharing(place, n_draws)), size, dropout_rate)
-        for address, (place, size) in enumerate(dropout_sizes.items())
-    }
+    masks = {}
+    for address, (place, size) in enumerate(dropout_sizes.items()):
+        n_masks = -(-n_draws // draws_per_mask(place, n_draws))
+        masks[place] = scale * _balanced_masks(_philox(seed, address, _MASKS), n_masks, size, dropout_rate)
+    return masks
 
 
-def _balanced(philox, n_masks, size, rate):
-    """Which units are kept: each in its share of the masks, rounded up or down by chance, in a random order."""
+def _balanced_masks(philox: np.random.Philox, n_masks: int, size: int, rate: float) -> np.ndarray:
+    """Return which units each mask keeps, (n_masks, size): each unit in its share of the masks, in random order.
+
+    A share that is not a whole number is rounded up or down at random, with the right expectation.
+    """
     share = n_masks * (1 - rate)
     rounded_up_below = np.uint64((share - np.floor(share)) * 2**64)
     n_kept = int(share) + (philox.random_raw(size) < rounded_up_below)
@@ -107,53 +110,22 @@ def _balanced(philox, n_masks, size, rate):
     return kept.T
 
 
-def draw_flux_noise(n_pixels, seed, n_draws):
-    """Standard normal flux noise of the first posterior draws: one vector a draw, shared by all spectra.
+def draw_flux_noise(n_pixels: int, seed: int, n_draws: int) -> np.ndarray:
+    """Draw standard normal flux noise: one vector for each posterior draw, shared by all spectra.
 
     Parameters
     ----------
     n_pixels : int
-        Pixels of a spectrum.
+        Number of pixels of a spectrum.
     seed : int
-        Of the fitted model.
+        Seed of the fitted model.
     n_draws : int
-        How many draws.
+        Number of draws. The noise of a draw does not depend on it.
 
     Returns
     -------
     noise : ndarray of shape (n_draws, n_pixels), float32
         In units of the flux error.
     """
-    generators = (np.random.Generator(_philox(seed, t, _FLUX_NOISE)) for t in range(n_draws))
+    generators = (np.random.Generator(_philox(seed, draw, _FLUX_NOISE)) for draw in range(n_draws))
     return np.stack([generator.standard_normal(n_pixels, dtype=np.float32) for generator in generators])
-
-
-class Kept:
-    """A function that keeps what it gave last, until it is asked for something else.
-
-    Every chunk of spectra asks for the random numbers of the same draws. Chunks in threads of their own wait for each
-    other, so that nothing is drawn twice.
-
-    Parameters
-    ----------
-    function : callable
-        Of numbers.
-
-    Examples
-    --------
-    >>> from skbcnn.network.masks import Kept, draw_flux_noise
-    >>> noise = Kept(lambda n_draws: draw_flux_noise(n_pixels=5, seed=0, n_draws=n_draws))
-    >>> noise(3) is noise(3), noise(4).shape
-    (True, (4, 5))
-    """
-
-    def __init__(self, function):
-        self._function, self._asked, self._given = function, None, None
-        self._lock = threading.Lock()
-
-    def __call__(self, *numbers):
-        """What the function gives."""
-        with self._lock:
-            if self._asked != numbers:
-                self._asked, self._given = numbers, self._function(*numbers)
-            return self._given

@@ -1,14 +1,14 @@
-"""What the posterior is asked for, whoever computes it."""
+"""Moments of the posterior draws: the result of a posterior, whichever library computes it."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-LOGVAR_LIMIT = 20.0  # predicted log-variances are cut at +- this, so that their exponential stays finite
+LOGVAR_LIMIT = 20.0  # predicted log-variances are clipped to +- this, so that their exponential stays finite
 
 
 class Moments(NamedTuple):
-    """Moments over the draws, in normalised units, each of shape (n, n_labels), float64.
+    """Moments over the posterior draws in normalised units, each of shape (n, n_labels), float64.
 
     Attributes
     ----------

@@ -1,15 +1,38 @@
-"""What a censored network is, in numbers: enough to build it, count it and draw its masks. No Keras here."""
+"""The architecture of a censored network in numbers: sizes of layers, shapes of weights, places of dropout.
+
+Everything here is plain Python. The implementations build the network from it.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-# Activations that never fall commute with the maximum over a pool: they are then applied to one number, not to all.
-_RISING = {"relu", "relu6", "leaky_relu", "elu", "selu", "linear", "tanh", "sigmoid", "hard_sigmoid", "softplus"}
+# Keras's names of activations that never decrease. These commute with the maximum over a pool, so that they can be
+# applied to one value of each pool instead of all.
+MONOTONIC_ACTIVATIONS = {
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "linear",
+    "tanh",
+    "sigmoid",
+    "hard_sigmoid",
+    "softplus",
+}
 
 
 class WindowGroup(NamedTuple):
-    """Labels whose window layers have equal widths, so that one batched product serves them all."""
+    """Labels whose window layers have equal widths, so that one batched product serves them all.
+
+    Attributes
+    ----------
+    labels : tuple of int
+        Numbers of the labels.
+    width_1, width_2 : int
+        Number of units of the first and the second window layer of each label.
+    """
 
     labels: tuple[int, ...]
     width_1: int
@@ -18,37 +41,37 @@ class WindowGroup(NamedTuple):
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """Shape and fixed settings of a censored network.
+    """Architecture and fixed settings of a censored network.
 
-    Labels without a window are read from the full spectrum, and their means (gradient stopped) join the context;
-    labels with a window are read from it and from the context. What these are told of the context comes last in the
-    kernels that take it.
+    Full-spectrum labels (without a window) are read from the full spectrum, and their means, with the gradient stopped,
+    become part of the context. Window labels are read from their windows and the context. Layers that take the context
+    have its weights in the last rows of their kernels.
 
     Parameters
     ----------
     n_pixels : int
-        Pixels of a spectrum.
+        Number of pixels of a spectrum.
     windows : tuple of (tuple of int or None)
-        For each label its pixel numbers, or None if it is read from the full spectrum.
+        For each label the pixels of its windows, or None if it is read from the full spectrum.
     widening : tuple of (int, int)
-        For each label the factors on the widths of its two window layers.
+        For each label the factors by which its two window layers are wider than `num_hidden`.
     num_hidden : tuple of 5 int
-        Widths: two full-spectrum layers, two window layers, free numbers of the context (0: none).
+        Widths of the two full-spectrum layers and the two window layers; number of free context units (0: none).
     num_filters : tuple of 2 int
-        Filters of the two convolutions.
+        Number of filters of the two convolutions.
     filter_len, pool_length : int
-        Pixels that a filter spans and that are pooled into one. Neither exceeds the number of pixels in use.
+        Number of pixels that a filter spans; number of pixels pooled into one. Both are cut to the number of pixels.
     activation, initializer : str
-        Keras's names.
+        Keras's names of the activation and of the initializer of the kernels.
     dropout_rate : float
-        Share of units dropped.
+        Probability that a unit is dropped.
     l2 : float
-        Weight of the sum of squared kernels in the objective.
+        Weight of the sum of the squared kernels in the loss.
     maxnorm : float or None
-        Largest norm of the kernel of each free context number.
+        Largest norm of the kernel of each free context unit.
     context_layer : {"output", "hidden"}
-        Where labels with a window are told the context: in their output heads, as published, or in their second window
-        layer, too.
+        Layers of the window labels that take the context: the output heads, as published ("output"), or the second
+        window layers as well ("hidden").
 
     References
     ----------
@@ -77,54 +100,54 @@ class NetworkSpec:
     context_layer: str = "output"
 
     @property
-    def n_labels(self):
+    def n_labels(self) -> int:
         """Number of labels."""
         return len(self.windows)
 
     @property
-    def kernel_size(self):
-        """Filter length in use: short spectra get shorter filters."""
+    def kernel_size(self) -> int:
+        """Length of the filters: `filter_len`, or the number of pixels if there are fewer."""
         return min(self.filter_len, self.n_pixels)
 
     @property
-    def pool_size(self):
-        """Pool length in use: short spectra get shorter pools."""
+    def pool_size(self) -> int:
+        """Length of the pools: `pool_length`, or the number of pixels if there are fewer."""
         return min(self.pool_length, self.n_pixels)
 
     @property
-    def n_pooled(self):
-        """Positions that remain after pooling."""
+    def n_pooled(self) -> int:
+        """Number of positions after pooling."""
         return self.n_pixels // self.pool_size
 
     @property
-    def n_flat(self):
-        """Inputs of the first full-spectrum layer."""
+    def n_flat(self) -> int:
+        """Number of inputs of the first full-spectrum layer."""
         return self.n_pooled * self.num_filters[1]
 
     @cached_property
-    def full_labels(self):
-        """Labels that are read from the full spectrum."""
+    def full_labels(self) -> tuple[int, ...]:
+        """Numbers of the full-spectrum labels."""
         return tuple(j for j, window in enumerate(self.windows) if window is None)
 
     @property
-    def n_free(self):
-        """Free numbers of the context; none where no label would be told."""
+    def n_free(self) -> int:
+        """Number of free context units; 0 if there are no window labels to take them."""
         return self.num_hidden[4] if len(self.full_labels) < self.n_labels else 0
 
     @property
-    def n_context(self):
-        """Numbers that every window label is told about the star."""
+    def n_context(self) -> int:
+        """Length of the context: free context units, then means of the full-spectrum labels."""
         return self.n_free + len(self.full_labels)
 
     @property
-    def n_hidden_context(self):
-        """How many of them the second window layers take."""
+    def n_hidden_context(self) -> int:
+        """Number of context values that the second window layers take."""
         return self.n_context if self.context_layer == "hidden" else 0
 
     @cached_property
-    def groups(self):
+    def groups(self) -> tuple[WindowGroup, ...]:
         """Window labels, grouped by the widths of their layers."""
-        groups = {}
+        groups: dict[tuple[int, int], list[int]] = {}
         for j, window in enumerate(self.windows):
             if window is not None:
                 groups.setdefault(self.widening[j], []).append(j)
@@ -132,26 +155,35 @@ class NetworkSpec:
         return tuple(WindowGroup(tuple(labels), h2 * f1, h3 * f2) for (f1, f2), labels in groups.items())
 
     @cached_property
-    def label_order(self):
-        """Where each label stands among those without a window, then those of each group."""
+    def label_order(self) -> tuple[int, ...]:
+        """Position of each label in the order of computation: full-spectrum labels, then each group."""
         found = self.full_labels + tuple(j for group in self.groups for j in group.labels)
         return tuple(sorted(range(len(found)), key=found.__getitem__))
 
     @property
-    def is_rising(self):
-        """Whether the activation never falls, and so may follow the pooling."""
-        return self.activation in _RISING
+    def padding(self) -> tuple[int, int]:
+        """Number of zeros before and after a spectrum that keep its length in a convolution.
 
-    def widths(self, label):
-        """Widths of the two window layers of a label."""
+        If the number is odd, the smaller half stands before.
+        """
+        before = (self.kernel_size - 1) // 2
+        return before, self.kernel_size - 1 - before
+
+    @property
+    def activates_after_pooling(self) -> bool:
+        """Whether the activation never decreases, and so may follow the maximum over each pool."""
+        return self.activation in MONOTONIC_ACTIVATIONS
+
+    def widths(self, label: int) -> tuple[int, int]:
+        """Return the widths of the two window layers of a label."""
         factor_1, factor_2 = self.widening[label]
         return self.num_hidden[2] * factor_1, self.num_hidden[3] * factor_2
 
     @cached_property
-    def weight_shapes(self):
-        """Shape of every weight array by name, padding left out.
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every weight array by name, without padding.
 
-        The order is fixed: full spectrum first, then label by label.
+        The order is fixed: full-spectrum layers first, then label by label.
         """
         h0, h1 = self.num_hidden[:2]
         f0, f1 = self.num_filters
@@ -173,8 +205,8 @@ class NetworkSpec:
         return shapes
 
     @cached_property
-    def dropout_sizes(self):
-        """Number of droppable units by place, in the order in which masks are drawn."""
+    def dropout_sizes(self) -> dict[str, int]:
+        """Number of droppable units at each place, in the order in which masks are drawn."""
         sizes = {"conv1": self.n_pixels * self.num_filters[0], "flat": self.n_flat, "full1": self.num_hidden[0]}
         for j, window in enumerate(self.windows):
             if window is not None:
@@ -182,5 +214,5 @@ class NetworkSpec:
         return sizes
 
 
-def _layer(name, *kernel_shape):
+def _layer(name: str, *kernel_shape: int) -> dict[str, tuple[int, ...]]:
     return {f"{name}.kernel": kernel_shape, f"{name}.bias": kernel_shape[-1:]}

@@ -1,4 +1,4 @@
-"""What a fit is given: the stars, and how to train on them. No Keras here."""
+"""The stars and the settings of a training. No Keras here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Stars(NamedTuple):
-    """Spectra and labels that belong together.
+    """Spectra and labels of the same stars.
 
     Attributes
     ----------
@@ -30,32 +30,34 @@ class Stars(NamedTuple):
     weight: np.ndarray
     x_err: np.ndarray | None = None
 
-    def take(self, rows):
-        """The stars of some rows.
+    def take(self, rows: np.ndarray | slice) -> "Stars":
+        """Return some of the stars.
 
         Parameters
         ----------
         rows : ndarray of int or bool, or slice
-            Which.
+            Indices of the stars to take.
 
         Returns
         -------
         stars : Stars
+            The selected stars.
         """
-        return Stars(*(None if values is None else values[rows] for values in self))
+        x_err, y_err = (None if values is None else values[rows] for values in (self.x_err, self.y_err))
+        return Stars(self.x[rows], self.y[rows], y_err, self.weight[rows], x_err)
 
 
 class EpochEnd(NamedTuple):
-    """What a callback is told after each epoch.
+    """Argument of the callbacks after each epoch.
 
     Attributes
     ----------
     epoch, max_epochs : int
-        Which epoch has ended, counted from 1, and of how many.
+        Number of the epoch that has ended, counted from 1; largest number of epochs.
     figures : dict of str to float
         The entry of this epoch in `history_`.
     get_weights : callable
-        Called without arguments, it copies the weights as they now are, in the form of `weights_`.
+        Function without arguments that copies the current weights, in the form of `weights_`.
     """
 
     epoch: int
@@ -66,32 +68,32 @@ class EpochEnd(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained.
+    """Settings of a training.
 
     Attributes
     ----------
     lr : float
-        Learning rate at the start.
+        Initial learning rate.
     batch_size, max_epochs : int
-        Stars in a step; passes through the data.
+        Number of stars in a training step; number of passes through the data.
     reduce_lr_epsilon, reduce_lr_min : float
-        Least fall of the validation loss that counts; least learning rate.
+        Smallest decrease of the validation loss that counts as progress; smallest learning rate.
     reduce_lr_patience : int
-        Epochs without such a fall before the learning rate is halved.
+        Epochs without progress before the learning rate is halved.
     lr_schedule : {"plateau", "cosine"}
-        Whether the learning rate is halved when the loss stalls, or falls to nothing along half a cosine.
+        "plateau": the learning rate is halved when the loss stalls. "cosine": it follows half a cosine down to zero.
     warmup_epochs : int
         Epochs in which the learning rate rises to `lr`.
     clipnorm : float or None
-        Largest norm of the gradient by all weights together.
+        Largest norm of the gradient of all weights together.
     noise : tuple of (float, float)
-        Least and most flux errors of fresh noise that are added to a spectrum in each epoch.
+        Smallest and largest noise added to a spectrum in each epoch, in units of its flux errors.
     stop_after : int or None
-        Epochs without such a fall before training stops, with the best weights restored. None: never.
+        Epochs without progress before training stops and restores the best weights. None: never.
     verbose : int
         1 shows a progress bar.
     callbacks : tuple of callable
-        Each is called with an `EpochEnd` after every epoch; one that returns True ends the training.
+        Functions called with an `EpochEnd` after every epoch; one that returns True ends the training.
     """
 
     lr: float

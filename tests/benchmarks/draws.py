@@ -11,7 +11,7 @@ import numpy as np
 
 from skbcnn import ApogeeBCNNCensoredRegressor, make_apogee_spectra
 from skbcnn.apogee import preset
-from skbcnn.network.masks import SHARED_BY
+from skbcnn.network.masks import MAX_DRAWS_PER_MASK
 from skbcnn.network.tensorflow import posterior
 
 RECIPES = {"astroNN's recipe": {"max_epochs": 40}, "the demo's recipe": preset("few_thousand_stars")}
@@ -19,7 +19,7 @@ OWN, N_STARS, N_SEEDS, N_REFERENCE = {"conv1": 1, "flat": 1}, 32, 24, 4000
 PLANS = {  # number of draws, and how many share a mask
     "100 independent": (100, None),
     "100 balanced, each its own masks": (100, OWN),
-    "100 balanced, conv1 by 4, flat by 2 (as it is)": (100, SHARED_BY),
+    "100 balanced, conv1 by 4, flat by 2 (as it is)": (100, MAX_DRAWS_PER_MASK),
     "100 balanced, conv1 and flat by 4": (100, {"conv1": 4, "flat": 4}),
     "64 balanced": (64, OWN),
     "50 balanced": (50, OWN),
@@ -31,7 +31,7 @@ PLANS = {  # number of draws, and how many share a mask
 def ask(model, x, n_draws, sharing, seed):
     """Mean and spread of some draws, in normalised units."""
     posterior._compiled.cache_clear()
-    with mock.patch.dict(SHARED_BY, sharing or OWN):
+    with mock.patch.dict(MAX_DRAWS_PER_MASK, sharing or OWN):
         if sharing is None:  # a draw by itself has nothing to be balanced with
             seeds = range(1000 * seed, 1000 * seed + n_draws)
             means = [posterior.Posterior(model.spec_, model.weights_, s).moments([(x, None)], 1) for s in seeds]

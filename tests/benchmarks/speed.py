@@ -221,7 +221,7 @@ def operations():
     A product and a sum are two. The gradient of a layer takes twice its forward pass; the first layers need none by
     their input.
     """
-    from skbcnn.network.masks import n_sharing
+    from skbcnn.network.masks import draws_per_mask
 
     widths = {"C": (3806, 256, 64), "N": (3776, 256, 64)}
     widths |= dict.fromkeys(range(17), (None, 32, 16))
@@ -231,7 +231,7 @@ def operations():
     windows1 = (3806 + 3776) * 256 + n_narrow * 32
     rest = 192 * 96 + 96 * 8 + 2 * 256 * 64 + 17 * 32 * 16 + 2 * 2 * 69 + 17 * 2 * 21
     once, own = conv1 + windows1, rest
-    shared = conv2 / n_sharing("conv1", N_DRAWS) + dense1 / n_sharing("flat", N_DRAWS)
+    shared = conv2 / draws_per_mask("conv1", N_DRAWS) + dense1 / draws_per_mask("flat", N_DRAWS)
     return {
         "training": 2 * (3 * (conv1 + conv2 + dense1 + windows1 + rest) - conv1 - windows1),
         "each_its_own": 2 * (once + N_DRAWS * (conv2 + dense1 + own)),

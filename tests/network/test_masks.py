@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbcnn.network.masks import SHARED_BY, draw_flux_noise, draw_masks, n_sharing
+from skbcnn.network.masks import MAX_DRAWS_PER_MASK, draw_flux_noise, draw_masks, draws_per_mask
 
 GOLDEN_BITS = {"conv1": ["1010110", "0101011", "1111101"], "full1": ["1111", "1000", "0111"]}
 GOLDEN_NOISE = [[0.49083534, -0.34272876, 1.0238003], [-0.72695673, -0.78183395, 0.67079073]]
@@ -90,7 +90,7 @@ class TestSharing:
 
     @pytest.mark.parametrize("n_draws", range(1, 300, 7))
     def test_the_larger_share_is_a_multiple_of_the_smaller(self, n_draws):
-        shares = [n_sharing(place, n_draws) for place in SHARED_BY]
+        shares = [draws_per_mask(place, n_draws) for place in MAX_DRAWS_PER_MASK]
         assert max(shares) % min(shares) == 0
         assert all(share == 1 or n_draws / share >= 25 for share in shares)
 

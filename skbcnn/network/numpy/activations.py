@@ -1,8 +1,11 @@
-"""Keras's activations in NumPy: those that act on each unit by itself, by Keras's names and with its defaults.
+"""Keras's activations in NumPy, by Keras's names and with its defaults.
 
-None of them leaves float32, and none makes a number that is not finite of one that is, but `exponential`, where
-Keras gives infinity, too.
+A network may be trained with any of Keras's activations that act on each unit by itself
+(`skbcnn.network.tensorflow.activations`), so all of these are here. All return float32. The result is finite for finite
+input, except that of `exponential`, which is infinite in Keras, too.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from scipy.special import erf
@@ -10,103 +13,102 @@ from scipy.special import erf
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. (2017), section 2
 
 
-def _linear(x):
+def _linear(x: np.ndarray) -> np.ndarray:
     return x
 
 
-def _relu(x):
+def _relu(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0)
 
 
-def _relu6(x):
+def _relu6(x: np.ndarray) -> np.ndarray:
     return np.clip(x, 0, 6)
 
 
-def _leaky_relu(x):
+def _leaky_relu(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0.2 * x)
 
 
-def _elu(x):
+def _elu(x: np.ndarray) -> np.ndarray:
     return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
 
 
-def _selu(x):
+def _selu(x: np.ndarray) -> np.ndarray:
     return _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0)))
 
 
-def _gelu(x):
+def _gelu(x: np.ndarray) -> np.ndarray:
     return 0.5 * x * (1 + erf(x * 0.5**0.5))
 
 
-def _sigmoid(x):
-    falling = np.exp(-np.abs(x))  # never above 1
-    return np.where(x < 0, falling, 1) / (1 + falling)
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    decreasing = np.exp(-np.abs(x))  # at most 1
+    return np.where(x < 0, decreasing, 1) / (1 + decreasing)
 
 
-def _hard_sigmoid(x):
+def _hard_sigmoid(x: np.ndarray) -> np.ndarray:
     return np.clip(x / 6 + 0.5, 0, 1)
 
 
-def _sparse_sigmoid(x):
+def _sparse_sigmoid(x: np.ndarray) -> np.ndarray:
     return np.clip(0.5 * x + 0.5, 0, 1)
 
 
-def _log_sigmoid(x):
+def _log_sigmoid(x: np.ndarray) -> np.ndarray:
     return -_softplus(-x)
 
 
-def _softplus(x):
+def _softplus(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-def _sparse_plus(x):
+def _sparse_plus(x: np.ndarray) -> np.ndarray:
     return np.where(x < 1, 0.25 * (np.clip(x, -1, 1) + 1) ** 2, x)
 
 
-def _squareplus(x):
+def _squareplus(x: np.ndarray) -> np.ndarray:
     return 0.5 * x + 0.5 * np.hypot(x, np.float32(2))
 
 
-def _softsign(x):
+def _softsign(x: np.ndarray) -> np.ndarray:
     return x / (1 + np.abs(x))
 
 
-def _silu(x):
+def _silu(x: np.ndarray) -> np.ndarray:
     return x * _sigmoid(x)
 
 
-def _hard_silu(x):
+def _hard_silu(x: np.ndarray) -> np.ndarray:
     return x * _hard_sigmoid(x)
 
 
-def _mish(x):
+def _mish(x: np.ndarray) -> np.ndarray:
     return x * np.tanh(_softplus(x))
 
 
-def _exponential(x):
+def _exponential(x: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         return np.exp(x)
 
 
-def _tanh_shrink(x):
+def _tanh_shrink(x: np.ndarray) -> np.ndarray:
     return x - np.tanh(x)
 
 
-def _soft_shrink(x):
+def _soft_shrink(x: np.ndarray) -> np.ndarray:
     return x - np.clip(x, -0.5, 0.5)
 
 
-def _hard_shrink(x):
+def _hard_shrink(x: np.ndarray) -> np.ndarray:
     return np.where(np.abs(x) > 0.5, x, 0)
 
 
-def _hard_tanh(x):
+def _hard_tanh(x: np.ndarray) -> np.ndarray:
     return np.clip(x, -1, 1)
 
 
-ACTIVATIONS = {
-    None: _linear,
-    "celu": _elu,  # they differ where alpha is not 1
+ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "celu": _elu,  # they differ only if alpha is not 1
     "elu": _elu,
     "exponential": _exponential,
     "gelu": _gelu,
@@ -136,23 +138,23 @@ ACTIVATIONS = {
 }
 
 
-def numpy_activation(name):
-    """An activation that needs no Keras.
+def numpy_activation(name: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Return an activation that needs no Keras.
 
     Parameters
     ----------
-    name : str or None
-        Keras's name. None: nothing is done.
+    name : str
+        Keras's name.
 
     Returns
     -------
     activation : callable
-        Of a float32 array, to a float32 array of the same shape.
+        Function of a float32 array; it returns a float32 array of the same shape.
 
     Raises
     ------
     ValueError
-        If it is not among these.
+        If there is no activation of this name.
 
     Examples
     --------
@@ -163,7 +165,7 @@ def numpy_activation(name):
     """
     if name not in ACTIVATIONS:
         raise ValueError(
-            f"activation={name!r} cannot be computed by NumPy, expected one of {', '.join(filter(None, ACTIVATIONS))}. "
+            f"activation={name!r} cannot be computed by NumPy, expected one of {', '.join(ACTIVATIONS)}. "
             "Install TensorFlow (pip install tensorflow) and predict with backend='tensorflow'."
         )
     return ACTIVATIONS[name]

@@ -1,90 +1,95 @@
-"""What must be known of NumPy's matrix products: on how many threads they run, and which columns they treat alike."""
+"""Threads and rounding of NumPy's matrix products, which a BLAS library computes."""
 
 import functools
 import os
 import threading
+from collections.abc import Callable
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-_N_ROWS = (*range(1, 25), 32, 33, 48, 64, 96, 192, 256)  # of products that are tried out: all kinds of remainders
+_N_ROWS = (*range(1, 25), 32, 33, 48, 64, 96, 192, 256)  # of the trial products: all kinds of remainders of blocks
 _N_SUMMED = (7, 64, 500)
 
 
-class OneThreadAProduct:
-    """Context in which each matrix product takes one thread; it gives the number that it would have taken.
+class OneThreadPerProduct:
+    """Context in which each matrix product uses one thread; it returns the number of threads used outside.
 
-    Whole chunks of spectra then have a thread of their own: most of their products are too small to be divided, and
-    those that could be would wait for each other. What they would have taken is what the user has set, or joblib for a
-    worker. The setting is one of the process: the first who enters changes it, and the last who leaves puts it back.
+    Chunks of spectra then run in threads of their own, which is faster: most products are too small to be divided, and
+    the larger ones would wait for each other. The number of threads outside is the one set by the user, or by joblib
+    for a worker. It is a setting of the whole process: the first context entered changes it, and the last one left
+    restores it.
 
     Examples
     --------
-    >>> from skbcnn.network.numpy.blas import ONE_THREAD_A_PRODUCT
-    >>> with ONE_THREAD_A_PRODUCT as n_threads:
+    >>> from skbcnn.network.numpy.blas import ONE_THREAD_PER_PRODUCT
+    >>> with ONE_THREAD_PER_PRODUCT as n_threads:
     ...     n_threads >= 1
     True
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._n_inside = 0
 
-    def __enter__(self):
+    def __enter__(self) -> int:
         with self._lock:
             if self._n_inside == 0:
                 libraries = ThreadpoolController().select(user_api="blas")
                 counts = [library["num_threads"] for library in libraries.info()]
-                self._n_threads = max(counts, default=os.cpu_count() or 1)  # of some libraries nothing is known
+                self._n_threads = max(counts, default=os.cpu_count() or 1)  # threadpoolctl does not know every library
                 self._limit = libraries.limit(limits=1)
             self._n_inside += 1
             return self._n_threads
 
-    def __exit__(self, *raised):
+    def __exit__(self, *exception: object) -> None:
         with self._lock:
             self._n_inside -= 1
             if self._n_inside == 0:
                 self._limit.restore_original_limits()
 
 
-ONE_THREAD_A_PRODUCT = OneThreadAProduct()
+ONE_THREAD_PER_PRODUCT = OneThreadPerProduct()
 
 
 @functools.cache
-def columns_alike(n_columns, product=np.matmul):
-    """Columns of a product in which equal numbers give equal bits.
+def equally_rounded_columns(
+    n_columns: int, product: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.matmul
+) -> np.ndarray:
+    """Return the columns of a matrix product in which equal numbers give equal bits.
 
-    BLAS goes through a product in blocks, and may round otherwise in the first or the last columns, for which it has
-    code of its own. Which these are depends on the library and the processor, so it is tried out, once in a process.
+    BLAS computes a product in blocks, and its code for the first or the last columns may round differently. Which
+    columns these are depends on the library and the processor, so products are tried out, once in a process.
 
     Parameters
     ----------
     n_columns : int
-        Of the second factor and the product.
+        Number of columns of the second factor and the product.
     product : callable, default=np.matmul
-        Of two arrays.
+        Function of two matrices.
 
     Returns
     -------
     columns : ndarray of int
-        The most that are alike.
+        The largest set of columns that round equally.
 
     Examples
     --------
-    >>> from skbcnn.network.numpy.blas import columns_alike
-    >>> bool(len(columns_alike(128)) > 64)
+    >>> from skbcnn.network.numpy.blas import equally_rounded_columns
+    >>> bool(len(equally_rounded_columns(128)) > 64)
     True
     """
     rng = np.random.default_rng(0)
     kinds = np.zeros(n_columns, dtype=int)
-    with ONE_THREAD_A_PRODUCT:
+    with ONE_THREAD_PER_PRODUCT:
         for n_rows in _N_ROWS:
             for n_summed in _N_SUMMED:
                 kernel = rng.standard_normal((n_rows, n_summed), dtype=np.float32)
                 column = rng.standard_normal((n_summed, 1), dtype=np.float32)
                 columns = np.repeat(column, n_columns, axis=1)
-                for answer in product(kernel, columns), product(np.asfortranarray(kernel), columns):
-                    seen = {}  # number of each kind of column, by what it was before and by its bits
-                    parts = zip(kinds.tolist(), answer.T, strict=True)
-                    kinds = np.array([seen.setdefault((kind, bits.tobytes()), len(seen)) for kind, bits in parts])
+                for result in product(kernel, columns), product(np.asfortranarray(kernel), columns):
+                    # columns stay of one kind if they were so before and have the same bits
+                    numbers: dict[tuple[int, bytes], int] = {}
+                    pairs = zip(kinds.tolist(), (bits.tobytes() for bits in result.T), strict=True)
+                    kinds = np.array([numbers.setdefault(pair, len(numbers)) for pair in pairs])
     return np.flatnonzero(kinds == np.bincount(kinds).argmax())

@@ -1,89 +1,95 @@
-"""What is compiled: chains of cheap operations on large arrays, each of which TensorFlow would write to memory.
+"""Compilation of chains of cheap operations on large arrays.
 
-XLA makes one loop of such a chain. It takes a tenth of a second or more for each, which small networks never win back;
-for these the same functions run as they are.
+TensorFlow writes the result of each operation to memory; XLA makes one loop of a whole chain. Compiling takes a tenth
+of a second or more, which is not worth it for small networks: these run the same functions uncompiled.
 """
 
-from skbcnn.network.tensorflow.runtime import tf
+from collections.abc import Callable
+from typing import Any
 
-_WORTH_COMPILING = 10_000  # activations of the convolutions
+from skbcnn.network.spec import NetworkSpec
+from skbcnn.network.tensorflow.runtime import Tensor, tf
+
+_MIN_ACTIVATIONS = 10_000  # of the convolutions, for which compiling is worth its time
 
 
-def is_large(spec):
-    """Whether the functions of a network are worth compiling.
+def is_large(spec: NetworkSpec) -> bool:
+    """Return whether the functions of a network are worth compiling.
 
     Parameters
     ----------
     spec : NetworkSpec
-        Of the network.
+        Architecture of the network.
 
     Returns
     -------
     is_large : bool
+        True if they are.
     """
-    return spec.n_pixels * sum(spec.num_filters) >= _WORTH_COMPILING
+    return spec.n_pixels * sum(spec.num_filters) >= _MIN_ACTIVATIONS
 
 
-def fused(function, large=True):
-    """A function as one loop, if the network is large.
+def fused(function: Callable[..., Any], large: bool = True) -> Callable[..., Any]:
+    """Return a function as a graph, compiled to one loop for large networks.
 
     Parameters
     ----------
     function : callable
-        Of tensors, to tensors.
+        Function of tensors.
     large : bool, default=True
-        From `is_large`.
+        Result of `is_large`.
 
     Returns
     -------
     fused : tf.function
+        The same function as a graph.
     """
     return tf.function(function, autograph=False, jit_compile=large or None)
 
 
 class Differentiable:
-    """A function as one loop, and its gradient as another, which computes anew what it needs of the first.
+    """A function as one loop and its gradient as another, which recomputes the intermediate values it needs.
 
-    Whoever takes gradients chains them by hand: what `tf.custom_gradient` registers is never forgotten.
+    Gradients of several such functions are chained by hand: what `tf.custom_gradient` registers is never freed.
 
     Parameters
     ----------
     function : callable
-        Of a tensor, of `n_weights` more, and of others that have no gradient, to a tensor.
+        Function of an input tensor, of `n_weights` weight tensors, and of tensors without gradient.
     n_weights : int
-        See there.
+        Number of weight tensors.
     large : bool, default=True
-        From `is_large`.
+        Result of `is_large`.
     """
 
-    def __init__(self, function, n_weights, large=True):
+    def __init__(self, function: Callable[..., Tensor], n_weights: int, large: bool = True) -> None:
         self._function, self._n_gradients = function, 1 + n_weights
         self._forward, self._backward = fused(function, large), fused(self._gradients, large)
 
-    def __call__(self, *inputs):
-        """The value."""
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Return the value of the function."""
         return self._forward(*inputs)
 
-    def gradients(self, upstream, *inputs):
-        """Gradients by the first inputs.
+    def gradients(self, upstream: Tensor, *inputs: Tensor) -> list[Tensor]:
+        """Return the gradients with respect to the input tensor and the weights.
 
         Parameters
         ----------
         upstream : tensor
-            Gradient by the value.
+            Gradient with respect to the value of the function.
         *inputs : tensor
-            As in the call.
+            Arguments of the call.
 
         Returns
         -------
         gradients : list of tensor
-            By the first tensor, and by the weights.
+            Gradients, that of the input tensor first.
         """
         return self._backward(upstream, *inputs)
 
-    def _gradients(self, upstream, *inputs):
-        by = inputs[: self._n_gradients]
+    def _gradients(self, upstream: Tensor, *inputs: Tensor) -> list[Tensor]:
+        variables = inputs[: self._n_gradients]
         with tf.GradientTape() as tape:
-            tape.watch(by)
+            tape.watch(variables)
             value = self._function(*inputs)
-        return tape.gradient(value, by, upstream)
+        return tape.gradient(value, variables, upstream)

@@ -1,49 +1,50 @@
-"""Dropout while training: masks of its own for every spectrum, thresholded from 16 random bits a unit.
+"""Dropout in training: each spectrum has its own masks, made from 16 random bits a unit.
 
-The bits come from NumPy (SFC64: three times as fast as the generators of TensorFlow on a processor), so that the
-network is a function of spectra, bits and weights alone. The rate is exact to 1/65536.
+The bits come from NumPy's SFC64, which is three times as fast as TensorFlow's generators on a CPU. So the network is a
+function of spectra, bits and weights alone. The dropout rate is exact to 1/65536.
 """
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
-from skbcnn.network.tensorflow.runtime import tf
+from skbcnn.network.tensorflow.runtime import Tensor, tf
 
 
-def n_dropped(rate):
-    """How many of the 65536 values of 16 bits mean that a unit is dropped.
+def n_dropped_values(rate: float) -> int:
+    """Return how many of the 65536 values of 16 bits drop a unit.
 
     Parameters
     ----------
     rate : float
-        Share of units dropped, in [0, 1).
+        Dropout rate, in [0, 1).
 
     Returns
     -------
-    n_dropped : int
-        At least one value is left that keeps the unit.
+    n_dropped_values : int
+        At most 65535, so that a unit can be kept.
     """
     return min(round(rate * 2**16), 2**16 - 1)
 
 
-def keep(bits, rate):
-    """Masks of units.
+def dropout_masks(bits: Tensor, rate: float) -> Tensor:
+    """Return the masks of units.
 
     Parameters
     ----------
     bits : tensor of uint16
-        Random.
+        Random bits.
     rate : float
-        Share of units dropped.
+        Dropout rate, in [0, 1).
 
     Returns
     -------
-    keep : tensor of the same shape, float32
-        0 where a unit is dropped; else what keeps the expectation of a unit.
+    masks : tensor of the same shape, float32
+        0 where a unit is dropped; else the inverse of the probability of being kept.
     """
-    dropped = n_dropped(rate)
-    return tf.cast(bits >= tf.constant(dropped, tf.uint16), tf.float32) * np.float32(1 / (1 - dropped / 2**16))
+    n_dropped = n_dropped_values(rate)
+    return tf.cast(bits >= tf.constant(n_dropped, tf.uint16), tf.float32) * np.float32(1 / (1 - n_dropped / 2**16))
 
 
 class DropoutBits:
@@ -51,28 +52,28 @@ class DropoutBits:
 
     Parameters
     ----------
-    shapes : sequence of tuple of (int or None)
-        Units at each place. None: the spectra of the batch.
+    shapes : iterable of tuple of (int or None)
+        Shapes of the units at each place. None stands for the number of spectra.
     seed : int
-        Equal seeds give equal bits.
+        Seed; equal seeds give equal bits.
     """
 
-    def __init__(self, shapes, seed):
+    def __init__(self, shapes: Iterable[tuple[int | None, ...]], seed: int) -> None:
         self.shapes = list(shapes)
         self._generator = np.random.SFC64(seed)
 
-    def draw(self, n):
-        """Bits of the next batch.
+    def draw(self, n: int) -> tuple[np.ndarray, ...]:
+        """Draw the bits of the next batch.
 
         Parameters
         ----------
         n : int
-            Spectra in it.
+            Number of spectra in the batch.
 
         Returns
         -------
         bits : tuple of ndarray of uint16
-            Of each place.
+            Bits for each place.
         """
         shapes = [tuple(n if size is None else size for size in shape) for shape in self.shapes]
         starts = np.cumsum([0, *map(math.prod, shapes)])

@@ -1,41 +1,46 @@
-"""Spectra cut into frames, on which a convolution with few channels is one with many.
+"""Frames of pixels, on which a convolution with few channels becomes one with many.
 
-A processor is slow at convolutions with one, two and four channels. Cut the spectrum into frames of eight pixels: the
-pixels of a frame become channels, and a filter of eight pixels becomes a kernel that looks at two neighbouring frames
-at once, half of it zeros (a block of a Toeplitz matrix). It has twice the products, and takes less than half the time.
+CPUs are slow at convolutions with one, two and four channels. So spectra are cut into frames of eight pixels. The
+pixels of a frame become channels, and a filter of eight pixels becomes a kernel on two neighbouring frames, half of it
+zeros (a block of a Toeplitz matrix). This doubles the number of products and takes less than half the time.
 
-Both convolutions keep the number of pixels ("same": of an even filter, the smaller half hangs over on the left). So the
-frames of what goes into the second one start a few pixels before the spectrum, and of what goes into the first one
-twice as many.
+Both convolutions keep the number of pixels (`NetworkSpec.padding`). So the frames between the convolutions start a few
+pixels before the spectrum, and the frames of the spectrum twice as many.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-_PREFERRED_SIZE = 8  # of a frame: measured, with 16 it is slower
+from skbcnn.network.spec import NetworkSpec
+
+_PREFERRED_SIZE = 8  # pixels of a frame; 16 were measured to be slower
 
 
 @dataclass(frozen=True)
 class Frames:
-    """How the spectra of a network are cut.
+    """Sizes and positions of the frames of a network.
 
     Parameters
     ----------
     spec : NetworkSpec
-        Of the network.
+        Architecture of the network.
 
     Attributes
     ----------
     size : int
-        Pixels of a frame: whole pools.
+        Number of pixels of a frame: whole pools.
     n_taps : int
-        Neighbouring frames that a filter looks at.
+        Number of neighbouring frames that a filter spans.
     n_pooled, n_middle, n_spectrum : int
-        Frames of what comes out of the second convolution, out of the first, and of the spectrum.
+        Number of frames after the second convolution, after the first one, and of the spectrum.
     overhang : int
-        Pixels before the spectrum at which the frames between the convolutions start; those of the spectrum start
-        twice as many before it.
+        Number of pixels by which the frames between the convolutions start before the spectrum.
+    margins : tuple of (int, int)
+        Number of zeros before and after a spectrum: all that the filters reach, and at least one after it.
+    n_places : int
+        Number of pixels of a spectrum with its margins.
 
     Examples
     --------
@@ -46,61 +51,60 @@ class Frames:
     (8, 2, 939)
     """
 
-    spec: object
+    spec: NetworkSpec
 
     @property
-    def size(self):
+    def size(self) -> int:
         pool = self.spec.pool_size
         return -(-_PREFERRED_SIZE // pool) * pool
 
     @property
-    def n_taps(self):
+    def n_taps(self) -> int:
         return -(-(self.size + self.spec.kernel_size - 1) // self.size)
 
     @property
-    def n_pooled(self):
+    def n_pooled(self) -> int:
         return -(-self.spec.n_pooled * self.spec.pool_size // self.size)
 
     @property
-    def n_middle(self):
+    def n_middle(self) -> int:
         return self.n_pooled + self.n_taps - 1
 
     @property
-    def n_spectrum(self):
+    def n_spectrum(self) -> int:
         return self.n_middle + self.n_taps - 1
 
     @property
-    def overhang(self):
-        return (self.spec.kernel_size - 1) // 2
+    def overhang(self) -> int:
+        return self.spec.padding[0]
 
     @property
-    def margins(self):
-        """Zeros before and behind a spectrum: all that the filters may see, and at least one behind."""
+    def margins(self) -> tuple[int, int]:
         before = 2 * self.overhang
         return before, max(self.size * self.n_spectrum - before - self.spec.n_pixels, 1)
 
     @property
-    def n_places(self):
-        """Pixels of a spectrum between its margins."""
+    def n_places(self) -> int:
         return self.spec.n_pixels + sum(self.margins)
 
-    def is_pixel(self):
-        """Whether a place between the convolutions is a pixel, or beyond an end of the spectrum.
+    def is_pixel(self) -> np.ndarray:
+        """Return which places of the frames between the convolutions are pixels of the spectrum.
 
         Returns
         -------
         is_pixel : ndarray of bool of shape (n_middle, size)
+            False beyond the ends of the spectrum.
         """
         pixel = np.arange(self.size * self.n_middle) - self.overhang
         return ((pixel >= 0) & (pixel < self.spec.n_pixels)).reshape(self.n_middle, self.size)
 
-    def toeplitz(self, pixel_order=None):
-        """Which pixel of the filter stands at which place of the kernel that works on frames.
+    def toeplitz(self, pixel_order: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """Return the position of each pixel of a filter in the kernel on frames.
 
         Parameters
         ----------
         pixel_order : array-like of int, default=None
-            Order of the pixels in the frames that come out. None: as they are.
+            Order of the pixels in the frames that come out. None: the natural order.
 
         Returns
         -------
@@ -111,11 +115,12 @@ class Frames:
         comes_out = np.arange(self.size) if pixel_order is None else np.asarray(pixel_order)
         return (goes_in - comes_out[:, None] == np.arange(self.spec.kernel_size)).astype(np.float32)
 
-    def pools_apart(self):
-        """Order of the pixels of a frame in which the first ones of all pools come first, then the second ones.
+    def pools_apart(self) -> np.ndarray:
+        """Return the pixels of a frame in the order: first pixels of all pools, then the second ones, and so on.
 
         Returns
         -------
         pixel_order : ndarray of int of shape (size,)
+            Pixels in this order.
         """
         return np.arange(self.size).reshape(-1, self.spec.pool_size).T.ravel()

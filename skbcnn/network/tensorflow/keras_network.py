@@ -1,64 +1,66 @@
-"""The graph of Leung & Bovy (2019), figure 6, as it is trained: `NetworkSpec` to a Keras network.
+"""The network as it is trained: the graph of Leung & Bovy (2019), figure 6, as a Keras model.
 
-Every spectrum has dropout masks of its own here. For what is asked of a trained network there is a second form of the
-same graph, `skbcnn.network.tensorflow.draw_graph`.
+Every spectrum has its own dropout masks here. Predictions use a second form of the same graph,
+`skbcnn.network.tensorflow.draw_graph`.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from skbcnn.network.spec import NetworkSpec, WindowGroup
 from skbcnn.network.tensorflow.activations import activation
 from skbcnn.network.tensorflow.compiling import Differentiable, is_large
-from skbcnn.network.tensorflow.dropout import keep
+from skbcnn.network.tensorflow.dropout import dropout_masks
 from skbcnn.network.tensorflow.frames import Frames
 from skbcnn.network.tensorflow.layers import FramedConvolution, StackedDense, WideDense, WindowGather
-from skbcnn.network.tensorflow.runtime import keras, tf
+from skbcnn.network.tensorflow.runtime import Tensor, keras, tf
 
 ops = keras.ops
 
 
 class Stage(NamedTuple):
-    """A step whose gradient is compiled apart.
+    """A step of the full-spectrum layers whose gradient is compiled by itself.
 
     Attributes
     ----------
     function : Differentiable
-        Of what came before, of the variables, and of bits.
+        Function of the previous output, the variables and the random bits.
     variables : list of keras.Variable
-        Its weights.
+        Weights of the step.
     place : str or None
-        Of dropout, for whose units it takes bits.
+        Place of dropout whose random bits the step takes; None without dropout.
     """
 
     function: Differentiable
-    variables: list
+    variables: list[Any]
     place: str | None = None
 
     @property
-    def values(self):
+    def values(self) -> list[Tensor]:
         """The variables as tensors."""
         return [variable.value for variable in self.variables]
 
 
 class WindowBranch(keras.layers.Layer):
-    """The window layers of all labels of equal widths, as one stack.
+    """The window layers of all labels of a window group, as one stack.
 
     Parameters
     ----------
     spec : NetworkSpec
-        Of the network.
+        Architecture of the network.
     group : WindowGroup
-        The labels, and the widths of their layers.
+        Labels and the widths of their layers.
     regularizer : keras.Regularizer
-        Of the first kernels.
+        Regularizer of the kernels of the first layer.
     """
 
-    def __init__(self, spec, group, regularizer):
+    def __init__(self, spec: NetworkSpec, group: WindowGroup, regularizer: object) -> None:
         super().__init__()
         n = len(group.labels)
         frames = Frames(spec)
-        places = [np.add(spec.windows[j], frames.margins[0]) for j in group.labels]
+        places = [np.add(spec.windows[j] or (), frames.margins[0]) for j in group.labels]
         self.gather = WindowGather(places, empty=frames.n_places - 1)
         widest = self.gather.padded.shape[1]
         self.hidden1 = StackedDense(n, widest, group.width_1, spec.activation, regularizer)
@@ -66,39 +68,55 @@ class WindowBranch(keras.layers.Layer):
         self.hidden2 = StackedDense(n, group.width_1 + self.n_hidden_context, group.width_2, spec.activation)
         self.heads = StackedDense(n, group.width_2 + spec.n_context, 2)
 
-    def call(self, x, context, kept=(1.0, 1.0)):
-        """From the pixels (places, n) of framed spectra and the context to mean and log-variance (n, labels, 2)."""
-        hidden = self.hidden1(self.gather(x), transposed=True) * kept[0]
+    def call(self, x: Tensor, context: Tensor, masks: Sequence[Tensor] = (1.0, 1.0)) -> Tensor:
+        """Compute means and log-variances of the labels.
+
+        Parameters
+        ----------
+        x : tensor of shape (n_places, n)
+            Spectra with the margins of `Frames`, along the last axis.
+        context : tensor of shape (n, n_context)
+            Context.
+        masks : sequence of two tensors, default=(1.0, 1.0)
+            Dropout masks of the two layers.
+
+        Returns
+        -------
+        moments : tensor of shape (n, labels, 2)
+            Mean and log-variance.
+        """
+        hidden = self.hidden1(self.gather(x), transposed=True) * masks[0]
         context = ops.broadcast_to(context, (len(self.gather.sizes), *ops.shape(context)))
         if self.n_hidden_context:
             hidden = ops.concatenate([hidden, context], axis=-1)
-        hidden = self.hidden2(hidden) * kept[1]
+        hidden = self.hidden2(hidden) * masks[1]
         return ops.transpose(self.heads(ops.concatenate([hidden, context], axis=-1)), (1, 0, 2))
 
 
 class CensoredNetwork(keras.Model):
-    """Spectra (n, pixels) to means and log-variances (n, 2, labels), in normalised units.
+    """Keras model from normalised spectra to means and log-variances of the labels in normalised units.
 
-    Weights start at zero; `skbcnn.network.tensorflow.weights` fills them.
+    All weights are zero at first; `skbcnn.network.tensorflow.weights` sets them.
 
     Parameters
     ----------
     spec : NetworkSpec
-        Shape and fixed settings.
+        Architecture and fixed settings.
 
     Attributes
     ----------
     dropout_shapes : dict of str to tuple of (int or None)
-        Units at each place of dropout, in the order in which `call` takes bits for them. None: the spectra.
+        Shape of the units at each place of dropout, in the order of the bits that `call` takes. None stands for the
+        number of spectra.
     stages : list of Stage
-        What the full spectrum goes through before its first dense layer.
+        Steps from the spectrum to the input of the first dense layer.
 
     References
     ----------
     .. [1] Leung & Bovy (2019), MNRAS 483, 3255, figure 6.
     """
 
-    def __init__(self, spec):
+    def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec, self.frames = spec, Frames(spec)
         regularizer = keras.regularizers.L2(spec.l2) if spec.l2 else None
@@ -126,78 +144,80 @@ class CensoredNetwork(keras.Model):
                 self.dropout_shapes[f"group{number}.{layer}"] = (len(group.labels), None, width)
         self.build((None, spec.n_pixels))
 
-    def build(self, input_shape):
-        """Create the weights of Keras's own layers; ours have theirs already."""
+    def build(self, input_shape: object) -> None:
+        """Create the weights of Keras's own layers; those of this package create theirs at once."""
         h0, h1 = self.spec.num_hidden[:2]
         for layer, n_inputs in ((self.full2, h0), (self.aux, h1), (self.full_heads, h1)):
             if layer is not None:
                 layer.build((None, n_inputs))
         self.built = True
 
-    def call(self, x, bits=None):
-        """The whole network.
+    def call(self, x: Tensor, bits: Sequence[Tensor] | None = None) -> Tensor:
+        """Compute means and log-variances.
 
         Parameters
         ----------
         x : tensor of shape (n, n_places)
             Normalised spectra between the zeros of `Frames.margins`.
         bits : sequence of tensor of uint16, default=None
-            Random bits for the units at each place, of `dropout_shapes`. None: without dropout.
+            Random bits for the units at each place of `dropout_shapes`. None: no dropout.
 
         Returns
         -------
         moments : tensor of shape (n, 2, n_labels)
             Means, then log-variances.
         """
-        bits = self._by_place(bits)
-        seen = self._in_frames(x)
+        bits_at = self._by_place(bits)
+        flat = self._in_frames(x)
         for stage in self.stages:
-            seen = stage.function(seen, *stage.values, *bits[stage.place])
-        return self._read(seen, x, bits)
+            flat = stage.function(flat, *stage.values, *bits_at[stage.place])
+        return self._read(flat, x, bits_at)
 
-    def loss_and_gradients(self, loss_of, x, bits=None):
-        """A loss of the output, and its gradients by the trainable variables, in their order.
+    def loss_and_gradients(
+        self, loss_of: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor, bits: Sequence[Tensor] | None = None
+    ) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+        """Compute a loss and its gradients with respect to the trainable variables.
 
         Parameters
         ----------
         loss_of : callable
-            Takes the moments, gives the loss and whatever else.
+            Function of the moments; it returns a tuple of the loss and any further values.
         x, bits : tensor
-            As in `call`.
+            Arguments of `call`.
 
         Returns
         -------
         loss : tuple
-            What `loss_of` gave.
+            Result of `loss_of`.
         gradients : list of tensor
-            None where the loss does not depend on a variable.
+            Gradients in the order of `trainable_variables`; None where the loss does not depend on a variable.
         """
-        bits = self._by_place(bits)
-        seen = [self._in_frames(x)]
+        bits_at = self._by_place(bits)
+        inputs = [self._in_frames(x)]  # of each stage, then of the dense layers
         for stage in self.stages:
-            seen.append(stage.function(seen[-1], *stage.values, *bits[stage.place]))
+            inputs.append(stage.function(inputs[-1], *stage.values, *bits_at[stage.place]))
         in_stages = {id(variable) for stage in self.stages for variable in stage.variables}
-        rest = [variable for variable in self.trainable_variables if id(variable) not in in_stages]
+        others = [variable for variable in self.trainable_variables if id(variable) not in in_stages]
         with tf.GradientTape() as tape:
-            tape.watch(seen[-1])
-            loss = loss_of(self._read(seen[-1], x, bits))
-        upstream, *gradients = tape.gradient(loss[0], [seen[-1], *(variable.value for variable in rest)])
-        found = dict(zip(map(id, rest), gradients, strict=True))
-        if upstream is not None:  # else nobody reads the full spectrum
-            for stage, before in zip(reversed(self.stages), reversed(seen[:-1]), strict=True):
-                upstream, *gradients = stage.function.gradients(upstream, before, *stage.values, *bits[stage.place])
+            tape.watch(inputs[-1])
+            loss = loss_of(self._read(inputs[-1], x, bits_at))
+        upstream, *gradients = tape.gradient(loss[0], [inputs[-1], *(variable.value for variable in others)])
+        found = dict(zip(map(id, others), gradients, strict=True))
+        if upstream is not None:  # else no output depends on the full spectrum
+            for stage, x_in in zip(reversed(self.stages), reversed(inputs[:-1]), strict=True):
+                upstream, *gradients = stage.function.gradients(upstream, x_in, *stage.values, *bits_at[stage.place])
                 found |= zip(map(id, stage.variables), gradients, strict=True)
         return loss, [found.get(id(variable)) for variable in self.trainable_variables]
 
-    def _stages(self):
-        """What the full spectrum goes through before its first dense layer."""
+    def _stages(self) -> list[Stage]:
+        """Return the steps from the spectrum to the input of the first dense layer."""
         conv1, conv2, large = self.conv1, self.conv2, is_large(self.spec)
         stages = [
             Stage(Differentiable(conv1.convolve, 1, large=False), [conv1.kernel]),
             Stage(Differentiable(self._activate_pixels, 1, large), [conv1.bias], "conv1"),
             Stage(Differentiable(conv2.convolve, 1, large=False), [conv2.kernel]),
         ]
-        if self.spec.is_rising:  # then the maximum may come first
+        if self.spec.activates_after_pooling:
             return [*stages, Stage(Differentiable(self._pool_and_activate, 1, large), [conv2.bias], "flat")]
         return [
             *stages,
@@ -205,60 +225,63 @@ class CensoredNetwork(keras.Model):
             Stage(Differentiable(self._pool, 0, large), [], "flat"),
         ]
 
-    def _by_place(self, bits):
-        """Bits as arguments that may be absent, by name of the place."""
-        given = [(of_place,) for of_place in bits] if bits else [()] * len(self.dropout_shapes)
-        return {None: (), **dict(zip(self.dropout_shapes, given, strict=True))}
+    def _by_place(self, bits: Sequence[Tensor] | None) -> dict[str | None, tuple[Tensor, ...]]:
+        """Return the bits of each place as a tuple of one argument, or of none without dropout."""
+        arguments = [(of_place,) for of_place in bits] if bits else [()] * len(self.dropout_shapes)
+        return {None: (), **dict(zip(self.dropout_shapes, arguments, strict=True))}
 
-    def _in_frames(self, x):
+    def _in_frames(self, x: Tensor) -> Tensor:
         n_seen = self.frames.size * self.frames.n_spectrum
         return tf.reshape(x[:, :n_seen], (-1, 1, self.frames.n_spectrum, self.frames.size))
 
-    def _activate(self, x, bias):
+    def _activate(self, x: Tensor, bias: Tensor) -> Tensor:
         return self.activation(x + tf.tile(bias, [x.shape[-1] // bias.shape[0]]))
 
-    def _activate_pixels(self, x, bias, *bits):
-        """Activation and dropout between the convolutions, zeros beyond the ends of the spectrum."""
+    def _activate_pixels(self, x: Tensor, bias: Tensor, *bits: Tensor) -> Tensor:
+        """Apply activation and dropout between the convolutions; places beyond the spectrum become zero."""
         is_pixel = np.repeat(self.frames.is_pixel(), self.spec.num_filters[0], axis=1).astype(np.float32)
-        return self._activate(x, bias) * is_pixel * self._kept(*bits)
+        return self._activate(x, bias) * is_pixel * self._mask(*bits)
 
-    def _pool_and_activate(self, x, bias, *bits):
+    def _pool_and_activate(self, x: Tensor, bias: Tensor, *bits: Tensor) -> Tensor:
         return self._flatten(self._activate(self._largest(x), bias), *bits)
 
-    def _pool(self, x, *bits):
+    def _pool(self, x: Tensor, *bits: Tensor) -> Tensor:
         return self._flatten(self._largest(x), *bits)
 
-    def _largest(self, x):
-        """Maximum over each pool; the frames hold the first pixels of all pools, then the second ones."""
+    def _largest(self, x: Tensor) -> Tensor:
+        """Return the maximum over each pool. Pixels are in the order of `Frames.pools_apart`."""
         largest, *others = tf.split(x, self.spec.pool_size, axis=-1)
         for other in others:
             largest = tf.maximum(largest, other)
         return largest
 
-    def _flatten(self, x, *bits):
-        """Frames (n, 1, frames, channels) to (n, n_flat), and dropout."""
-        return tf.reshape(x, (tf.shape(x)[0], -1))[:, : self.spec.n_flat] * self._kept(*bits)
+    def _flatten(self, x: Tensor, *bits: Tensor) -> Tensor:
+        """Reshape frames (n, 1, frames, channels) to (n, n_flat) and apply dropout."""
+        return tf.reshape(x, (tf.shape(x)[0], -1))[:, : self.spec.n_flat] * self._mask(*bits)
 
-    def _read(self, flat, x, bits):
-        """From the pooled spectrum, and the pixels of the windows, to the output."""
-        full = self.full2(self.full1(flat) * self._kept(*bits["full1"]))
+    def _read(self, flat: Tensor, x: Tensor, bits_at: dict[str | None, tuple[Tensor, ...]]) -> Tensor:
+        """Compute the outputs from the pooled spectra and the pixels of the windows."""
+        full = self.full2(self.full1(flat) * self._mask(*bits_at["full1"]))
         outputs, context = self._read_full(full)
         x = tf.transpose(x)
         for number, branch in enumerate(self.branches):
-            kept = [self._kept(*bits[f"group{number}.{layer}"]) for layer in ("hidden1", "hidden2")]
-            outputs.append(branch(x, context, kept=kept))
+            masks = [self._mask(*bits_at[f"group{number}.{layer}"]) for layer in ("hidden1", "hidden2")]
+            outputs.append(branch(x, context, masks=masks))
         in_order = tf.gather(tf.concat(outputs, axis=1), self.spec.label_order, axis=1)
         return tf.transpose(in_order, (0, 2, 1))
 
-    def _kept(self, *bits):
-        """Mask from the bits of a place; nothing is dropped without."""
-        return keep(*bits, self.spec.dropout_rate) if bits else 1.0
+    def _mask(self, *bits: Tensor) -> Tensor | float:
+        """Return the mask of a place from its bits; without bits nothing is dropped."""
+        return dropout_masks(bits[0], self.spec.dropout_rate) if bits else 1.0
 
-    def _read_full(self, full):
-        """Outputs of the labels without a window, and the context that the others are told."""
-        outputs, context = [], [] if self.aux is None else [self.aux(full)]
+    def _read_full(self, full: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Compute the outputs of the full-spectrum labels, and the context of the window labels."""
+        outputs: list[Tensor] = []
+        context = [] if self.aux is None else [self.aux(full)]
         if self.full_heads is not None:
             heads = ops.transpose(ops.reshape(self.full_heads(full), (-1, 2, len(self.spec.full_labels))), (0, 2, 1))
             outputs.append(heads)
-            context.append(ops.stop_gradient(heads[:, :, 0]))  # elements must not pull on the star's parameters
+            context.append(
+                ops.stop_gradient(heads[:, :, 0])
+            )  # the loss of a window label must not train the outputs of others
         return outputs, ops.concatenate(context, axis=-1) if context else full[:, :0]

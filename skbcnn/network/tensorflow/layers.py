@@ -1,51 +1,53 @@
-"""Layers that Keras lacks: convolution on frames, and dense layers for many labels at once."""
+"""Layers that Keras lacks: convolutions on frames, and dense layers of many labels at once."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from skbcnn.network.tensorflow import activations
-from skbcnn.network.tensorflow.runtime import keras, tf
-
-ops = keras.ops
+from skbcnn.network.tensorflow.activations import activation as activation_by_name
+from skbcnn.network.tensorflow.runtime import Tensor, keras, tf
 
 
 class FramedConvolution(keras.layers.Layer):
-    """A convolution along the spectrum, on frames of pixels: (n, 1, frames, size * inputs) to the same with outputs.
+    """A convolution along the spectrum, on frames of pixels.
 
-    What comes out has fewer frames: those with a full view.
+    It maps (n, 1, frames, size * inputs) to (n, 1, frames, size * outputs). The output has only the frames for which
+    all input frames exist.
 
     Parameters
     ----------
     toeplitz : ndarray of shape (n_taps * size, size, length)
-        From `Frames.toeplitz`.
+        Positions from `Frames.toeplitz`.
     n_in, n_out : int
-        Channels of a pixel.
+        Number of channels of a pixel.
     regularizer : keras.Regularizer, default=None
-        Of the kernel.
+        Regularizer of the kernel.
     """
 
-    def __init__(self, toeplitz, n_in, n_out, regularizer=None):
+    def __init__(self, toeplitz: np.ndarray, n_in: int, n_out: int, regularizer: object = None) -> None:
         super().__init__()
         self.toeplitz = toeplitz
         self.kernel = self.add_weight((toeplitz.shape[2], n_in, n_out), "zeros", name="kernel", regularizer=regularizer)
         self.bias = self.add_weight((n_out,), "zeros", name="bias")
 
-    def call(self, x):
-        """Convolve with the kernel of this layer."""
+    def call(self, x: Tensor) -> Tensor:
+        """Convolve with the kernel of this layer, without bias."""
         return self.convolve(x, self.kernel.value)
 
-    def convolve(self, x, kernel):
-        """Convolve; the bias is left to whoever comes next, to be added in one go with what else is to be done.
+    def convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """Convolve with a kernel. The bias is not added here, but in one operation with the activation.
 
         Parameters
         ----------
         x : tensor of shape (n, 1, frames, size * inputs)
             Frames.
         kernel : tensor of shape (length, inputs, outputs)
-            Any.
+            Kernel.
 
         Returns
         -------
         x : tensor of shape (n, 1, frames, size * outputs)
+            Convolved frames.
         """
         n_seen, size, _ = self.toeplitz.shape
         _, n_in, n_out = kernel.shape
@@ -55,71 +57,75 @@ class FramedConvolution(keras.layers.Layer):
 
 
 class WideDense(keras.layers.Layer):
-    """A Dense layer of many inputs, its kernel held as (units, inputs): so a processor multiplies gradients faster.
+    """A dense layer with many inputs. Its kernel is (units, inputs), for which gradients are faster on a CPU.
 
     Parameters
     ----------
     n_inputs, units : int
         Shape of the kernel.
     activation : str
-        Keras's name.
+        Keras's name of the activation.
     regularizer : keras.Regularizer, default=None
-        Of the kernel.
+        Regularizer of the kernel.
     """
 
-    def __init__(self, n_inputs, units, activation, regularizer=None):
+    def __init__(self, n_inputs: int, units: int, activation: str, regularizer: object = None) -> None:
         super().__init__()
-        self.activation = activations.activation(activation)
+        self.activation = activation_by_name(activation)
         self.kernel = self.add_weight((units, n_inputs), "zeros", name="kernel", regularizer=regularizer)
         self.bias = self.add_weight((units,), "zeros", name="bias")
 
-    def call(self, x):
-        """Multiply, add, activate."""
+    def call(self, x: Tensor) -> Tensor:
+        """Apply the layer."""
         return self.activation(tf.matmul(x, self.kernel.value, transpose_b=True) + self.bias.value)
 
 
 class WindowGather(keras.layers.Layer):
-    """Pixels (pixels, n) to the windows of several labels (labels, widest window, n), short ones padded with zeros.
+    """Selection of the pixels of several windows: (pixels, n) to (labels, widest window, n).
+
+    Narrow windows are padded with zeros.
 
     Parameters
     ----------
     windows : sequence of sequence of int
-        Places of the pixels of each label.
+        Pixels of each label.
     empty : int
-        A place that holds zeros.
+        A pixel that is always zero.
     """
 
-    def __init__(self, windows, empty):
+    def __init__(self, windows: Sequence[Sequence[int] | np.ndarray], empty: int) -> None:
         super().__init__()
         self.sizes = [len(window) for window in windows]
         self.padded = np.full((len(windows), max(self.sizes)), empty, dtype=np.int32)
         for row, window in zip(self.padded, windows, strict=True):
             row[: len(window)] = window
 
-    def call(self, x):
-        """Gather rows, each one contiguous copy."""
+    def call(self, x: Tensor) -> Tensor:
+        """Select the pixels."""
         return tf.reshape(tf.gather(x, self.padded.ravel()), (*self.padded.shape, -1))
 
 
 class StackedDense(keras.layers.Layer):
-    """One Dense layer for each label, as a single batched product: (labels, n, inputs) to (labels, n, units).
+    """One dense layer for each label, as a single batched product: (labels, n, inputs) to (labels, n, units).
 
     Parameters
     ----------
     n_labels, n_inputs, units : int
         Shape of the stacked kernels.
     activation : str, default=None
-        Keras's name.
+        Keras's name of the activation. None: none.
     regularizer : keras.Regularizer, default=None
-        Of the kernels.
+        Regularizer of the kernels.
     """
 
-    def __init__(self, n_labels, n_inputs, units, activation=None, regularizer=None):
+    def __init__(
+        self, n_labels: int, n_inputs: int, units: int, activation: str | None = None, regularizer: object = None
+    ) -> None:
         super().__init__()
-        self.activation = activations.activation(activation)
+        self.activation = activation_by_name(activation)
         self.kernel = self.add_weight((n_labels, n_inputs, units), "zeros", name="kernel", regularizer=regularizer)
         self.bias = self.add_weight((n_labels, 1, units), "zeros", name="bias")
 
-    def call(self, x, transposed=False):
-        """Multiply; `transposed`: x is (labels, inputs, n)."""
+    def call(self, x: Tensor, transposed: bool = False) -> Tensor:
+        """Apply the layers to x of shape (labels, n, inputs), or (labels, inputs, n) if it is `transposed`."""
         return self.activation(tf.matmul(x, self.kernel.value, transpose_a=transposed) + self.bias.value)

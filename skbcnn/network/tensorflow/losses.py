@@ -1,19 +1,19 @@
-"""The loss of a star: Gaussian, aware of label errors, blind to missing labels."""
+"""The Gaussian loss of a star, with label errors and without its missing labels."""
 
 import numpy as np
 
 from skbcnn.network.moments import LOGVAR_LIMIT
-from skbcnn.network.tensorflow.runtime import keras
+from skbcnn.network.tensorflow.runtime import Tensor, keras
 
 ops = keras.ops
 
-_NO_ERROR = -100.0  # log variance of a label without error: nothing beside the least predicted one, exp(-20)
+_NO_ERROR = -100.0  # log-variance of a label without error: negligible beside the smallest predicted one, -20
 
 
-def pack_targets(y, y_err=None):
-    """Labels and their errors as the one array that the loss takes.
+def pack_targets(y: np.ndarray, y_err: np.ndarray | None = None) -> np.ndarray:
+    """Pack labels and their errors into the array that the loss takes.
 
-    Missing labels are filled here, before any arithmetic: a NaN that is masked only after it would still reach the
+    Missing labels are replaced here, before any arithmetic: a NaN that is masked afterwards would still reach the
     gradient.
 
     Parameters
@@ -21,7 +21,7 @@ def pack_targets(y, y_err=None):
     y : ndarray of shape (n, n_labels)
         Normalised labels; NaN where missing.
     y_err : ndarray of shape (n, n_labels), default=None
-        Their errors, in the same units; 0 where unknown. Never looked at where the label is missing. None: all 0.
+        Label errors in the same units; 0 where unknown. Those of missing labels are ignored. None: all 0.
 
     Returns
     -------
@@ -45,20 +45,22 @@ def pack_targets(y, y_err=None):
     return np.stack([values, np.maximum(log_error_variance, _NO_ERROR), present], axis=1).astype(np.float32)
 
 
-def star_loss(targets, moments):
-    """Loss of each star: mean over its present labels of 0.5 ((y - mu)^2 / var + log var), var = exp(s) + e^2.
+def star_loss(targets: Tensor, moments: Tensor) -> Tensor:
+    """Return the loss of each star: mean over its present labels of 0.5 ((y - mu)^2 / var + log var).
+
+    The variance is ``var = exp(s) + e^2``, with the log-variance s of the network and the label error e.
 
     Parameters
     ----------
     targets : tensor of shape (n, 3, n_labels)
-        From `pack_targets`.
+        Labels from `pack_targets`.
     moments : tensor of shape (n, 2, n_labels)
         Predicted means mu and log-variances s.
 
     Returns
     -------
     loss : tensor of shape (n,)
-        In nats per present label, without the constant log(2 pi) / 2. 0 for a star with no label at all.
+        In nats per present label, without the constant log(2 pi) / 2. 0 for a star without labels.
 
     References
     ----------
@@ -72,56 +74,57 @@ def star_loss(targets, moments):
     return _mean_over_present(density, present)
 
 
-def star_absolute_error(targets, moments):
-    """Mean absolute error of each star over its present labels.
+def star_absolute_error(targets: Tensor, moments: Tensor) -> Tensor:
+    """Return the mean absolute error of each star over its present labels.
 
     Parameters
     ----------
     targets : tensor of shape (n, 3, n_labels)
-        From `pack_targets`.
+        Labels from `pack_targets`.
     moments : tensor of shape (n, 2, n_labels)
         Predicted means and log-variances.
 
     Returns
     -------
     error : tensor of shape (n,)
-        In normalised units. 0 for a star with no label at all.
+        In normalised units. 0 for a star without labels.
     """
     return _mean_over_present(ops.abs(targets[:, 0] - moments[:, 0]), targets[:, 2])
 
 
-def _mean_over_present(values, present):
+def _mean_over_present(values: Tensor, present: Tensor) -> Tensor:
     return ops.sum(values * present, axis=-1) / ops.maximum(ops.sum(present, axis=-1), 1.0)
 
 
-def weighted_sums(targets, moments, weight):
-    """Sums over the stars of a batch, from which means over many batches follow.
+def weighted_sums(targets: Tensor, moments: Tensor, weight: Tensor) -> Tensor:
+    """Return sums over the stars of a batch, which give the means over many batches.
 
     Parameters
     ----------
     targets : tensor of shape (n, 3, n_labels)
-        From `pack_targets`.
+        Labels from `pack_targets`.
     moments : tensor of shape (n, 2, n_labels)
         Predicted means and log-variances.
     weight : tensor of shape (n,)
-        Of the stars. Those without any label must come with weight 0: they then count in neither a sum nor its divisor.
+        Weights of the stars. It must be 0 for stars without labels, so that they count neither in the sums nor in the
+        divisor.
 
     Returns
     -------
     sums : tensor of shape (3,)
-        Weighted losses, weighted absolute errors, weights.
+        Sums of the weighted losses, the weighted absolute errors and the weights.
     """
-    of_star = ops.stack([star_loss(targets, moments), star_absolute_error(targets, moments), ops.ones_like(weight)])
-    return ops.sum(of_star * weight, axis=1)
+    of_stars = ops.stack([star_loss(targets, moments), star_absolute_error(targets, moments), ops.ones_like(weight)])
+    return ops.sum(of_stars * weight, axis=1)
 
 
-def mean_loss(sums):
-    """Loss of a batch: `star_loss` averaged over its stars by their weights.
+def mean_loss(sums: Tensor) -> Tensor:
+    """Return the loss of a batch: the weighted mean of `star_loss`.
 
     Parameters
     ----------
     sums : tensor of shape (3,)
-        From `weighted_sums`.
+        Result of `weighted_sums`.
 
     Returns
     -------

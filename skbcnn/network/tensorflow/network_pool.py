@@ -1,120 +1,125 @@
-"""Networks that are built and traced once, and lent to whoever trains.
+"""Pool of built and traced networks that trainings share.
 
-Building a Keras network and tracing its steps takes a second, a small fit less. So a network is not thrown away after
-use: it waits, with its compiled steps, for the next who needs one of the same `NetworkSpec` and `clipnorm`. Nobody
-may rely on what the one before left in it: `training` puts weights in and resets the optimizer and the
-dropout seeds, so that a lent network learns bit for bit as a new one would.
+Building a Keras network and tracing its steps takes a second, longer than a small fit. So a network is kept after use
+and lent to the next training with the same `NetworkSpec` and `clipnorm`. A training must not rely on the state of a
+lent network: it sets the weights and resets the optimizer and the dropout seed, so that the network trains bit for bit
+like a new one.
 """
 
 import gc
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
+from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.tensorflow.keras_network import CensoredNetwork
-from skbcnn.network.tensorflow.training_steps import Steps
+from skbcnn.network.tensorflow.training_steps import TrainingSteps
 
-MAX_IDLE = 6  # networks that wait for the next borrower
-# Of their variables, those of the optimizer among them. One of APOGEE at default widths has 45 MB and takes about 110
-# with what TensorFlow keeps for its compiled steps: three may wait.
+MAX_IDLE = 6  # idle networks
+# Size of their variables, with those of the optimizers. A network for APOGEE at default widths has 45 MB, so that three
+# may be idle; with its compiled steps it takes about 110 MB.
 MAX_IDLE_BYTES = 150_000_000
 
+Key: TypeAlias = tuple[NetworkSpec, float | None]
 
-class LentNetwork:
-    """A network, and the steps that were compiled for it.
+
+class PooledNetwork:
+    """A network and its traced training steps.
 
     Parameters
     ----------
     spec : NetworkSpec
-        Of the network.
+        Architecture of the network.
     clipnorm : float or None, default=None
-        Of the steps.
+        Parameter of the steps.
 
     Attributes
     ----------
     network : CensoredNetwork
-        Its weights are whatever was put in last.
-    steps : Steps
-        What is done with batches.
-    spoilt : bool
-        Set by a borrower who cannot vouch for the state of the network: it is then thrown away.
+        Network in an unknown state.
+    steps : TrainingSteps
+        Steps of the network.
+    discard : bool
+        Set to True by a borrower if the network must not be used again.
     """
 
-    def __init__(self, spec, clipnorm=None):
+    def __init__(self, spec: NetworkSpec, clipnorm: float | None = None) -> None:
         self.network = CensoredNetwork(spec)
-        self.steps = Steps(self.network, clipnorm)
-        self.spoilt = False
+        self.steps = TrainingSteps(self.network, clipnorm)
+        self.discard = False
 
     @property
-    def n_bytes(self):
-        """Size of its variables, those of the optimizer among them."""
+    def n_bytes(self) -> int:
+        """Size of its variables and those of its optimizer."""
         variables = [*self.network.variables, *self.network.optimizer.variables]
         return sum(variable.value.dtype.size * variable.value.shape.num_elements() for variable in variables)
 
 
 class NetworkPool:
-    """Idle networks, the least recently used thrown away when there are too many.
+    """Idle networks. The least recently used ones are removed if there are too many.
 
     Parameters
     ----------
     max_idle : int
-        How many may wait.
+        Largest number of idle networks.
     max_bytes : int
-        How large they may be in sum. The last one that came back is kept whatever its size.
+        Largest size of all idle networks. The last one returned is kept whatever its size.
     """
 
-    def __init__(self, max_idle, max_bytes):
+    def __init__(self, max_idle: int, max_bytes: int) -> None:
         self.max_idle, self.max_bytes = max_idle, max_bytes
-        self._idle = []  # ((spec, clipnorm), network), last used last
+        self._idle: list[tuple[Key, PooledNetwork]] = []  # the last used is last
         self._lock = threading.Lock()
 
     @contextmanager
-    def lend(self, spec, clipnorm=None):
-        """Lend a network for exclusive use: an idle one, else a new one.
+    def lend(self, spec: NetworkSpec, clipnorm: float | None = None) -> Iterator[PooledNetwork]:
+        """Lend a network for exclusive use: an idle one if there is one, else a new one.
 
-        A network around which anything was raised is not taken back.
+        The network is not used again if the `with` block raises.
 
         Parameters
         ----------
         spec : NetworkSpec
-            Of the network.
+            Architecture of the network.
         clipnorm : float or None, default=None
-            Of its steps.
+            Parameter of its steps.
 
         Yields
         ------
-        lent : LentNetwork
-            In an unknown state.
+        pooled : PooledNetwork
+            Network in an unknown state.
         """
-        kind = spec, clipnorm
-        lent = self._take(kind) or LentNetwork(spec, clipnorm)
-        yield lent
-        if not lent.spoilt:
-            self._take_back(kind, lent)
+        key = spec, clipnorm
+        pooled = self._take(key) or PooledNetwork(spec, clipnorm)
+        yield pooled
+        if not pooled.discard:
+            self._take_back(key, pooled)
 
-    def _take(self, kind):
-        """The idle network of a kind that was used last, None if there is none."""
+    def _take(self, key: Key) -> PooledNetwork | None:
+        """Return the last used idle network with a key and remove it from the pool."""
         with self._lock:
-            fitting = [i for i, (other, _) in enumerate(self._idle) if other == kind]
-            return self._idle.pop(fitting[-1])[1] if fitting else None
+            matches = [i for i, (other, _) in enumerate(self._idle) if other == key]
+            return self._idle.pop(matches[-1])[1] if matches else None
 
-    def _take_back(self, kind, lent):
-        """Keep a network, and throw away those that are too many."""
+    def _take_back(self, key: Key, pooled: PooledNetwork) -> None:
+        """Add a network to the pool, and remove the oldest ones if there are too many."""
         with self._lock:
-            self._idle.append((kind, lent))
+            self._idle.append((key, pooled))
             n_before = len(self._idle)
             while len(self._idle) > 1 and (len(self._idle) > self.max_idle or self._n_bytes() > self.max_bytes):
                 del self._idle[0]
-            too_many = len(self._idle) < n_before
-        if too_many:
-            gc.collect()  # networks are full of cycles, and Python does not know how large they are
+            removed = len(self._idle) < n_before
+        if removed:
+            gc.collect()  # networks contain reference cycles, and Python does not know their size
 
-    def _n_bytes(self):
-        return sum(lent.n_bytes for _, lent in self._idle)
+    def _n_bytes(self) -> int:
+        return sum(pooled.n_bytes for _, pooled in self._idle)
 
-    def clear(self):
-        """Throw all idle networks away."""
+    def clear(self) -> None:
+        """Remove all idle networks."""
         with self._lock:
             self._idle.clear()
 
 
-POOL = NetworkPool(MAX_IDLE, MAX_IDLE_BYTES)  # of this process
+POOL = NetworkPool(MAX_IDLE, MAX_IDLE_BYTES)  # shared by all trainings of this process

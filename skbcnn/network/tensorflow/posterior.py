@@ -1,121 +1,121 @@
-"""Asking the posterior: the moments of many draws, each draw one network for all spectra."""
+"""Moments of the posterior draws, computed by TensorFlow."""
 
 import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from skbcnn.network.chunks import in_order
-from skbcnn.network.masks import Kept, draw_flux_noise, n_sharing
+from skbcnn.network.chunks import chunk_size, ordered_map
+from skbcnn.network.draw_cache import DrawCache
+from skbcnn.network.masks import draws_per_mask
 from skbcnn.network.moments import LOGVAR_LIMIT, Moments
+from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.tensorflow.compiling import fused, is_large
-from skbcnn.network.tensorflow.draw_graph import DrawGraph, mask_tensors, stack_weights
-from skbcnn.network.tensorflow.runtime import tf
+from skbcnn.network.tensorflow.draw_graph import DrawGraph, Tensors
+from skbcnn.network.tensorflow.draw_tensors import filled_chunk, mask_tensors, weight_tensors
+from skbcnn.network.tensorflow.runtime import Tensor, tf
 
-MAX_CHUNK = 128
-_AT_ONCE = 2  # chunks: one fills the gaps in which the other leaves a core idle
-_CHUNK_BYTES = 32 * 2**20  # of what lies between the convolutions: about what the caches of a processor hold
+MAX_CHUNK = 128  # spectra
+N_THREADS = 2  # chunks at once: one uses the core that another leaves idle for a moment
+_CHUNK_BYTES = 32 * 2**20  # of the activations between the convolutions: about the size of a CPU's caches
 
 
 class Posterior:
-    """Trained weights and their draws, ready to be asked.
+    """Posterior draws of a trained network, computed by TensorFlow.
 
     Parameters
     ----------
     spec : NetworkSpec
-        Of the network.
+        Architecture of the network.
     weights : mapping of str to ndarray
-        As `NetworkSpec.weight_shapes`.
+        Arrays keyed and shaped as `NetworkSpec.weight_shapes`.
     seed : int
-        Of the draws.
+        Seed of the draws.
 
     Attributes
     ----------
     chunk : int
-        Spectra asked at once. Fewer are filled up to it, so that a star's arithmetic never depends on its neighbours.
-    masks : Kept
-        Of a number of draws, and of how many are computed together: `mask_tensors`.
-    noise : Kept
-        Of a number of draws: a tensor of `draw_flux_noise`.
+        Number of spectra computed at once. Smaller chunks are filled up with zeros, so that the result for a star does
+        not depend on its neighbours.
     """
 
-    def __init__(self, spec, weights, seed):
+    def __init__(self, spec: NetworkSpec, weights: Mapping[str, np.ndarray], seed: int) -> None:
         self.spec = spec
-        self.weights = {name: tf.constant(values) for name, values in stack_weights(spec, weights).items()}
-        self.chunk = chunk_size(spec)
-        self.masks = Kept(functools.partial(mask_tensors, spec, seed))
-        self.noise = Kept(lambda n_draws: tf.constant(draw_flux_noise(spec.n_pixels, seed, n_draws)))
+        self.weights = weight_tensors(spec, weights)
+        self.chunk = posterior_chunk_size(spec)
+        self._draw_cache = DrawCache(spec, seed, functools.partial(mask_tensors, spec), tf.constant)
 
-    def moments(self, chunks, n_draws):
-        """Moments of the draws for spectra that come in chunks.
+    def moments(self, chunks: Iterable[tuple[np.ndarray, np.ndarray | None]], n_draws: int) -> Iterator[Moments]:
+        """Compute the moments of the draws, chunk by chunk.
 
         Parameters
         ----------
         chunks : iterable of (ndarray of shape (n, n_pixels), ndarray of the same shape or None)
-            Normalised spectra and their errors, at most `chunk` at a time. None: no flux noise.
+            Normalised spectra and their flux errors, at most `chunk` spectra at a time. None: no flux noise.
         n_draws : int
-            How many draws.
+            Number of draws.
 
         Yields
         ------
         moments : Moments
-            Of each chunk.
+            Moments of each chunk.
         """
-        yield from in_order(lambda chunk: self._ask(*chunk, n_draws), chunks, _AT_ONCE)
+        yield from ordered_map(lambda chunk: self._chunk_moments(*chunk, n_draws), chunks, N_THREADS)
 
-    def _ask(self, x, x_err, n_draws):
-        """Moments of one chunk."""
-        # noise makes each draw differ from the first pixel on, so that nothing is left to be shared
-        n_together = n_sharing("conv1", n_draws) if x_err is None else 1
-        inputs = [self.weights, self.masks(n_draws, n_together), np.int32(n_draws), self._filled_up(x)]
+    def _chunk_moments(self, x: np.ndarray, x_err: np.ndarray | None, n_draws: int) -> Moments:
+        """Compute the moments of one chunk."""
+        # noise makes each draw differ from the first pixel on, so that draws have nothing in common
+        n_together = draws_per_mask("conv1", n_draws) if x_err is None else 1
+        masks = self._draw_cache.masks(n_draws, n_together)
+        inputs = [self.weights, masks, np.int32(n_draws), filled_chunk(x, self.chunk)]
         if x_err is not None:
-            inputs += [self._filled_up(x_err), self.noise(n_draws)]
-        answer = _compiled(self.spec, self.chunk, n_together, x_err is not None)(*inputs)
-        return Moments(*(part.numpy().T[: len(x)] for part in answer))
-
-    def _filled_up(self, x):
-        """Fill a short chunk up with zeros."""
-        return tf.constant(np.pad(x, ((0, self.chunk - len(x)), (0, 0))), tf.float32)
+            inputs += [filled_chunk(x_err, self.chunk), self._draw_cache.noise(n_draws)]
+        found = _compiled(self.spec, self.chunk, n_together, x_err is not None)(*inputs)
+        return Moments(*(part.numpy().T[: len(x)] for part in found))
 
 
-def chunk_size(spec):
-    """How many spectra are asked at once.
+def posterior_chunk_size(spec: NetworkSpec) -> int:
+    """Return the number of spectra that `Posterior` computes at once.
 
     Parameters
     ----------
     spec : NetworkSpec
-        Of the network.
+        Architecture of the network.
 
     Returns
     -------
     chunk : int
-        At most `MAX_CHUNK`, and fewer of long spectra: a multiple of 16 as long as that is possible.
+        At most `MAX_CHUNK`, and fewer for long spectra.
     """
-    fitting = _CHUNK_BYTES // (4 * spec.n_pixels * sum(spec.num_filters))
-    return min(MAX_CHUNK, max(fitting // 16 * 16, min(fitting, 16), 1))
+    return chunk_size(4 * spec.n_pixels * sum(spec.num_filters), _CHUNK_BYTES, MAX_CHUNK)
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled(spec, chunk, n_together, noisy):
-    """The loop over the draws, for any model of a spec; it holds no weights. Traced once for any number of draws."""
+def _compiled(spec: NetworkSpec, chunk: int, n_together: int, noisy: bool) -> Callable[..., tuple[Tensor, ...]]:
+    """Return the loop over the draws of all networks of an architecture.
+
+    It holds no weights. It is traced once for one number of draws, and once more for all others.
+    """
     graph, large = DrawGraph(spec), is_large(spec)
     features = fused(graph.features, large)
 
-    def add(weights, features, masks, so_far, state, n_draws):
-        answers = tf.cast(graph.answers(weights, features, masks), tf.float64)
+    def add(weights: Tensors, features: Any, masks: Tensors, n_before: Tensor, state: Any, n_draws: Tensor) -> Any:
+        outputs = tf.cast(graph.outputs(weights, features, masks), tf.float64)
         for number in range(n_together):
-            state = _welford(state, answers[number], so_far + number, n_draws)
+            state = _welford(state, outputs[number], n_before + number, n_draws)
         return state
 
     add = fused(add, large)
 
-    def moments(weights, masks, n_draws, x, *noise):
-        quiet = None if noisy else features(weights, x)
+    def moments(weights: Tensors, masks: Tensors, n_draws: Tensor, x: Tensor, *noise: Tensor) -> tuple[Tensor, ...]:
+        noiseless = None if noisy else features(weights, x)
 
-        def body(group, state):
+        def body(group: Tensor, state: Any) -> tuple[Tensor, Any]:
             draw = group * n_together
-            seen = features(weights, x + noise[1][draw] * noise[0]) if noisy else quiet
+            of_draws = features(weights, x + noise[1][draw] * noise[0]) if noisy else noiseless
             of_group = {place: values[group] for place, values in masks.items()}
-            return group + 1, add(weights, seen, of_group, draw, state, n_draws)
+            return group + 1, add(weights, of_draws, of_group, draw, state, n_draws)
 
         zeros = tf.zeros((spec.n_labels, chunk), tf.float64)
         n_groups = tf.shape(masks["conv1"])[0]
@@ -128,11 +128,13 @@ def _compiled(spec, chunk, n_together, noisy):
     return tf.function(moments, autograph=False, reduce_retracing=True)
 
 
-def _welford(state, answer, so_far, n_draws):
-    """Moments with one more draw (Welford's update for the spread), or as they were if there are enough."""
+def _welford(
+    state: tuple[Tensor, Tensor, Tensor], outputs: Tensor, n_before: Tensor, n_draws: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Add a draw to the sums by Welford's update. Draws beyond `n_draws` fill up the last group and do not count."""
     mean, squares, logvar = state
-    counts = tf.cast(so_far < n_draws, tf.float64)
-    difference = (answer[0] - mean) * counts
-    mean += difference / tf.cast(so_far + 1, tf.float64)
-    squares += difference * (answer[0] - mean)
-    return mean, squares, logvar + counts * tf.clip_by_value(answer[1], -LOGVAR_LIMIT, LOGVAR_LIMIT)  # as the loss does
+    counts = tf.cast(n_before < n_draws, tf.float64)
+    difference = (outputs[0] - mean) * counts
+    mean += difference / tf.cast(n_before + 1, tf.float64)
+    squares += difference * (outputs[0] - mean)
+    return mean, squares, logvar + counts * tf.clip_by_value(outputs[1], -LOGVAR_LIMIT, LOGVAR_LIMIT)  # as in the loss

@@ -1,23 +1,29 @@
-"""The one place that imports TensorFlow and Keras: without their start-up chatter, on the threads allotted to us."""
+"""TensorFlow and Keras, imported and configured. All other modules import them from here.
+
+The import hides TensorFlow's start-up messages, and limits its threads and its GPU memory to what the process should
+use.
+"""
 
 import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 
 @contextlib.contextmanager
-def _hushed():
-    """Hold back what the C++ side writes to the error stream; show it if the block fails."""
+def _hidden_messages() -> Iterator[None]:
+    """Hold back what C++ code writes to the error stream; write it out if the block fails."""
     if sys.stderr is not None:
         sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
         try:
             visible = os.dup(2)
-        except OSError:  # no error stream at all (a service, a windowed program): nothing to hold back
+        except OSError:  # no error stream (a service, a windowed program): nothing to hold back
             yield
             return
         os.dup2(held.fileno(), 2)
@@ -32,46 +38,48 @@ def _hushed():
             os.close(visible)
 
 
-def _limit_threads():
-    """Tell TensorFlow the number of threads that joblib allots to this process; by itself it takes all cores.
+def _limit_threads() -> None:
+    """Limit TensorFlow to the threads that joblib allots to this process; by default it uses all cores.
 
-    Only before its first operation does it listen. What the user has set by `tf.config.threading` stays.
+    This works only before its first operation. Values set by the user through `tf.config.threading` are kept.
     """
-    allotted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # joblib's workers are started with it
+    allotted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # joblib sets it for its workers
     if not allotted.isdigit():
         return
     threading = tf.config.threading
-    with contextlib.suppress(RuntimeError):  # the first operation was long ago, and not ours
+    with contextlib.suppress(RuntimeError):  # TensorFlow was in use before
         if not threading.get_intra_op_parallelism_threads():
             threading.set_intra_op_parallelism_threads(int(allotted))
         if not threading.get_inter_op_parallelism_threads():
             threading.set_inter_op_parallelism_threads(int(allotted))
 
 
-def _share_gpus():
-    """Take of a GPU's memory what is needed, not all of it at once as TensorFlow does by itself.
+def _share_gpus() -> None:
+    """Let TensorFlow allocate GPU memory as needed; by default it takes all of it at once.
 
-    Only before the first operation does it listen. What the user has chosen stays.
+    This works only before its first operation. Values set by the user are kept.
     """
     for gpu in tf.config.list_physical_devices("GPU"):
-        with contextlib.suppress(RuntimeError, ValueError):  # too late, or divided into logical devices
+        with contextlib.suppress(RuntimeError, ValueError):  # TensorFlow was in use before, or logical devices are set
             if tf.config.experimental.get_memory_growth(gpu) is None:
                 tf.config.experimental.set_memory_growth(gpu, True)
 
 
-with _hushed():
+with _hidden_messages():
     import keras
     import tensorflow as tf
 
     _limit_threads()
     _share_gpus()
-    tf.zeros(1)  # the first operation starts the runtime, which has things to say too
-    tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())  # each network has its steps
+    tf.zeros(1)  # the first operation starts the runtime, which writes messages, too
+    tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())  # each network traces anew
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
-        f"Keras runs on {keras.backend.backend()!r} here, but skbcnn needs TensorFlow. Set KERAS_BACKEND=tensorflow "
-        "before Keras is first imported, or start a new Python process."
+        f"Keras uses the backend {keras.backend.backend()!r}, but skbcnn needs TensorFlow. Set "
+        "KERAS_BACKEND=tensorflow before Keras is first imported, or start a new Python process."
     )
 
-__all__ = ["keras", "tf"]
+Tensor: TypeAlias = Any  # TensorFlow has no type hints
+
+__all__ = ["Tensor", "keras", "tf"]

@@ -1,28 +1,38 @@
-"""Weights as plain arrays: drawn at the start, put into the Keras network, and taken out again.
+"""Weights of the Keras network as plain arrays: initial values, setting and getting.
 
-Arrays are keyed by `NetworkSpec.weight_shapes` and hold no padding. The network keeps the window layers of many labels
-in one padded stack; which array lies where in it is one table here.
+Arrays are keyed and shaped as `NetworkSpec.weight_shapes`, without padding. The Keras network holds the window layers
+of many labels in one padded stack; `_places` is the one table of the position of each array.
 """
+
+from collections.abc import Callable, Iterator, Mapping
+from types import EllipsisType
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from skbcnn.network.spec import NetworkSpec
+from skbcnn.network.tensorflow.keras_network import CensoredNetwork
 from skbcnn.network.tensorflow.runtime import keras
 
+View: TypeAlias = Callable[[np.ndarray], np.ndarray]
+Place: TypeAlias = tuple[str, Any, View]
 
-def initial_weights(spec, seed):
-    """Draw the weights with which training starts.
+
+def initial_weights(spec: NetworkSpec, seed: int) -> dict[str, np.ndarray]:
+    """Draw the initial weights of a training.
 
     Parameters
     ----------
     spec : NetworkSpec
-        Of the network.
+        Architecture of the network.
     seed : int
-        Equal seeds give equal weights.
+        Seed; equal seeds give equal weights.
 
     Returns
     -------
     weights : dict of str to ndarray, float32
-        Kernels from `spec.initializer`, each with its own fan-in; those of the output heads Glorot-uniform; biases 0.
+        Kernels from `spec.initializer`, each with its own number of inputs. Those of the output heads are
+        Glorot-uniform. Biases are 0.
     """
     kernels = [name for name in spec.weight_shapes if name.endswith(".kernel")]
     seeds = dict(zip(kernels, np.random.SeedSequence(seed).generate_state(len(kernels)).tolist(), strict=True))
@@ -37,15 +47,15 @@ def initial_weights(spec, seed):
     return weights
 
 
-def _seeded_initializer(name, seed):
-    """An initializer of Keras by name, with a seed if it takes one."""
+def _seeded_initializer(name: str, seed: int) -> Any:
+    """Return an initializer by Keras's name, with a seed if it takes one."""
     initializer = keras.initializers.get(name)
     config = initializer.get_config()
     return type(initializer).from_config(config | ({"seed": seed} if "seed" in config else {}))
 
 
-def _places(network):
-    """Where each array lies: (name, variable, view of it in an array of the shape of the variable)."""
+def _places(network: CensoredNetwork) -> Iterator[Place]:
+    """Yield the place of each array: its name, the variable, and the view of it in an array like the variable."""
     spec = network.spec
     yield "full1.kernel", network.full1.kernel, np.transpose
     yield "full1.bias", network.full1.bias, _part(...)
@@ -57,7 +67,7 @@ def _places(network):
         yield from _both(f"label{j}.logvar", network.full_heads, (..., logvar))
     for group, branch in zip(spec.groups, network.branches, strict=True):
         for i, j in enumerate(group.labels):
-            yield f"label{j}.hidden1.kernel", branch.hidden1.kernel, _part((i, slice(0, len(spec.windows[j]))))
+            yield f"label{j}.hidden1.kernel", branch.hidden1.kernel, _part((i, slice(0, len(spec.windows[j] or ()))))
             yield f"label{j}.hidden1.bias", branch.hidden1.bias, _part((i, 0))
             yield f"label{j}.hidden2.kernel", branch.hidden2.kernel, _part(i)
             yield f"label{j}.hidden2.bias", branch.hidden2.bias, _part((i, 0))
@@ -66,24 +76,24 @@ def _places(network):
                 yield f"label{j}.{output}.bias", branch.heads.bias, _part((i, 0, column))
 
 
-def _both(name, layer, index):
+def _both(name: str, layer: Any, index: EllipsisType | tuple[Any, ...]) -> Iterator[Place]:
     yield f"{name}.kernel", layer.kernel, _part(index)
     yield f"{name}.bias", layer.bias, _part(index)
 
 
-def _part(index):
+def _part(index: Any) -> View:
     return lambda values: values[index]
 
 
-def set_weights(network, weights):
-    """Put plain arrays into a network.
+def set_weights(network: CensoredNetwork, weights: Mapping[str, np.ndarray]) -> None:
+    """Set the weights of a network.
 
     Parameters
     ----------
     network : CensoredNetwork
-        Changed in place.
+        Network; it is changed in place.
     weights : mapping of str to ndarray
-        Keyed and shaped as `NetworkSpec.weight_shapes`.
+        Arrays keyed and shaped as `NetworkSpec.weight_shapes`.
     """
     values = {id(variable): np.zeros(variable.shape, np.float32) for _, variable, _ in _places(network)}
     for name, variable, view in _places(network):
@@ -92,18 +102,18 @@ def set_weights(network, weights):
         variable.assign(values[id(variable)])
 
 
-def get_weights(network):
-    """Take a network's weights out as plain arrays.
+def get_weights(network: CensoredNetwork) -> dict[str, np.ndarray]:
+    """Return the weights of a network.
 
     Parameters
     ----------
     network : CensoredNetwork
-        Left as it is.
+        Network.
 
     Returns
     -------
     weights : dict of str to ndarray, float32
-        Keyed and shaped as `NetworkSpec.weight_shapes`; copies, without padding.
+        Copies keyed and shaped as `NetworkSpec.weight_shapes`, without padding.
     """
     values = {id(variable): np.asarray(variable) for variable in network.trainable_variables}
     found = {name: np.array(view(values[id(variable)]), order="C") for name, variable, view in _places(network)}

@@ -16,9 +16,11 @@ import skbcnn
 from skbcnn import save_folder
 from skbcnn.network.masks import draw_masks
 from skbcnn.network.numpy import forward as module
-from skbcnn.network.numpy.forward import NumpyPosterior
+from skbcnn.network.numpy import posterior as posterior_module
+from skbcnn.network.numpy.posterior import NumpyPosterior
 from skbcnn.network.spec import NetworkSpec
-from skbcnn.network.tensorflow.draw_graph import DrawGraph, stack_masks, stack_weights
+from skbcnn.network.tensorflow.draw_graph import DrawGraph
+from skbcnn.network.tensorflow.draw_tensors import mask_tensors, weight_tensors
 from skbcnn.network.tensorflow.keras_network import CensoredNetwork
 from skbcnn.network.tensorflow.posterior import Posterior
 from skbcnn.network.tensorflow.weights import set_weights
@@ -134,9 +136,9 @@ class TestAgainstKeras:
         drawn = draw_masks(spec.dropout_sizes, spec.dropout_rate, SEED, 1)
         of_draw = {place: mask[0] for place, mask in drawn.items()}
         ours = module.forward(spec, weights, x, of_draw)
-        graph, stacked = DrawGraph(spec), stack_weights(spec, weights)
-        masks = {place: part[0] for place, part in stack_masks(spec, drawn, 1, 1).items()}
-        (answer,) = np.asarray(graph.answers(stacked, graph.features(stacked, x), masks))
+        graph, stacked = DrawGraph(spec), weight_tensors(spec, weights)
+        masks = {place: part[0] for place, part in mask_tensors(spec, drawn, 1, 1).items()}
+        (answer,) = np.asarray(graph.outputs(stacked, graph.features(stacked, x), masks))
         assert_allclose(ours, answer.transpose(0, 2, 1), rtol=3e-5, atol=2e-5)
         assert_allclose(ours, forward(spec, weights, x, of_draw), rtol=3e-5, atol=2e-5)
 
@@ -237,7 +239,7 @@ class TestEachSpectrumAlone:
     def test_columns_that_round_otherwise_stay_empty(self, small_spec, random_weights, monkeypatch):
         """As they do in a product whose last columns are left over from whole blocks."""
         expected = ask(NumpyPosterior(small_spec, random_weights(small_spec), SEED), spectra(small_spec, 40))
-        monkeypatch.setattr(module, "columns_alike", lambda n_columns: np.array([1, 3, 100]))
+        monkeypatch.setattr(posterior_module, "equally_rounded_columns", lambda n_columns: np.array([1, 3, 100]))
         posterior = NumpyPosterior(small_spec, random_weights(small_spec), SEED)
         assert posterior.chunk == 3
         assert_allclose(ask(posterior, spectra(small_spec, 40)), expected, rtol=1e-5, atol=1e-6)
@@ -252,7 +254,7 @@ class TestEachSpectrumAlone:
     def test_threads_change_nothing(self, small_spec, random_weights, monkeypatch):
         posterior, x = NumpyPosterior(small_spec, random_weights(small_spec), SEED), spectra(small_spec, 300)
         expected = ask(posterior, x)
-        monkeypatch.setattr(module, "_MOST_AT_ONCE", 1)
+        monkeypatch.setattr(posterior_module, "_MAX_THREADS", 1)
         assert_array_equal(ask(posterior, x), expected)
 
     def test_noise_and_no_noise_in_turn(self, small_spec, random_weights):

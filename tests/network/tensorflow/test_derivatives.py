@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbcnn.network.masks import draw_masks, n_sharing
+from skbcnn.network.masks import draw_masks, draws_per_mask
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.tensorflow import derivatives as module
-from skbcnn.network.tensorflow.derivatives import Rows, Sensitivity, chunk_size
+from skbcnn.network.tensorflow.derivative_graph import DerivativeGraph
+from skbcnn.network.tensorflow.derivative_rows import DerivativeRows
+from skbcnn.network.tensorflow.derivatives import PosteriorDerivatives, derivatives_chunk_size
 from skbcnn.network.tensorflow.frames import Frames
 from skbcnn.network.tensorflow.keras_network import CensoredNetwork
 from skbcnn.network.tensorflow.runtime import tf
@@ -21,8 +23,8 @@ PATHS = ("total", "stopped", "window")
 
 def derivatives(spec, weights, x, path="total", n_draws=N_DRAWS):
     """(n, n_labels, n_pixels), and how they are to be put together written down once more."""
-    sensitivity = Sensitivity(spec, weights, SEED, n_draws, path)
-    (slopes,) = sensitivity.slopes([x])
+    sensitivity = PosteriorDerivatives(spec, weights, SEED, n_draws, path)
+    (slopes,) = sensitivity.compute([x])
     found = np.einsum("jr,nrp->njp", sensitivity.row_weights, slopes.rows)
     for j, window in enumerate(spec.windows):
         if window is not None:
@@ -39,7 +41,9 @@ def by_differences(plain_network):
 
     def differences(spec, weights, x, n_draws=N_DRAWS, held=slice(0), step=1e-6):
         masks = draw_masks(spec.dropout_sizes, spec.dropout_rate, SEED, n_draws)
-        draws = [{place: of[t // n_sharing(place, n_draws)] for place, of in masks.items()} for t in range(n_draws)]
+        draws = [
+            {place: of[t // draws_per_mask(place, n_draws)] for place, of in masks.items()} for t in range(n_draws)
+        ]
         steps = np.concatenate([sign * step * np.eye(spec.n_pixels) for sign in (1, -1)])
         moved = (x[:, None] + steps).reshape(-1, spec.n_pixels)
         means = []
@@ -190,57 +194,65 @@ class TestByHand:
 
 class TestEachSpectrumAlone:
     def test_rows(self, both, random_weights, x):
-        sensitivity = Sensitivity(both, random_weights(both), SEED, N_DRAWS, "total")
-        (together,) = sensitivity.slopes([x])
+        sensitivity = PosteriorDerivatives(both, random_weights(both), SEED, N_DRAWS, "total")
+        (together,) = sensitivity.compute([x])
         for rows in ([2], [3, 1, 0], np.resize([1, 2, 0, 3], sensitivity.chunk)):
-            (found,) = sensitivity.slopes([x[rows]])
+            (found,) = sensitivity.compute([x[rows]])
             assert_array_equal(found.rows, together.rows[rows])
             for j, of_window in found.windows.items():
                 assert_array_equal(of_window, together.windows[j][rows])
 
     def test_chunks_come_in_order(self, small_spec, random_weights, x):
-        sensitivity = Sensitivity(small_spec, random_weights(small_spec), SEED, N_DRAWS, "total")
-        (together,) = sensitivity.slopes([x])
+        sensitivity = PosteriorDerivatives(small_spec, random_weights(small_spec), SEED, N_DRAWS, "total")
+        (together,) = sensitivity.compute([x])
         order = np.random.default_rng(0).integers(4, size=20)
-        apart = list(sensitivity.slopes(x[[row]] for row in order))
+        apart = list(sensitivity.compute(x[[row]] for row in order))
         assert_array_equal(np.concatenate([slopes.rows for slopes in apart]), together.rows[order])
 
     def test_padding_of_windows_is_left_out(self, both, random_weights, x):
-        (slopes,) = Sensitivity(both, random_weights(both), SEED, N_DRAWS, "total").slopes([x])
+        (slopes,) = PosteriorDerivatives(both, random_weights(both), SEED, N_DRAWS, "total").compute([x])
         assert {j: of.shape for j, of in slopes.windows.items()} == {0: (4, 4), 2: (4, 2), 3: (4, 11), 5: (4, 3)}
         assert slopes.rows.shape == (4, 4 if both.context_layer == "output" else 6, 42)
 
 
 class TestChunkSize:
     def test_published_layout(self, dr14_spec):
-        assert chunk_size(Rows.on(dr14_spec, "total")) == 32
+        assert derivatives_chunk_size(DerivativeRows.for_path(dr14_spec, "total")) == 32
 
     @pytest.mark.parametrize(("path", "expected"), [("total", 16), ("stopped", 16), ("window", 32)])
     def test_sums_of_all_labels(self, dr14_spec, path, expected):
         """Or of the three that have no window."""
-        assert chunk_size(Rows.on(dataclasses.replace(dr14_spec, context_layer="hidden"), path)) == expected
+        assert (
+            derivatives_chunk_size(
+                DerivativeRows.for_path(dataclasses.replace(dr14_spec, context_layer="hidden"), path)
+            )
+            == expected
+        )
 
     @pytest.mark.parametrize(("n_pixels", "expected"), [(1, 128), (7514, 32), (40_000, 8), (10**8, 1)])
     def test_long_spectra_come_in_small_chunks(self, small_spec, n_pixels, expected):
-        assert chunk_size(Rows.on(dataclasses.replace(small_spec, n_pixels=n_pixels), "total")) == expected
+        assert (
+            derivatives_chunk_size(DerivativeRows.for_path(dataclasses.replace(small_spec, n_pixels=n_pixels), "total"))
+            == expected
+        )
 
     def test_without_context(self, small_spec):
         spec = dataclasses.replace(small_spec, windows=((0, 1),) * 6, num_hidden=(8, 7, 4, 3, 0))
-        assert chunk_size(Rows.on(spec, "total")) == 128
+        assert derivatives_chunk_size(DerivativeRows.for_path(spec, "total")) == 128
 
 
 def test_models_of_one_spec_share_what_was_traced(small_spec, random_weights, x, monkeypatch):
     """Two traces: one for the number of draws that came first, one for all others."""
     module._compiled.cache_clear()
-    traced, through_pools = [], module.SlopeGraph._through_pools
-    monkeypatch.setattr(module.SlopeGraph, "_through_pools", lambda *args: traced.append(args) or through_pools(*args))
+    traced, by_pixels = [], DerivativeGraph._by_pixels
+    monkeypatch.setattr(DerivativeGraph, "_by_pixels", lambda *args: traced.append(args) or by_pixels(*args))
     try:
         for n_draws in (5, 7):
-            list(Sensitivity(small_spec, random_weights(small_spec), 0, n_draws, "total").slopes([x]))
+            list(PosteriorDerivatives(small_spec, random_weights(small_spec), 0, n_draws, "total").compute([x]))
         n_traces = len(traced)
         assert n_traces > 0
         for n_draws, path in zip((9, 30, 5), PATHS, strict=True):
-            list(Sensitivity(small_spec, random_weights(small_spec, n_draws), 1, n_draws, path).slopes([x]))
+            list(PosteriorDerivatives(small_spec, random_weights(small_spec, n_draws), 1, n_draws, path).compute([x]))
         assert len(traced) == n_traces
     finally:
         module._compiled.cache_clear()

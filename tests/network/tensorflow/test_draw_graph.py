@@ -1,13 +1,13 @@
 """The network as draws are asked of it: against plain NumPy, whatever its shape."""
 
-import dataclasses
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skbcnn.network.masks import draw_masks, n_sharing
-from skbcnn.network.tensorflow.draw_graph import DrawGraph, overhang, stack_masks, stack_weights
+from skbcnn.network.masks import draw_masks, draws_per_mask
+from skbcnn.network.tensorflow.draw_graph import DrawGraph
+from skbcnn.network.tensorflow.draw_tensors import mask_tensors, weight_tensors
 
 N_DRAWS, SEED = 100, 4
 
@@ -15,12 +15,12 @@ N_DRAWS, SEED = 100, 4
 def assert_agree(spec, weights, x, forward, n_together, group):
     """The draws of one group answer as networks of their own do."""
     masks = draw_masks(spec.dropout_sizes, spec.dropout_rate, SEED, N_DRAWS)
-    of_group = {place: part[group] for place, part in stack_masks(spec, masks, N_DRAWS, n_together).items()}
-    graph, stacked = DrawGraph(spec), stack_weights(spec, weights)
-    answers = np.asarray(graph.answers(stacked, graph.features(stacked, x), of_group))
+    of_group = {place: part[group] for place, part in mask_tensors(spec, masks, N_DRAWS, n_together).items()}
+    graph, stacked = DrawGraph(spec), weight_tensors(spec, weights)
+    answers = np.asarray(graph.outputs(stacked, graph.features(stacked, x), of_group))
     assert answers.shape == (n_together, 2, spec.n_labels, len(x))
     for draw, answer in enumerate(answers, start=group * n_together):
-        of_draw = {place: part[draw // n_sharing(place, N_DRAWS)] for place, part in masks.items()}
+        of_draw = {place: part[draw // draws_per_mask(place, N_DRAWS)] for place, part in masks.items()}
         for ours, expected in zip(answer, forward(spec, weights, x, of_draw), strict=True):
             assert_allclose(ours.T, expected, rtol=3e-5, atol=2e-5)
 
@@ -39,14 +39,8 @@ def test_other_shapes(other_spec, random_weights, forward):
 
 def test_last_group_is_filled_up_with_draws_that_are_there(small_spec):
     masks = draw_masks(small_spec.dropout_sizes, 0.3, SEED, n_draws=102)
-    stacked = stack_masks(small_spec, masks, n_draws=102, n_together=4)
+    stacked = mask_tensors(small_spec, masks, n_draws=102, n_together=4)
     assert {len(part) for part in stacked.values()} == {26}
-    full1 = stacked["full1"][-1]
+    full1 = stacked["full1"][-1].numpy()
     assert (full1[2:] == masks["full1"][-1]).all()
     assert (full1[:2] == masks["full1"][-2:]).all()
-
-
-def test_overhang(small_spec):
-    assert overhang(small_spec) == (3, 4)
-    assert overhang(dataclasses.replace(small_spec, filter_len=1)) == (0, 0)
-    assert overhang(dataclasses.replace(small_spec, filter_len=5)) == (2, 2)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbcnn.network.tensorflow.dropout import DropoutBits, keep, n_dropped
+from skbcnn.network.tensorflow.dropout import DropoutBits, dropout_masks, n_dropped_values
 
 
 def drawn(rate, seed=0, n=201, n_batches=2):
     bits = DropoutBits([(None, 51)], seed)
-    return [np.asarray(keep(*bits.draw(n), rate)) for _ in range(n_batches)]
+    return [np.asarray(dropout_masks(*bits.draw(n), rate)) for _ in range(n_batches)]
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.9])
@@ -26,10 +26,10 @@ def test_masks_for_each_spectrum_and_batch(rate):
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.5, 0.9, 0.99999])
 def test_rate_and_expectation_are_exact_to_16_bits(rate):
     all_bits = np.arange(2**16).astype(np.uint16)
-    kept = np.asarray(keep(all_bits, rate)).astype(float)
+    kept = np.asarray(dropout_masks(all_bits, rate)).astype(float)
     assert_allclose((kept == 0).mean(), min(rate, 1 - 2**-16), atol=0.51 / 2**16)
     assert_allclose(kept.mean(), 1, rtol=1e-6)
-    assert n_dropped(rate) == (kept == 0).sum()
+    assert n_dropped_values(rate) == (kept == 0).sum()
 
 
 def test_seeds():

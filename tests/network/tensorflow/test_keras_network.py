@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbcnn.network.tensorflow.dropout import DropoutBits, n_dropped
+from skbcnn.network.tensorflow.dropout import DropoutBits, n_dropped_values
 from skbcnn.network.tensorflow.frames import Frames
 from skbcnn.network.tensorflow.keras_network import CensoredNetwork
 from skbcnn.network.tensorflow.losses import pack_targets, star_loss
@@ -45,8 +45,8 @@ def framed(spec, x):
 def masks_of_spectrum(spec, bits, number):
     """Masks of one spectrum by place, as `forward` takes them, from the bits of a batch."""
     frames = Frames(spec)
-    rate = n_dropped(spec.dropout_rate) / 2**16
-    conv1, flat, full1, *windows = [(of_place >= n_dropped(spec.dropout_rate)) / (1 - rate) for of_place in bits]
+    rate = n_dropped_values(spec.dropout_rate) / 2**16
+    conv1, flat, full1, *windows = [(of_place >= n_dropped_values(spec.dropout_rate)) / (1 - rate) for of_place in bits]
     pixels = conv1[number].reshape(-1, spec.num_filters[0])[frames.overhang :][: spec.n_pixels]
     masks = {"conv1": pixels, "flat": flat[number].ravel()[: spec.n_flat], "full1": full1[number]}
     for group, hidden1, hidden2 in zip(spec.groups, windows[::2], windows[1::2], strict=True):

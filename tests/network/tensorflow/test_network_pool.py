@@ -17,7 +17,7 @@ import skbcnn
 from skbcnn.network.tensorflow import posterior, training
 from skbcnn.network.tensorflow import training_steps as steps
 from skbcnn.network.tensorflow.keras_network import CensoredNetwork
-from skbcnn.network.tensorflow.network_pool import LentNetwork, NetworkPool
+from skbcnn.network.tensorflow.network_pool import NetworkPool, PooledNetwork
 from skbcnn.network.tensorflow.posterior import Posterior
 from skbcnn.network.tensorflow.training import train
 from skbcnn.network.tensorflow.weights import get_weights
@@ -106,9 +106,9 @@ class TestLending:
             fail()
         assert borrow(pool, small_spec) is not failed[0]
 
-    def test_not_taken_back_if_spoilt(self, pool, small_spec):
+    def test_not_taken_back_if_discard(self, pool, small_spec):
         with pool.lend(small_spec) as lent:
-            lent.spoilt = True
+            lent.discard = True
         assert borrow(pool, small_spec) is not lent
 
 
@@ -126,7 +126,7 @@ class TestBounds:
 
     def test_size_in_sum(self, small_spec, built):
         spec, other = other_specs(small_spec, 2)
-        size = LentNetwork(spec).n_bytes
+        size = PooledNetwork(spec).n_bytes
         for max_bytes, n_built in ((2 * size, 2), (2 * size - 1, 3)):
             pool = NetworkPool(max_idle=9, max_bytes=max_bytes)
             built.clear()
@@ -140,7 +140,7 @@ class TestBounds:
 
     def test_size_counts_weights_and_optimizer(self, small_spec):
         n_weights = sum(values.size for values in get_weights(CensoredNetwork(small_spec)).values())
-        assert LentNetwork(small_spec).n_bytes >= 3 * 4 * n_weights
+        assert PooledNetwork(small_spec).n_bytes >= 3 * 4 * n_weights
 
     def test_evicted_networks_are_freed(self, pool, small_spec):
         fit(small_spec)
@@ -226,7 +226,7 @@ class TestTraining:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(steps.Steps, "learn", press)
+            patch.setattr(steps.TrainingSteps, "learn", press)
             with pytest.warns(UserWarning, match="interrupted"):
                 interrupted = fit(small_spec, seed=5)
         assert interrupted.history == {}  # and not that of the fit before

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbcnn.network.masks import draw_flux_noise, draw_masks, n_sharing
+from skbcnn.network.masks import draw_flux_noise, draw_masks, draws_per_mask
 from skbcnn.network.tensorflow import posterior as module
-from skbcnn.network.tensorflow.posterior import MAX_CHUNK, Posterior, chunk_size
+from skbcnn.network.tensorflow.posterior import MAX_CHUNK, Posterior, posterior_chunk_size
 
 SEED, N_DRAWS = 11, 7
 
@@ -42,7 +42,7 @@ def moments_by_hand(forward, spec, weights, x, x_err=0.0, n_draws=N_DRAWS):
             spec,
             weights,
             x + noise[t] * x_err,
-            {place: values[t // n_sharing(place, n_draws)] for place, values in masks.items()},
+            {place: values[t // draws_per_mask(place, n_draws)] for place, values in masks.items()},
         )
         for t in range(n_draws)
     ]
@@ -154,12 +154,12 @@ class TestEachSpectrumAlone:
 
 class TestChunkSize:
     def test_published_layout(self, dr14_spec):
-        assert chunk_size(dr14_spec) == MAX_CHUNK
+        assert posterior_chunk_size(dr14_spec) == MAX_CHUNK
 
     @pytest.mark.parametrize(("n_pixels", "expected"), [(1, 128), (20_000, 80), (400_000, 4), (10**8, 1)])
     def test_long_spectra_come_in_small_chunks(self, small_spec, n_pixels, expected):
         spec = dataclasses.replace(small_spec, n_pixels=n_pixels)
-        assert chunk_size(spec) == expected
+        assert posterior_chunk_size(spec) == expected
 
 
 class TestSharedBetweenModels:

@@ -8,8 +8,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skbcnn.network.spec import NetworkSpec
-from skbcnn.network.tensorflow import training
-from skbcnn.network.tensorflow.training import Batches, train
+from skbcnn.network.tensorflow import callbacks, training
+from skbcnn.network.tensorflow.batches import Batches
+from skbcnn.network.tensorflow.training import train
 from skbcnn.network.tensorflow.weights import initial_weights
 from skbcnn.network.training_recipe import Recipe, Stars
 
@@ -292,7 +293,7 @@ class TestSeeds:
 class TestPadding:
     def test_padding_is_exactly_zero_after_training(self, spec, monkeypatch):
         networks = []
-        monkeypatch.setattr(training, "get_weights", lambda network: networks.append(network) or {})
+        monkeypatch.setattr(callbacks, "get_weights", lambda network: networks.append(network) or {})
         train(spec, dataclasses.replace(RECIPE, max_epochs=1), STARS, None, seed=0)
         kernel = np.asarray(networks[-1].branches[0].hidden1.kernel)
         assert kernel.shape == (2, 3, 4)
