@@ -8,7 +8,7 @@ input, except that of `exponential`, which is infinite in Keras, too.
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import erf
+from scipy.special import erf, expit, log_expit
 
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. (2017), section 2
 
@@ -42,8 +42,7 @@ def _gelu(x: np.ndarray) -> np.ndarray:
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    decreasing = np.exp(-np.abs(x))  # at most 1
-    return np.where(x < 0, decreasing, 1) / (1 + decreasing)
+    return expit(x)
 
 
 def _hard_sigmoid(x: np.ndarray) -> np.ndarray:
@@ -55,11 +54,11 @@ def _sparse_sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def _log_sigmoid(x: np.ndarray) -> np.ndarray:
-    return -_softplus(-x)
+    return log_expit(x)
 
 
 def _softplus(x: np.ndarray) -> np.ndarray:
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    return np.logaddexp(x, np.float32(0))
 
 
 def _sparse_plus(x: np.ndarray) -> np.ndarray:
