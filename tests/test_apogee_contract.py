@@ -1,7 +1,7 @@
-"""scikit-learn's estimator checks for `ApogeeBCNNCensoredRegressor`, which takes nothing but spectra of 7514 pixels.
+"""scikit-learn's estimator checks for `ApogeeBCNNCensoredRegressor`, which takes only spectra of 7514 pixels.
 
-Checks that are content with data of their own run as they are. What the others assert is repeated here on spectra of
-7514 pixels; `REPEATED` says where.
+Checks that do not depend on the shape of the data run as they are. What the others assert is repeated here with spectra
+of 7514 pixels; `REPEATED` names the tests.
 """
 
 import inspect
@@ -26,7 +26,14 @@ from sklearn.utils.validation import check_is_fitted
 from skbcnn import ApogeeBCNNCensoredRegressor
 
 N_STARS = 40
-QUICK = {"max_epochs": 1, "n_draws": 3, "random_state": 0}
+QUICK = {
+    "target": ["teff", "Fe", "Al", "C"],
+    "num_hidden": (8, 8, 4, 4, 2),
+    "max_epochs": 1,
+    "n_draws": 3,
+    "random_state": 0,
+}
+ROUNDING = 1e-5  # of float32, for labels that scatter by 1
 
 AS_THEY_ARE = {
     "check_complex_data",
@@ -93,7 +100,7 @@ REPEATED = {
 
 
 def checks():
-    """Names and checks that this scikit-learn has for the estimator."""
+    """Yield name, estimator and check of all checks in this release of scikit-learn."""
     for estimator, check in estimator_checks_generator(ApogeeBCNNCensoredRegressor()):
         yield getattr(check, "func", check).__name__, estimator, check
 
@@ -112,7 +119,7 @@ def test_no_check_is_left_out():
     assert AS_THEY_ARE.isdisjoint(REPEATED)
     here = vars(sys.modules[__name__])
     assert [test for test in REPEATED.values() if not callable(here.get(test))] == []
-    if sklearn.__version__ >= "1.9":  # older releases have fewer
+    if sklearn.__version__ >= "1.9":  # earlier releases have fewer
         assert set(REPEATED) - names == set()
 
 
@@ -131,12 +138,12 @@ def X():
 
 @pytest.fixture(scope="module")
 def y():
-    return np.random.default_rng(1).normal(size=(N_STARS, 22))
+    return np.random.default_rng(1).normal(size=(N_STARS, 4))
 
 
 @pytest.fixture(scope="module")
 def model(X, y):
-    """Shared by all tests: do not change it."""
+    """A fitted model. Shared by all tests: do not change it."""
     return fit(X, y)
 
 
@@ -193,7 +200,7 @@ def test_object_dtype(X, y, answer):
         fit(objects, y)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int64])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
 def test_dtypes(X, y, dtype):
     X = (20 * X).astype(dtype)
     assert np.isfinite(fit(X, y).predict(X)).all()
@@ -201,11 +208,11 @@ def test_dtypes(X, y, dtype):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_nan_and_infinity_in_spectra(model, X, y, value):
-    spoilt = X.copy()
-    spoilt[0, 0] = value
-    for use in (lambda: fit(spoilt, y), lambda: model.predict(spoilt)):
+    bad = X.copy()
+    bad[0, 0] = value
+    for call in (lambda: fit(bad, y), lambda: model.predict(bad)):
         with pytest.raises(ValueError, match=r"inf|NaN"):
-            use()
+            call()
 
 
 @pytest.mark.parametrize("back", [lambda model: pickle.loads(pickle.dumps(model)), create_memmap_backed_data])
@@ -215,11 +222,11 @@ def test_pickle(model, X, answer, back):
 
 def test_fortran_order(X, y, answer):
     X = np.asfortranarray(X)
-    assert_allclose(fit(X, y).predict(X), answer, rtol=1e-6)
+    assert_allclose(fit(X, y).predict(X), answer, rtol=0, atol=ROUNDING)
 
 
 def test_one_spectrum(X, y):
-    assert fit(X[:1], y[:1]).predict(X[:1]).shape == (1, 22)
+    assert fit(X[:1], y[:1]).predict(X[:1]).shape == (1, 4)
 
 
 def test_predict_in_one_dimension(model, X):
@@ -235,7 +242,7 @@ def test_check_is_fitted(model):
 
 def test_fit_twice(model, X, y, answer):
     again = pickle.loads(pickle.dumps(model))
-    assert_allclose(again.fit(X, y).predict(X), answer, rtol=1e-7, atol=1e-9)
+    assert_allclose(again.fit(X, y).predict(X), answer, rtol=0, atol=ROUNDING)
 
 
 def test_fit_and_score_take_y(model, X, y):
@@ -246,12 +253,12 @@ def test_fit_and_score_take_y(model, X, y):
 
 def test_order(model, X, answer):
     order = np.random.default_rng(2).permutation(N_STARS)
-    assert_allclose(model.predict(X[order]), answer[order], atol=1e-9)
+    assert_array_equal(model.predict(X[order]), answer[order])
 
 
 def test_subsets(model, X, answer):
     one_by_one = np.concatenate([model.predict(X[row : row + 1]) for row in range(N_STARS)])
-    assert_allclose(one_by_one, answer, atol=1e-7)
+    assert_array_equal(one_by_one, answer)
 
 
 def test_n_features_in(model):
@@ -266,9 +273,9 @@ def test_other_number_of_pixels_in_partial_fit(model, X, y):
 
 
 def test_other_number_of_pixels_after_fit(model, X, y):
-    for use in (lambda: model.predict(X[:, [1]]), lambda: model.score(X[:, [1]], y)):
+    for call in (lambda: model.predict(X[:, [1]]), lambda: model.score(X[:, [1]], y)):
         with pytest.raises(ValueError, match=r"X has 1 features, but \w+ is expecting 7514 features as input"):
-            use()
+            call()
 
 
 def test_n_iter(model):
@@ -277,7 +284,7 @@ def test_n_iter(model):
 
 def test_pipeline(model, X, y):
     pipeline = make_pipeline(clone(model)).fit(X, y)
-    assert_allclose(pipeline.score(X, y), model.score(X, y))
+    assert_allclose(pipeline.score(X, y), model.score(X, y), atol=ROUNDING)
 
 
 def test_negative_flux(X, y):
@@ -303,7 +310,7 @@ def test_shape_and_type_of_the_answer(answer, y):
 
 def test_labels_of_integers(X, y):
     whole = np.round(3 * y)
-    assert_allclose(fit(X, whole.astype(int)).predict(X), fit(X, whole).predict(X), rtol=1e-7)
+    assert_allclose(fit(X, whole.astype(int)).predict(X), fit(X, whole).predict(X), rtol=0, atol=ROUNDING)
 
 
 def test_no_decision_function(model):
@@ -313,17 +320,14 @@ def test_no_decision_function(model):
 
 @pytest.fixture(scope="module")
 def easy():
-    """Spectra whose depth everywhere tells all three labels."""
+    """Spectra whose flux in every pixel depends on the labels, which are all equal."""
     rng = np.random.default_rng(3)
     y = np.repeat(rng.normal(size=(60, 1)), 3, axis=1)
     return 1 + 0.1 * y[:, :1] + rng.normal(0, 0.01, size=(60, 7514)), y
 
 
-@pytest.mark.parametrize(("readonly_memmap", "dtype"), [(False, np.float64), (True, np.float64), (True, np.float32)])
-def test_it_learns(easy, readonly_memmap, dtype):
-    X, y = easy[0].astype(dtype), easy[1]
-    if readonly_memmap:
-        X, y = create_memmap_backed_data([X, y])
+def test_it_learns(easy):
+    X, y = create_memmap_backed_data([easy[0].astype(np.float32), easy[1]])
     model = ApogeeBCNNCensoredRegressor(
         target=["teff", "Fe", "C"], max_epochs=20, lr=0.001, reduce_lr_patience=10, batch_size=20, random_state=0
     )
@@ -332,11 +336,11 @@ def test_it_learns(easy, readonly_memmap, dtype):
     assert model.fit(X, y).score(X, y) > 0.5
 
 
-@pytest.mark.xfail(reason="as for CensoredBCNNRegressor: two copies may come apart into batches and the held-out tenth")
+@pytest.mark.xfail(reason="as for CensoredBCNNRegressor: two copies can be in different batches, or one held out")
 def test_weight_two_is_two_copies(X, y):
     weight = np.random.default_rng(4).integers(0, 5, size=N_STARS)
     weighted, repeated = fit(X, y, weight), fit(X.repeat(weight, axis=0), y.repeat(weight, axis=0))
-    assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-7, atol=1e-9)
+    assert_allclose(weighted.predict(X), repeated.predict(X), rtol=0, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("kind", [list, pd.Series, _NotAnArray])
@@ -362,7 +366,7 @@ def test_labels_as_a_column(X, y):
     row = fit(X, y[:, 0], target="teff").predict(X)
     column = fit(X, y[:, :1], target="teff").predict(X)
     assert row.shape == (N_STARS,)
-    assert_allclose(column.ravel(), row)
+    assert_allclose(column.ravel(), row, rtol=0, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -371,20 +375,18 @@ def test_labels_without_any_value(X, y, value):
         fit(X, np.full_like(y, value))
 
 
-class TestItsTwoRules:
-    """No parameter switches them off."""
+class TestPixelsAndColumns:
+    """Two rules that no parameter switches off."""
 
     def test_no_parameter_for_pixels(self):
         assert [name for name in ApogeeBCNNCensoredRegressor().get_params() if "pixel" in name] == []
 
-    @pytest.mark.parametrize("n_pixels", [7513, 8575])
-    @pytest.mark.parametrize("target", ["all", ["teff"], ["M", "alpha"]])
-    def test_7514_pixels(self, n_pixels, target):
-        y = np.zeros((4, 22 if target == "all" else len(target)))
+    @pytest.mark.parametrize("changes", [{}, {"windows": {}}])
+    def test_7514_pixels(self, y, changes):
         with pytest.raises(ValueError, match="expecting 7514 features"):
-            fit(np.ones((4, n_pixels)), y, target=target)
+            fit(np.ones((N_STARS, 8575)), y, **changes)
 
     @pytest.mark.parametrize(("target", "n_columns"), [("all", 21), ("all", 1), (["teff", "Fe"], 22)])
-    def test_columns_of_y_match_target(self, X, y, target, n_columns):
+    def test_columns_of_y_match_target(self, X, target, n_columns):
         with pytest.raises(ValueError, match=f"y has {n_columns} columns"):
-            fit(X, y[:, :n_columns], target=target)
+            fit(X, np.zeros((N_STARS, n_columns)), target=target)

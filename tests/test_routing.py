@@ -1,4 +1,4 @@
-"""Errors, weights and flags on their way to who asks for them: pipelines and model selection of scikit-learn."""
+"""Metadata routing of errors, weights and flags through scikit-learn's pipelines and model selection."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ RAW = ("flux_err", "bitmask")
 
 
 class Spy(CensoredBCNNRegressor):
-    """Notes what `fit` is given."""
+    """Regressor that records the arguments of `fit`."""
 
     notes = []
 
@@ -39,7 +39,7 @@ def routing():
 
 @pytest.fixture(scope="module")
 def stars(tiny_data):
-    """The tiny data with errors and a weight that no two stars share, and raw: with a slope, errors and flags."""
+    """The tiny data with different errors and weights for each star; and raw flux, with a slope, errors and flags."""
     random = np.random.default_rng(5)
     slope = np.linspace(80, 120, 40)
     shape = tiny_data.X.shape
@@ -66,8 +66,8 @@ def continuum():
 
 
 @pytest.fixture(scope="module")
-def asking_continuum(continuum):
-    """Asks for raw errors under a name that is not that of the regressor's errors."""
+def requesting_continuum(continuum):
+    """Normaliser that requests raw errors under another name than the regressor's errors."""
     with config_context(enable_metadata_routing=True):
         return (
             clone(continuum)
@@ -86,17 +86,19 @@ def normalized(continuum, stars, rows):
 
 @pytest.mark.usefixtures("routing")
 class TestRegressor:
-    def test_pipeline(self, stars, regressor, continuum, asking_continuum, fitted_state):
-        """Errors for the regressor pass a step that takes errors under another name."""
-        asking = clone(regressor).set_fit_request(**dict.fromkeys(METADATA, True))
-        pipeline = make_pipeline(asking_continuum, asking).fit(stars.flux, stars.y, **chosen(stars, ALL, METADATA))
+    def test_pipeline(self, stars, regressor, continuum, requesting_continuum, fitted_state):
+        """Errors for the regressor pass a step that requests errors under another name."""
+        requesting = clone(regressor).set_fit_request(**dict.fromkeys(METADATA, True))
+        pipeline = make_pipeline(requesting_continuum, requesting).fit(
+            stars.flux, stars.y, **chosen(stars, ALL, METADATA)
+        )
         by_hand = clone(regressor).fit(continuum.transform(stars.flux), stars.y, **chosen(stars, ALL, METADATA))
         assert_equal(fitted_state(pipeline[-1]), fitted_state(by_hand))
 
     def test_cross_validate(self, stars, regressor, fitted_state):
-        asking = clone(regressor).set_fit_request(**dict.fromkeys(METADATA, True))
+        requesting = clone(regressor).set_fit_request(**dict.fromkeys(METADATA, True))
         results = cross_validate(
-            make_pipeline(asking),
+            make_pipeline(requesting),
             stars.X,
             stars.y,
             params=chosen(stars, ALL, METADATA),
@@ -112,7 +114,7 @@ class TestRegressor:
             assert results["test_score"][fold] == score
 
     def test_grid_search(self, stars, regressor, monkeypatch):
-        """What each fit is given are the rows it learns from; the scorer gets those of the fold that is left."""
+        """`fit` gets the training rows of each fold, the scorer the other rows."""
         monkeypatch.setattr(Spy, "notes", [])
         spy = Spy(**regressor.get_params()).set_fit_request(y_err=True, sample_weight=True)
         scorer = get_scorer("neg_gaussian_nll_loss", label_scale="std")
@@ -120,8 +122,8 @@ class TestRegressor:
         search = GridSearchCV(make_pipeline(spy), {"spy__lr": [1e-3, 1e-2]}, scoring=scorer, cv=FOLDS, refit=False)
         given = ("y_err", "sample_weight")
         search.fit(stars.X, stars.y, **chosen(stars, ALL, given))
-        learnt_from = [train for _ in range(2) for train, _ in FOLDS.split(stars.X)]
-        expected = [chosen(stars, rows, ("X", "y", *given)) | {"x_err": None} for rows in learnt_from]
+        training_rows = [train for _ in range(2) for train, _ in FOLDS.split(stars.X)]
+        expected = [chosen(stars, rows, ("X", "y", *given)) | {"x_err": None} for rows in training_rows]
         assert_equal(Spy.notes, expected)
 
         for fold, (train, test) in enumerate(FOLDS.split(stars.X)):
@@ -131,7 +133,7 @@ class TestRegressor:
             loss = gaussian_nll_loss(stars.y[test], *answer, y_err=stars.y_err[test], label_scale="std")
             assert search.cv_results_[f"split{fold}_test_score"][1] == -loss
 
-    def test_flux_errors_of_the_fold_are_handed_on_by_the_scorer(self, stars, regressor):
+    def test_scorer_passes_the_flux_errors_of_the_fold(self, stars, regressor):
         scorer = get_scorer("neg_gaussian_nll_loss").set_score_request(x_err=True)
         results = cross_validate(
             clone(regressor).set_fit_request(x_err=True),
@@ -149,16 +151,16 @@ class TestRegressor:
                 assert results[f"test_{name}"][fold] == -gaussian_nll_loss(stars.y[test], *answer)
 
     @pytest.mark.parametrize("name", METADATA)
-    def test_nothing_is_dropped_in_silence(self, name, stars, regressor):
+    def test_metadata_that_nothing_requests_is_refused(self, name, stars, regressor):
         with pytest.raises(UnsetMetadataPassedError, match=name):
             make_pipeline(clone(regressor)).fit(stars.X, stars.y, **{name: stars[name]})
 
 
 @pytest.mark.usefixtures("routing")
 class TestFirstTransformer:
-    def test_fit_and_predict(self, stars, regressor, continuum, asking_continuum, fitted_state):
+    def test_fit_and_predict(self, stars, regressor, continuum, requesting_continuum, fitted_state):
         learner = clone(regressor).set_fit_request(y_err=True).set_predict_request(return_std=True, x_err=True)
-        pipeline = make_pipeline(asking_continuum, learner)
+        pipeline = make_pipeline(requesting_continuum, learner)
         pipeline.fit(stars.flux, stars.y, y_err=stars.y_err, **chosen(stars, ALL, RAW))
         X = normalized(continuum, stars, ALL)
         by_hand = clone(regressor).fit(X, stars.y, y_err=stars.y_err)
@@ -167,11 +169,11 @@ class TestFirstTransformer:
         assert_equal(answer, by_hand.predict(X, return_std=True, x_err=stars.x_err))
 
     @pytest.mark.parametrize("scoring", ["r2", "neg_gaussian_nll_loss"])
-    def test_grid_search(self, scoring, stars, regressor, continuum, asking_continuum):
-        """Flux of the fold is normalised with the raw errors and flags of the fold, in training and in the score."""
+    def test_grid_search(self, scoring, stars, regressor, continuum, requesting_continuum):
+        """Training and scoring normalise the flux of a fold with the raw errors and flags of that fold."""
         learner = clone(regressor).set_fit_request(y_err=True).set_predict_request(return_std=True)
         search = GridSearchCV(
-            make_pipeline(asking_continuum, learner),
+            make_pipeline(requesting_continuum, learner),
             {"continuumnormalizer__degree": [1]},
             scoring=get_scorer(scoring).set_score_request(flux_err=True, bitmask=True),
             cv=FOLDS,
@@ -185,8 +187,8 @@ class TestFirstTransformer:
             score = get_scorer(scoring)(by_hand, normalized(continuum, stars, test), stars.y[test])
             assert search.cv_results_[f"split{fold}_test_score"][0] == score
 
-    def test_error_bars_that_the_last_step_did_not_ask_for(self, stars, regressor, asking_continuum):
-        pipeline = make_pipeline(asking_continuum, clone(regressor)).fit(stars.flux, stars.y)
+    def test_scorer_refuses_if_the_last_step_does_not_request_return_std(self, stars, regressor, requesting_continuum):
+        pipeline = make_pipeline(requesting_continuum, clone(regressor)).fit(stars.flux, stars.y)
         scorer = get_scorer("neg_gaussian_nll_loss").set_score_request(bitmask=True)
         with pytest.raises(UnsetMetadataPassedError, match=r"(?s)return_std.*set_predict_request"):
             scorer(pipeline, stars.flux, stars.y, bitmask=stars.bitmask)
@@ -194,7 +196,7 @@ class TestFirstTransformer:
 
 @pytest.fixture(scope="module")
 def apstar():
-    """Flux and errors on the apStar grid, gaps and all."""
+    """Flux and errors on the apStar grid, with the chip gaps."""
     random = np.random.default_rng(0)
     return random.uniform(90, 110, size=(4, 8575)), random.uniform(1, 3, size=(4, 8575))
 
@@ -224,14 +226,14 @@ class TestOtherGrid:
         with pytest.raises(ValueError, match=self.MESSAGE):
             pipeline.predict(flux, x_err=err)
 
-    def test_errors_of_the_consumer_s_grid_arrive(self, pipeline, apstar):
+    def test_errors_on_the_grid_of_the_consumer_are_used(self, pipeline, apstar):
         flux, err = apstar
         err = err[:, kept_pixels()]
         pipeline.fit(flux, np.zeros(4), x_err=err)
         expected, _ = prepare_spectra(flux[:, kept_pixels()], err)
         assert_array_equal(pipeline[:-1].transform(flux, x_err=err), expected)
 
-    def test_regressor_says_it_too(self, regressor, apstar):
+    def test_regressor_refuses_errors_with_gaps(self, regressor, apstar):
         flux, err = apstar
         learner = clone(regressor).set_params(windows=None).set_fit_request(x_err=True)
         with pytest.raises(ValueError, match=self.MESSAGE):
@@ -239,7 +241,7 @@ class TestOtherGrid:
 
 
 class TestWithoutRouting:
-    """As scikit-learn has it: the name of the step comes first in `fit`, and `predict` hands all on to the last one."""
+    """Without routing, `fit` takes metadata with the name of the step, and `predict` passes all to the last step."""
 
     STEP = "censoredbcnnregressor__"
 
