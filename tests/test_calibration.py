@@ -1,4 +1,4 @@
-"""Calibrated error bars and intervals of the regressors."""
+"""Calibrated standard deviations and intervals of the regressors."""
 
 import pickle
 from unittest import mock
@@ -30,7 +30,7 @@ PARAMETERS = {
 
 
 def draw(n, seed, x_err=0.02, y_err=0.04):
-    """Spectra of 12 pixels; the label errors are told."""
+    """Return spectra of 12 pixels, labels, label errors and true labels."""
     rng = np.random.default_rng(seed)
     truth = rng.normal(size=(n, 2)) * [300, 0.3] + [4700, -0.1]
     z = (truth - [4700, -0.1]) / [300, 0.3]
@@ -53,8 +53,8 @@ def model():
     return CensoredBCNNRegressor(**PARAMETERS).fit(X, y, y_err=errors)
 
 
-class TestErrorBars:
-    def test_they_are_what_the_error_model_says(self, model):
+class TestCalibratedStd:
+    def test_scale_and_offset_of_the_error_model(self, model):
         X, *_ = draw(40, seed=2)
         prediction = model.predict_distribution(X)
         assert_array_equal(
@@ -63,14 +63,14 @@ class TestErrorBars:
         assert_array_equal(model.predict_std(X, kind="calibrated"), prediction.calibrated)
         assert_allclose(prediction.total, np.hypot(prediction.model, prediction.predictive), rtol=1e-12)
 
-    def test_they_cover_the_truth_of_other_stars(self, model):
+    def test_coverage_of_the_true_labels(self, model):
         X, _, _, truth = draw(4000, seed=3)
         z = np.abs(model.predict(X) - truth) / model.predict_std(X, kind="calibrated")
         assert_allclose((z < 1).mean(axis=0), 0.683, atol=0.05)
         assert_allclose((z < 1.96).mean(axis=0), 0.95, atol=0.03)
 
-    def test_they_are_learnt_from_all_stars_held_out(self, model):
-        assert model.error_model_.n_differences[0] >= 298  # of 300, but for outliers
+    def test_all_held_out_stars_are_used(self, model):
+        assert model.error_model_.n_differences[0] >= 298  # of 300, without outliers
         assert model.interval_scores_.shape == (300, 2)
         assert 240 < np.isfinite(model.interval_scores_[:, 1]).sum() < 300  # a tenth is missing
 
@@ -79,16 +79,16 @@ class TestErrorBars:
         table = model.predict_distribution(X).to_table(errors=("total", "calibrated"))
         assert table.colnames == ["teff", "teff_err", "teff_err_calibrated", "Al", "Al_err", "Al_err_calibrated"]
 
-    def test_noise_of_the_training_is_in_them(self):
+    def test_includes_the_noise_of_the_training(self):
         X, y, errors, _ = draw(800, seed=1)
         x_err = np.full_like(X, 0.02)
         noisy = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 2}, noise_augmentation=(4, 5)).fit(
             X, y, x_err=x_err, y_err=errors
         )
-        still = noisy.predict_distribution(X)  # seen without the noise, error bars of the same network are too large
-        assert (fit_error_model(still, y, errors).std(still) < still.calibrated).all()
+        quiet = noisy.predict_distribution(X)  # too large for these spectra, to which no noise was added
+        assert (fit_error_model(quiet, y, errors).std(quiet) < quiet.calibrated).all()
 
-    def test_they_go_with_the_noise_of_the_spectrum(self, tmp_path):
+    def test_depends_on_the_noise_of_the_spectrum(self, tmp_path):
         X, y = two_lines(2000, seed=1)
         noisy = CensoredBCNNRegressor(**PARAMETERS | {"windows": {"Al": range(40, 60)}}, noise_augmentation=(0, 6))
         noisy.fit(X, y, x_err=np.full_like(X, 0.01))
@@ -119,10 +119,10 @@ class TestErrorBars:
             load_folder(save_folder(noisy, tmp_path / "broken"))
 
 
-class TestMoreStars:
-    """Error bars learnt from stars that the user has beside those held out."""
+class TestFitErrorModel:
+    """Calibration with further stars of known labels."""
 
-    def test_they_make_error_bars_known_label_by_label(self, model):
+    def test_coverage_of_each_label(self, model):
         X, y, errors, _ = draw(6000, seed=6)
         again = pickle.loads(pickle.dumps(model)).fit_error_model(X, y, y_err=errors)
         assert again.error_model_.n_differences[0] > 5900
@@ -153,20 +153,24 @@ class TestMoreStars:
         assert single.predict_std(X[:5], kind="calibrated").shape == (5,)
         assert single.predict_interval(X[:5])[0].shape == (5,)
 
-    def test_a_model_that_held_out_nothing(self):
+    def test_a_model_without_held_out_stars(self):
         X, y, *_ = draw(200, seed=1)
         plain = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1}, calibrate=False).fit(X[:100], y[:100])
-        assert plain.fit_error_model(X[100:], y[100:]).interval_noise_ is None  # noise cannot be measured, either
+        assert (
+            plain.fit_error_model(X[100:], y[100:]).interval_noise_ is None
+        )  # the noise cannot be measured without domain_
         assert (plain.predict_std(X[:5], kind="calibrated") > 0).all()
 
     def test_flux_errors_are_carried_into_the_draws(self, model):
         X, y, errors, _ = draw(200, seed=6)
         x_err = np.full_like(X, 0.05)
-        without, told = (
+        without, with_errors = (
             pickle.loads(pickle.dumps(model)).fit_error_model(X, y, x_err=given, y_err=errors)
             for given in (None, x_err)
         )
-        assert (told.interval_scores_[:, 0] < without.interval_scores_[:, 0]).mean() > 0.7  # larger error bars
+        assert (
+            with_errors.interval_scores_[:, 0] < without.interval_scores_[:, 0]
+        ).mean() > 0.7  # larger standard deviations
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -180,7 +184,7 @@ class TestMoreStars:
             (lambda X, y: (np.where(X > 1, np.nan, X), y), "NaN"),
         ],
     )
-    def test_what_cannot_be_used_changes_nothing(self, model, change, message):
+    def test_refused_data_changes_nothing(self, model, change, message):
         before = pickle.loads(pickle.dumps(model))
         X, y, *_ = draw(100, seed=6)
         with pytest.raises(ValueError, match=message):
@@ -195,13 +199,13 @@ class TestMoreStars:
 
 class TestIntervals:
     @pytest.mark.parametrize("coverage", [0.5, 0.9])
-    def test_they_hold_their_share(self, model, coverage):
+    def test_coverage(self, model, coverage):
         X, _, _, truth = draw(4000, seed=4)
         lower, upper = model.predict_interval(X, coverage=coverage)
         within = ((lower <= truth) & (truth <= upper)).mean(axis=0)
         assert_allclose(within, coverage, atol=0.06)
 
-    def test_they_are_so_many_error_bars_to_both_sides(self, model):
+    def test_symmetric_multiples_of_the_standard_deviation(self, model):
         X, *_ = draw(30, seed=2)
         lower, upper = model.predict_interval(X)
         prediction = model.predict_distribution(X)
@@ -209,7 +213,8 @@ class TestIntervals:
         factor = interval_factor(model.interval_scores_, 0.9)
         assert_allclose((upper - lower) / 2, prediction.total * factor, rtol=1e-9)
 
-    def test_more_than_the_stars_can_tell_is_refused(self, model):
+    def test_coverage_that_needs_more_stars_is_refused_before_the_work(self, model, monkeypatch):
+        monkeypatch.setattr(CensoredBCNNRegressor, "_moments", None)
         with pytest.raises(ValueError, match="needs at least 999 held-out stars"):
             model.predict_interval(draw(3, seed=2)[0], coverage=0.999)
 
@@ -221,11 +226,11 @@ class TestIntervals:
         assert single.predict_std(X[:5], kind="calibrated").shape == (5,)
 
 
-class TestWithout:
+class TestWithoutCalibration:
     @pytest.mark.parametrize(
         ("changes", "n"), [({"calibrate": False}, 120), ({"validation_fraction": 0.0}, 120), ({}, 79)]
     )
-    def test_nothing_is_learnt_and_said_so(self, changes, n):
+    def test_requests_are_refused(self, changes, n):
         X, y, *_ = draw(n, seed=1)
         plain = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1} | changes).fit(X, y)
         assert plain.error_model_ is None
@@ -235,7 +240,7 @@ class TestWithout:
         with pytest.raises(ValueError, match="at least 20 stars that were held out"):
             plain.predict_interval(X)
 
-    def test_the_network_is_the_same_with_and_without(self):
+    def test_the_network_does_not_depend_on_it(self):
         X, y, *_ = draw(120, seed=1)
         some, other = (
             CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 2}, calibrate=wanted).fit(X, y)
@@ -244,7 +249,7 @@ class TestWithout:
         assert some.error_model_ is not None
         assert_array_equal(some.predict(X), other.predict(X))
 
-    def test_partial_fit_makes_another_network(self, model):
+    def test_partial_fit_forgets_the_calibration(self, model):
         X, y, *_ = draw(60, seed=5)
         again = pickle.loads(pickle.dumps(model)).partial_fit(X, y)
         assert again.error_model_ is None
@@ -262,7 +267,7 @@ class TestWithout:
 
 
 class TestRepeatVisits:
-    def test_error_model_is_replaced(self, model):
+    def test_replaces_the_error_model(self, model):
         again = pickle.loads(pickle.dumps(model))
         X = draw(300, seed=6, x_err=0)[0].repeat(2, axis=0)
         X += 0.02 * np.random.default_rng(7).normal(size=X.shape)

@@ -1,4 +1,4 @@
-"""Many fits in one process do not pile up, and predictions need little, however many spectra there are."""
+"""Memory: many fits in one process do not accumulate, and predictions of many spectra need little."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ def anonymous_megabytes():
 X = np.random.default_rng(0).normal(size=(200, 500)).astype(np.float32)
 grown = []
 for number in range(30):
-    rate = 0.1 + 0.01 * (number % int(sys.argv[1]))  # another rate of dropout is another network
+    rate = 0.1 + 0.01 * (number % int(sys.argv[1]))  # another dropout rate makes another network
     CensoredBCNNRegressor(max_epochs=2, n_draws=5, dropout_rate=rate, random_state=number).fit(X, X[:, :3]).predict(X)
     grown.append(anonymous_megabytes())
 print(json.dumps(grown))
@@ -46,11 +46,11 @@ print(json.dumps(used))
 
 
 def test_spectra_from_a_file(tmp_path):
-    """20 000 spectra of float64 are 1200 MB."""
+    """Predict 20 000 memory-mapped spectra, 1200 MB of float64, in little memory."""
     command = [sys.executable, "-c", PREDICTIONS, str(tmp_path / "spectra")]
     ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=900)
     first, many = json.loads(ended.stdout.splitlines()[-1])
-    assert first < 400  # with what is compiled
+    assert first < 400  # includes compiled code
     assert many < 150
 
 
@@ -63,7 +63,7 @@ def megabytes_after_each_fit(n_networks):
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not STATUS.exists(), reason="reads the memory of a process as Linux shows it"),
+    pytest.mark.skipif(not STATUS.exists(), reason="reads /proc, which only Linux has"),
 ]
 
 
@@ -72,7 +72,7 @@ def test_fits_of_one_network():
     assert used[29] - used[4] < 50, [round(value) for value in used]
 
 
-def test_fits_of_more_networks_than_are_kept():
-    """The pool is full after six; what is thrown away is freed at once."""
+def test_fits_of_more_networks_than_the_pool_keeps():
+    """The pool keeps six networks; the memory of others is freed at once."""
     used = megabytes_after_each_fit(n_networks=10)
     assert min(used[25:]) - min(used[10:15]) < 50, [round(value) for value in used]

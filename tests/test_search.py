@@ -1,4 +1,4 @@
-"""Model selection and meta-estimators of scikit-learn around the regressor, as a user writes them."""
+"""scikit-learn's model selection and meta-estimators around the regressor."""
 
 import os
 import subprocess
@@ -48,7 +48,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def network():
-    """Not fitted, and never to be changed."""
+    """An unfitted regressor. Shared by all tests: do not change it."""
     return CensoredBCNNRegressor(
         windows=ElementWindows({"Mg": [5, 6, 7], "Al": [6, 7]}, 40),
         target=NAMES,
@@ -81,13 +81,13 @@ class TestGridSearch:
         scores = search.cv_results_["mean_test_score"]
         assert len(scores) == 16
         assert np.isfinite(scores).all()
-        assert len(np.unique(scores)) == 16  # every parameter had its effect
+        assert len(np.unique(scores)) == 16  # every parameter has an effect
         assert search.best_score_ == scores.max()
         assert search.best_estimator_.named_steps.network.get_params()["lr"] == search.best_params_["network__lr"]
         assert search.predict(data[0]).shape == (60, 3)
 
     @pytest.mark.parametrize("name", get_scorer_names())
-    def test_ready_scorers(self, network, data, name):
+    def test_named_scorers(self, network, data, name):
         scores = cross_val_score(network, *data, cv=2, scoring=get_scorer(name))
         assert np.isfinite(scores).all()
 
@@ -134,10 +134,10 @@ class TestGridSearch:
         assert set(search.cv_results_["n_resources"]) == {1, 3}
         assert search.best_estimator_.n_iter_ == 3
 
-    def test_bad_parameters_are_scored_as_failed_ones(self, network, data):
+    def test_invalid_parameters_are_scored_as_failed_fits(self, network, data):
         search = GridSearchCV(network, {"num_hidden": [(8, 8, 4, 4, 2), (8, 8)]}, cv=2)
         with (
-            pytest.warns(FitFailedWarning, match="expected 5 whole numbers"),  # scikit-learn's, with our sentence in it
+            pytest.warns(FitFailedWarning, match="expected 5 whole numbers"),
             pytest.warns(UserWarning, match="non-finite"),
         ):
             search.fit(*data)
@@ -162,7 +162,7 @@ print("equal")
 
 class TestWorkers:
     def test_two_workers_bit_for_bit(self):
-        """With one thread for each fit; with other numbers of threads sums are rounded in another order."""
+        """With one thread for each fit; the order in which sums are rounded depends on the number of threads."""
         result = subprocess.run(
             [sys.executable, "-c", TWO_WORKERS],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -173,12 +173,14 @@ class TestWorkers:
         assert result.stdout == "equal\n", result.stderr
 
     def test_in_threads(self, network, data):
-        """Joblib's threads share one process, and fit at the same time."""
+        """Threads of one process fit at the same time."""
         from joblib import parallel_backend
 
         serial = cross_val_predict(network, *data, cv=4)
         with parallel_backend("threading"):
-            assert_allclose(cross_val_predict(network, *data, cv=4, n_jobs=2), serial, rtol=1e-4)
+            parallel = cross_val_predict(network, *data, cv=4, n_jobs=2)
+        scale = serial.std(axis=0)
+        assert_allclose(parallel / scale, serial / scale, rtol=0, atol=1e-3)
 
 
 class TestCurves:
@@ -204,13 +206,14 @@ class TestMetaEstimators:
         X, y = data
         ensemble = BaggingRegressor(network, n_estimators=3, random_state=0, n_jobs=n_jobs).fit(X, y)
         predictions = [model.predict(X) for model in ensemble.estimators_]
-        assert_allclose(ensemble.predict(X), np.mean(predictions, axis=0), rtol=1e-6)
+        assert_allclose(ensemble.predict(X), np.mean(predictions, axis=0), rtol=1e-9)
         assert (np.std(predictions, axis=0) > 0).all()
 
     def test_label_normalizer_around_the_labels(self, network, data):
         X, y = data
         model = TransformedTargetRegressor(network, transformer=LabelNormalizer()).fit(X, y)
-        assert_allclose(model.predict(X), network.fit(X, y).predict(X), rtol=1e-3)  # it normalises anyway
+        expected, scale = clone(network).fit(X, y).predict(X), np.nanstd(np.where(y == MISSING, np.nan, y), axis=0)
+        assert_allclose(model.predict(X) / scale, expected / scale, rtol=0, atol=1e-3)  # labels are normalised anyway
 
     def test_other_scalers_around_the_labels(self, network, data):
         model = TransformedTargetRegressor(network, transformer=StandardScaler())
@@ -222,7 +225,7 @@ class TestMetaEstimators:
         X, y = data
         network = CensoredBCNNRegressor(num_hidden=(8, 8, 4, 4, 2), max_epochs=1, n_draws=3, random_state=0)
         if meta is RegressorChain:
-            y = np.where(y == MISSING, 0, y)  # later labels of the chain learn from the earlier ones
+            y = np.where(y == MISSING, 0, y)  # earlier labels are features of the later ones
         assert meta(network).fit(X, y).predict(X).shape == (60, 3)
 
     def test_missing_labels_in_one_model_for_each(self, data):

@@ -1,4 +1,4 @@
-"""Estimators as files of every kind: the same answers elsewhere, and of pickles little more than the weights."""
+"""Pickles and other files of estimators: equal predictions in another process, small sizes, and versions."""
 
 import copy
 import gzip
@@ -30,7 +30,6 @@ from skbcnn import (
     SpectraNormalizer,
     save_folder,
 )
-from skbcnn._fitted_state import FITTED_STATE, PARAMETERS_ADDED_LATER, forget
 from skbcnn._versioned_pickle import OtherVersionWarning
 from skbcnn.novelty import TrainingDomain
 from skbcnn.survey import apogee_windows
@@ -45,7 +44,7 @@ ESTIMATORS = [
     LabelNormalizer().fit([[1.0], [2.0]]),
     SpectraNormalizer().fit([[1.0], [2.0]]),
 ]
-# what skops does not know of scikit-learn differs from release to release
+# classes of scikit-learn that skops does not trust; they differ from release to release
 _PRIVATE_PARTS = (
     ["utils._metadata_requests.MetadataRequest", "utils._metadata_requests.MethodMetadataRequest"]
     if sklearn.__version__.startswith("1.6.")
@@ -56,7 +55,7 @@ OF_SEARCHES = {f"sklearn.{name}" for name in ("metrics._scorer._PassthroughScore
 
 @pytest.fixture(scope="module")
 def fitted(tiny_parameters, tiny_data):
-    """A search over a pipeline, that pipeline, and the regressor in it, whose weights outweigh all else."""
+    """A search over a pipeline, that pipeline, and its regressor, whose weights are larger than all else."""
     model = CensoredBCNNRegressor(**{**tiny_parameters, "num_hidden": (256, 256, 4, 4, 2), "max_epochs": 1})
     pipeline = make_pipeline(SpectraNormalizer(mode=2), model)
     search = GridSearchCV(pipeline, {"spectranormalizer__mode": [2]}, cv=2).fit(tiny_data.X, tiny_data.y)
@@ -84,7 +83,7 @@ def weight_bytes(model):
 
 
 def dump_all(name, estimator, folder):
-    """A file for each format."""
+    """Write one file in each format."""
     (folder / f"{name}.pickle").write_bytes(pickle.dumps(estimator))
     joblib.dump(estimator, folder / f"{name}.joblib")
     skops.io.dump(estimator, folder / f"{name}.skops")
@@ -94,7 +93,7 @@ def dump_all(name, estimator, folder):
 
 
 def dump_variants(name, estimator, folder):
-    """A file for each way in which these formats can be written."""
+    """Write one file with each protocol and compression."""
     for protocol in range(2, 6):
         (folder / f"{name}-{protocol}.pickle").write_bytes(pickle.dumps(estimator, protocol))
     (folder / f"{name}-cloud.pickle").write_bytes(cloudpickle.dumps(estimator))
@@ -121,11 +120,11 @@ assert len(loaded) == 21, len(loaded)
 assert not {"tensorflow", "keras"} & set(sys.modules), "TensorFlow is imported too early"
 for path, estimator in loaded.items():
     answer = estimator.predict(known["X"])
-    assert (answer == known[path.name.split("-")[0].split(".")[0]]).all(), f"{path.name} answers otherwise"
+    assert (answer == known[path.name.split("-")[0].split(".")[0]]).all(), f"{path.name} predicts other labels"
 """
 
 
-def test_same_answers_in_another_process(fitted, tiny_data, tmp_path):
+def test_equal_predictions_in_another_process(fitted, tiny_data, tmp_path):
     for name, estimator in fitted.items():
         dump_all(name, estimator, tmp_path)
     dump_variants("regressor", fitted["regressor"], tmp_path)
@@ -139,8 +138,8 @@ def test_same_answers_in_another_process(fitted, tiny_data, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["search", "pipeline", "regressor"])
-def test_weights_once(fitted, name):
-    """In single precision, without copies of the optimizer, and little beside them."""
+def test_size(fitted, name):
+    """Pickles hold the weights once, in single precision, and little more."""
     weights = weight_bytes(fitted["regressor"])
     assert weights > 250_000
     for protocol in (3, 4, 5):
@@ -165,7 +164,7 @@ def test_14_megabytes_at_default_widths(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "more"), [("regressor", set()), ("pipeline", set()), ("search", OF_SEARCHES)])
-def test_skops_trusts_little(fitted, name, more):
+def test_skops_needs_few_trusted_types(fitted, name, more):
     types = skops.io.get_untrusted_types(data=skops.io.dumps(fitted[name]))
     assert {name for name in types if not name.startswith("skbcnn.")} == more
 
@@ -194,7 +193,7 @@ class TestVersion:
 
     @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
     def test_this_version(self, estimator):
-        """Warnings are errors here, so none of these warns."""
+        """Copies do not warn (warnings are errors here)."""
         for copied in (pickle.loads(pickle.dumps(estimator)), copy.deepcopy(estimator), clone(estimator)):
             assert copied.get_params() == estimator.get_params()
             assert "_skbcnn_version" not in vars(copied)
@@ -207,7 +206,7 @@ class TestVersion:
             ChipGapRemover.__new__(ChipGapRemover).__setstate__(state)
         assert set(state) == {"chips", "data_release"}
 
-    def test_the_warning_reaches_other_processes(self):
+    def test_the_warning_can_be_pickled(self):
         warning = OtherVersionWarning("ChipGapRemover", "2", "1")
         assert str(pickle.loads(pickle.dumps(warning))) == str(warning)
 
@@ -264,78 +263,8 @@ class TestPicklesOfVersion01:
         assert clone(model).fit(X, y, x_err=np.full_like(X, 0.01)).n_iter_ == 1
 
 
-class TestParametersAddedLater:
-    """Pickles that lack a parameter behave as the version that wrote them, whatever the default is now."""
-
-    def test_value_in_effect_then(self, tiny_model):
-        state = tiny_model.__getstate__()
-        for name in PARAMETERS_ADDED_LATER:
-            del state[name]
-        old = CensoredBCNNRegressor.__new__(CensoredBCNNRegressor)
-        old.__setstate__(state)
-        parameters = old.get_params()
-        assert {name: parameters[name] for name in PARAMETERS_ADDED_LATER} == PARAMETERS_ADDED_LATER
-
-    def test_every_parameter_since_the_first_version_is_listed(self):
-        """A new parameter needs an entry in `PARAMETERS_ADDED_LATER`."""
-        first = {
-            *("target", "num_hidden", "num_filters", "filter_len", "pool_length", "activation", "initializer"),
-            *("dropout_rate", "l2", "maxnorm", "length_scale", "lr", "batch_size", "max_epochs", "reduce_lr_epsilon"),
-            *("reduce_lr_min", "reduce_lr_patience", "input_norm_mode", "labels_norm_mode", "noise_augmentation"),
-            *("validation_fraction", "early_stopping", "n_iter_no_change", "n_draws", "random_state", "verbose"),
-        }
-        assert first | set(PARAMETERS_ADDED_LATER) == set(CensoredBCNNRegressor().get_params())
-
-    def test_other_estimators(self):
-        """`VersionedPickle` reads the list of each class."""
-        state = ChipGapRemover().__getstate__()
-        del state["chips"]
-        old = ChipGapRemover.__new__(ChipGapRemover)
-        old.__setstate__(state)
-        assert old.get_params() == ChipGapRemover().get_params()
-
-
-class TestFittedState:
-    def test_every_attribute_is_declared(self, tiny_model):
-        assert set(vars(tiny_model)) - set(tiny_model.get_params()) <= set(FITTED_STATE)
-
-    def test_what_an_early_pickle_lacks_gets_its_default(self, tiny_model, tiny_data):
-        state = tiny_model.__getstate__()
-        lacks = {"error_model_", "interval_scores_", "interval_noise_", "validation_residuals_", "domain_"}
-        old = CensoredBCNNRegressor.__new__(CensoredBCNNRegressor)
-        old.__setstate__({name: value for name, value in state.items() if name not in lacks})
-        assert all(getattr(old, name) is None for name in lacks)
-        assert not hasattr(old, "preprocessing_")
-        assert np.array_equal(old.predict(tiny_data.X), tiny_model.predict(tiny_data.X))
-
-    def test_a_model_without_a_required_attribute_is_refused(self, tiny_model):
-        state = tiny_model.__getstate__()
-        del state["label_normalizer_"]
-        with pytest.raises(ValueError, match="The stored model has no label_normalizer_"):
-            CensoredBCNNRegressor.__new__(CensoredBCNNRegressor).__setstate__(state)
-
-    @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
-    def test_copies_have_a_network_of_their_own(self, tiny_model, copied):
-        assert copied(tiny_model)._live is not tiny_model._live
-
-    @pytest.mark.parametrize(
-        ("training", "kept"),
-        [
-            ("fit", set()),
-            ("warm_start", {"n_iter_", "noise_level_", "preprocessing_", "provenance_"}),
-            ("partial_fit", {"n_iter_", "noise_level_", "preprocessing_", "provenance_", "domain_"}),
-        ],
-    )
-    def test_what_each_training_forgets(self, tiny_model, training, kept):
-        model = copy.deepcopy(tiny_model)
-        forgotten = {name for name, attribute in FITTED_STATE.items() if attribute.forgotten_by}
-        vars(model).update(dict.fromkeys(forgotten, "earlier"))
-        forget(model, training)
-        assert {name for name in forgotten if vars(model).get(name) == "earlier"} == kept
-
-
-class TestPictures:
-    """How estimators show themselves in a notebook and at the prompt."""
+class TestRepresentations:
+    """HTML and text representations of estimators."""
 
     @pytest.mark.parametrize("estimator", ESTIMATORS[:4], ids=lambda estimator: type(estimator).__name__)
     def test_html_before_fit(self, estimator):
@@ -343,7 +272,7 @@ class TestPictures:
         assert type(estimator).__name__ in html
         assert len(html) < 100_000
 
-    def test_html_tells_what_is_fitted(self, fitted):
+    def test_html_shows_whether_it_is_fitted(self, fitted):
         for estimator in fitted.values():
             assert "<span>Fitted</span>" in estimator_html_repr(estimator)
             assert "<span>Not fitted</span>" in estimator_html_repr(clone(estimator))

@@ -1,11 +1,11 @@
-"""Intervals with a guarantee that needs no distribution."""
+"""Conformal intervals."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skbcnn import Prediction
-from skbcnn.calibration import interval_factor, interval_factors_by_noise, interval_scores
+from skbcnn.calibration import Intervals, interval_factor, interval_factors_by_noise, interval_scores
 
 
 def predicted(mean, total):
@@ -18,13 +18,13 @@ def test_scores_by_hand():
     assert_allclose(interval_scores(stars, y, y_err), [[3 / 2.5, 0], [np.nan, 3], [0, np.nan]])
 
 
-def test_each_label_has_a_factor_of_its_own():
+def test_each_label_has_its_own_factor():
     scores = np.column_stack([np.arange(19.0, 0, -1), np.r_[[np.nan] * 10, np.arange(1.0, 10)]])
     assert_array_equal(interval_factor(scores, 0.8), [16, 8])  # ceil(20*0.8)-th of 19, ceil(10*0.8)-th of 9
 
 
 @pytest.mark.parametrize(("coverage", "needed"), [(0.9, 9), (0.95, 19), (0.5, 1)])
-def test_as_few_stars_as_the_guarantee_allows(coverage, needed):
+def test_smallest_number_of_stars(coverage, needed):
     assert np.isfinite(interval_factor(np.ones((needed, 1)), coverage))
     with pytest.raises(
         ValueError, match=f"needs at least {needed} held-out stars of each label, and there are {needed - 1}"
@@ -33,13 +33,13 @@ def test_as_few_stars_as_the_guarantee_allows(coverage, needed):
 
 
 @pytest.mark.parametrize("coverage", [0, 1, -0.1, 90, np.nan])
-def test_coverage_is_a_share(coverage):
+def test_invalid_coverage_is_refused(coverage):
     with pytest.raises(ValueError, match="expected a share between 0 and 1"):
         interval_factor(np.ones((99, 1)), coverage)
 
 
-def test_the_guarantee_holds_for_residuals_of_any_shape():
-    """Over many splits, with error bars that are far too small and heavy tails."""
+def test_guarantee_for_heavy_tails():
+    """The coverage holds on average over many splits, with far too small standard deviations and heavy tails."""
     rng = np.random.default_rng(3)
     within = []
     for _ in range(2000):
@@ -51,7 +51,7 @@ def test_the_guarantee_holds_for_residuals_of_any_shape():
 
 
 class TestByNoise:
-    """Factors from stars of like noise."""
+    """Factors from stars of similar noise."""
 
     def test_levels_by_hand(self):
         noise = np.arange(400.0)  # three levels
@@ -66,20 +66,50 @@ class TestByNoise:
         found = interval_factors_by_noise(scores, np.arange(n), 0.9, [0.0, n])
         assert_array_equal(found, np.tile(interval_factor(scores, 0.9), (2, 1)))
 
-    def test_levels_are_joined_until_they_hold_enough_stars(self):
+    def test_levels_are_merged_until_they_have_enough_stars(self):
         noise = np.arange(520.0)  # four levels, but few stars have the label
         scores = np.where(noise % 10 == 0, np.where(noise < 260, 1.0, 2.0), np.nan)[:, None]
         assert_array_equal(interval_factors_by_noise(scores, noise, 0.95, [0.0, 519.0]).ravel(), [1, 2])  # 26 of each
         with pytest.raises(ValueError, match="needs at least 99 held-out stars of each label, and there are 52"):
             interval_factors_by_noise(scores, noise, 0.99, [0.0])
 
-    def test_the_share_is_held_at_each_noise(self):
+    def test_coverage_at_each_noise(self):
         rng = np.random.default_rng(4)
         within = []
         for _ in range(300):
             noise = rng.uniform(1, 4, size=1300)
-            scores = np.abs(noise * rng.standard_normal(1300))[:, None]  # error bars that know nothing of the noise
+            scores = np.abs(noise * rng.standard_normal(1300))[:, None]  # standard deviations that ignore the noise
             new = np.repeat([1.1, 2.5, 3.9], 100)
             factors = interval_factors_by_noise(scores, noise, 0.9, new).ravel()
             within.append((np.abs(new * rng.standard_normal(300)) < factors).reshape(3, -1).mean(axis=1))
         assert_allclose(np.mean(within, axis=0), 0.9, atol=0.02)
+
+
+class TestIntervals:
+    """The object that combines scores, noise and coverage."""
+
+    scores = np.repeat([1.0, 2.0], 130)[:, None] * [1, 10]
+
+    def test_bounds_without_noise(self):
+        lower, upper = Intervals(self.scores).bounds(predicted(np.full((3, 2), 5.0), np.full((3, 2), 2.0)), 0.9)
+        assert_array_equal(lower, np.tile([5 - 2 * 2.0, 5 - 2 * 20.0], (3, 1)))
+        assert_array_equal(upper - 5, 5 - lower)
+
+    def test_bounds_by_noise(self):
+        intervals = Intervals(self.scores, np.arange(260.0))
+        assert intervals.depend_on_noise
+        one = np.ones((2, 2))
+        lower, _ = intervals.bounds(predicted(0 * one, one), 0.9, np.array([3.0, 250.0]))
+        assert_array_equal(-lower, [[1, 10], [2, 20]])
+        with pytest.raises(ValueError, match="depend on the noise of the spectra"):
+            intervals.bounds(predicted(0 * one, one), 0.9)
+
+    def test_single_label_in_one_dimension(self):
+        lower, upper = Intervals(self.scores[:, :1]).bounds(predicted(np.zeros(3), np.ones(3)), 0.9)
+        assert_array_equal([lower, upper], [[-2.0] * 3, [2.0] * 3])
+
+    @pytest.mark.parametrize("noise", [None, np.arange(260.0)])
+    def test_check(self, noise):
+        assert Intervals(self.scores, noise).check(0.99) is None
+        with pytest.raises(ValueError, match="needs at least 999 held-out stars"):
+            Intervals(self.scores, noise).check(0.999)
