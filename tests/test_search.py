@@ -69,7 +69,6 @@ def pipeline(network):
 GRID = {
     "pixels__mode": [0, 2],
     "network__lr": [0.01, 0.001],
-    "network__dropout_rate": [0.1, 0.3],
     "network__num_hidden": [(8, 8, 4, 4, 2), [6, 6, 4, 4, 0]],
 }
 
@@ -79,21 +78,20 @@ class TestGridSearch:
         search = GridSearchCV(pipeline, GRID, cv=2, scoring=get_scorer("neg_mad_std_error", label_scale="std"))
         search.fit(*data)
         scores = search.cv_results_["mean_test_score"]
-        assert len(scores) == 16
+        assert len(scores) == 8
         assert np.isfinite(scores).all()
-        assert len(np.unique(scores)) == 16  # every parameter has an effect
+        assert len(np.unique(scores)) == 8  # every parameter has an effect
         assert search.best_score_ == scores.max()
         assert search.best_estimator_.named_steps.network.get_params()["lr"] == search.best_params_["network__lr"]
         assert search.predict(data[0]).shape == (60, 3)
 
-    @pytest.mark.parametrize("name", get_scorer_names())
-    def test_named_scorers(self, network, data, name):
-        scores = cross_val_score(network, *data, cv=2, scoring=get_scorer(name))
-        assert np.isfinite(scores).all()
+    def test_cross_val_score(self, network, data):
+        assert np.isfinite(cross_val_score(network, *data, cv=2, scoring=get_scorer("neg_crps_gaussian"))).all()
 
-    def test_several_scorers(self, network, data):
-        scoring = {name: get_scorer(name) for name in ("r2", "neg_crps_gaussian")}
+    def test_all_scorers_at_once(self, network, data):
+        scoring = {name: get_scorer(name) for name in get_scorer_names()}
         results = cross_validate(network, *data, cv=2, scoring=scoring, return_estimator=True)
+        assert all(np.isfinite(results[f"test_{name}"]).all() for name in scoring)
         folds = KFold(2).split(data[0])
         for model, (_, test), r2 in zip(results["estimator"], folds, results["test_r2"], strict=True):
             assert model.score(data[0][test], data[1][test]) == pytest.approx(r2)
@@ -201,10 +199,9 @@ class TestCurves:
 
 
 class TestMetaEstimators:
-    @pytest.mark.parametrize("n_jobs", [None, 2])
-    def test_bagging_is_a_deep_ensemble(self, network, data, n_jobs):
+    def test_bagging_is_a_deep_ensemble(self, network, data):
         X, y = data
-        ensemble = BaggingRegressor(network, n_estimators=3, random_state=0, n_jobs=n_jobs).fit(X, y)
+        ensemble = BaggingRegressor(network, n_estimators=3, random_state=0, n_jobs=2).fit(X, y)
         predictions = [model.predict(X) for model in ensemble.estimators_]
         assert_allclose(ensemble.predict(X), np.mean(predictions, axis=0), rtol=1e-9)
         assert (np.std(predictions, axis=0) > 0).all()
