@@ -1,6 +1,7 @@
-"""Stellar labels with error bars from spectra, by Bayesian networks that read each element in its own windows.
+"""Measure stellar labels, with error bars, from spectra by censored Bayesian neural networks.
 
-Public names are imported at first use, so that importing the package is quick.
+Public names are imported when they are first used. `import skbcnn` is therefore quick and loads neither TensorFlow nor
+astropy.
 """
 
 from importlib import import_module
@@ -9,7 +10,7 @@ from skbcnn import _moved
 
 __version__ = "0.2.0.dev0"
 
-_HOME = {
+_MODULES = {  # module of each public name
     "ApogeeBCNNCensoredRegressor": "apogee",
     "CensoredBCNNRegressor": "regressor",
     "ChipGapRemover": "preprocessing",
@@ -32,16 +33,16 @@ _HOME = {
     "write_h5": "datasets",
 }
 
-__all__ = ["__version__", *_HOME]
+__all__ = ["__version__", *_MODULES]
 
 
-def __getattr__(name):
-    if name not in _HOME:
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 

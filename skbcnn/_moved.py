@@ -1,10 +1,10 @@
-"""Old import paths, for pickles and programs written with version 0.1: each module under its former name."""
+"""Former import paths of modules, for pickles and programs written with version 0.1."""
 
 import sys
 from importlib import import_module
 from types import ModuleType
 
-_MOVED = {  # former name: present name
+_MOVED = {  # former name: name of today
     "prediction": "_prediction",
     "presets": "_presets",
     "pickling": "_versioned_pickle",
@@ -15,7 +15,7 @@ _MOVED = {  # former name: present name
 
 
 class MovedModule(ModuleType):
-    """Module under a former name that imports the present one when an attribute is used."""
+    """Module with a former name, which imports the module of today when an attribute is used."""
 
     def __init__(self, name: str, new_name: str) -> None:
         super().__init__(name, f"Former name of `{new_name}`.")

@@ -1,29 +1,29 @@
-"""Optional packages: what needs them, and the sentence said where they are absent."""
+"""Optional packages: the extras that install them, and the error where they are missing."""
 
 from importlib.util import find_spec
 
-_PACKAGES = {
+_PACKAGES = {  # import names of the packages of each extra
     "cli": ("click", "rich"),
     "pandas": ("pandas",),
     "plot": ("matplotlib",),
     "torch": ("torch",),
-}  # of each extra, by the name that is imported
+}
 
 
-def require_extra(extra, feature):
-    """Refuse a feature whose optional packages are not installed.
+def require_extra(extra: str, feature: str) -> None:
+    """Raise an error if the optional packages of a feature are not installed.
 
     Parameters
     ----------
-    extra : {"cli", "pandas", "plot", "torch"}
-        Name of the extra that brings them.
+    extra : {"cli", "pandas", "plot"}
+        Extra of skbcnn that installs the packages.
     feature : str
-        What needs them, as the sentence begins.
+        Name of the feature: the beginning of the message.
 
     Raises
     ------
     ModuleNotFoundError
-        Naming the packages, and the command that installs them.
+        If a package is missing. The message names the packages and the command that installs them.
 
     Examples
     --------

@@ -1,15 +1,15 @@
-"""Nothing half-written is ever left under the final name."""
+"""Files and folders are written completely or not at all."""
 
 import errno
-import os
 import tempfile
+from pathlib import Path
 
 import pytest
 
 from skbcnn import _atomic_writes as atomic
 from skbcnn._atomic_writes import atomic_path
 
-needs_locks = pytest.mark.skipif(atomic.fcntl is None, reason="this system has no locks: nothing is cleared away")
+needs_locks = pytest.mark.skipif(atomic.fcntl is None, reason="without locks, nothing is removed")
 
 
 def write_folder(folder, **texts):
@@ -28,7 +28,7 @@ def contents(folder):
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
-def test_file_appears_under_its_name_alone(tmp_path):
+def test_file_is_the_only_thing_left(tmp_path):
     with atomic_path(tmp_path / "table.csv") as temporary:
         temporary.write_text("teff")
         assert not (tmp_path / "table.csv").exists()
@@ -36,7 +36,7 @@ def test_file_appears_under_its_name_alone(tmp_path):
     assert contents(tmp_path) == {"table.csv": "teff"}
 
 
-def test_path_may_be_text(tmp_path):
+def test_path_may_be_a_string(tmp_path):
     with atomic_path(str(tmp_path / "table.csv")) as temporary:
         temporary.write_text("teff")
     assert contents(tmp_path) == {"table.csv": "teff"}
@@ -83,7 +83,7 @@ def test_error_in_the_block_leaves_the_folder_that_was_there(tmp_path):
     assert contents(tmp_path / "model") == {"weights": "old"}
 
 
-def test_full_disk_is_a_sentence_and_leaves_nothing(tmp_path):
+def test_full_disk_leaves_nothing(tmp_path):
     full = OSError(errno.ENOSPC, "No space left on device")
     sentence = r"table\.csv could not be written \(No space left on device\).*has room"
     with pytest.raises(OSError, match=sentence) as caught:
@@ -98,7 +98,7 @@ def test_block_that_writes_nothing_is_an_error(tmp_path):
     assert contents(tmp_path) == {}
 
 
-def test_absent_folder_is_a_sentence(tmp_path):
+def test_missing_folder(tmp_path):
     with (
         pytest.raises(FileNotFoundError, match=r"could not be written.*choose a folder that exists"),
         atomic_path(tmp_path / "nowhere" / "table.csv"),
@@ -106,7 +106,7 @@ def test_absent_folder_is_a_sentence(tmp_path):
         pytest.fail("the block must not run")
 
 
-def test_unwritable_folder_is_a_sentence(tmp_path, monkeypatch):
+def test_folder_without_permission(tmp_path, monkeypatch):
     def refuse(*_, **__):  # chmod does not stop root, under which containers run tests
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -125,39 +125,39 @@ def test_file_does_not_replace_a_folder(tmp_path):
     assert contents(tmp_path / "model") == {"weights": "old"}
 
 
-def test_folders_change_places_where_the_system_cannot_exchange_them(tmp_path, monkeypatch):
+def test_folder_is_replaced_where_the_system_cannot_exchange_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
     test_folder_is_replaced_whole(tmp_path)
 
 
-def test_a_failed_change_of_places_brings_the_old_folder_back(tmp_path, monkeypatch):
-    def replace(first, second, really=os.replace):
+def test_failed_rename_restores_the_old_folder(tmp_path, monkeypatch):
+    def replace(first, second, really=Path.replace):
         if first.name == second.name == "model" and (first / "weights").read_text() == "new":
             raise PermissionError(errno.EACCES, "Permission denied")
-        really(first, second)
+        return really(first, second)
 
     write_folder(tmp_path / "model", weights="old")
     monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
-    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(Path, "replace", replace)
     with pytest.raises(PermissionError, match="could not be written"), atomic_path(tmp_path / "model") as temporary:
         write_folder(temporary, weights="new")
     assert contents(tmp_path / "model") == {"weights": "old"}
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def leftover(path, **folders):
-    """A workshop as a killed process leaves it."""
-    workshop = path.with_name(f".{path.name}.abcd_123.partial")
-    workshop.mkdir()
+def create_remains(path, **folders):
+    """Create a temporary folder as a killed process leaves it."""
+    temporary_folder = path.with_name(f".{path.name}.abcd_123.partial")
+    temporary_folder.mkdir()
     for name, text in folders.items():
-        write_folder(workshop / name, weights=text)
-    return workshop
+        write_folder(temporary_folder / name, weights=text)
+    return temporary_folder
 
 
 @needs_locks
 @pytest.mark.parametrize("written", [{}, {"model": "half"}])
-def test_what_a_killed_process_left_is_cleared_away(tmp_path, written):
-    leftover(tmp_path / "model", **written)
+def test_remains_of_a_killed_process_are_removed(tmp_path, written):
+    create_remains(tmp_path / "model", **written)
     with atomic_path(tmp_path / "model") as temporary:
         write_folder(temporary, weights="new")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -165,15 +165,15 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path, written):
 
 
 @needs_locks
-def test_a_folder_that_a_killed_process_set_aside_returns(tmp_path):
-    leftover(tmp_path / "model", model="new", replaced="old")
+def test_folder_set_aside_by_a_killed_process_is_restored(tmp_path):
+    create_remains(tmp_path / "model", model="new", replaced="old")
     with pytest.raises(FileExistsError), atomic_path(tmp_path / "model", overwrite=False):
         pytest.fail("the block must not run")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert contents(tmp_path / "model") == {"weights": "old"}
 
 
-def test_what_a_living_process_writes_is_left_alone(tmp_path):
+def test_files_of_a_running_process_are_kept(tmp_path):
     with atomic_path(tmp_path / "table.csv") as first:
         first.write_text("slow")
         with atomic_path(tmp_path / "table.csv") as second:
@@ -182,7 +182,7 @@ def test_what_a_living_process_writes_is_left_alone(tmp_path):
     assert contents(tmp_path) == {"table.csv": "slow"}
 
 
-def test_folders_of_others_are_left_alone(tmp_path):
+def test_folders_with_similar_names_are_kept(tmp_path):
     names = [".model.abcd_123", ".model.abcd_123.partial2", ".models.abcd_123.partial", "model.abcd_123.partial"]
     for name in names:
         (tmp_path / name).mkdir()
@@ -191,10 +191,10 @@ def test_folders_of_others_are_left_alone(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {*names, "model"}
 
 
-def test_without_locks_nothing_is_cleared_away(tmp_path, monkeypatch):
-    workshop = leftover(tmp_path / "model", model="half")
+def test_without_locks_nothing_is_removed(tmp_path, monkeypatch):
+    temporary_folder = create_remains(tmp_path / "model", model="half")
     monkeypatch.setattr(atomic, "fcntl", None)
     with atomic_path(tmp_path / "model") as temporary:
         temporary.write_text("new")
-    assert workshop.exists()
+    assert temporary_folder.exists()
     assert (tmp_path / "model").read_text() == "new"
