@@ -198,3 +198,38 @@ def test_without_locks_nothing_is_removed(tmp_path, monkeypatch):
         temporary.write_text("new")
     assert temporary_folder.exists()
     assert (tmp_path / "model").read_text() == "new"
+
+
+@needs_locks
+def test_temporary_folder_is_created_again_if_another_process_removed_it(tmp_path, monkeypatch):
+    created = []
+
+    def create(really=tempfile.mkdtemp, **options):
+        created.append(really(**options))
+        if len(created) == 1:
+            Path(created[0]).rmdir()  # another process took it for the remains of a killed one
+        return created[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", create)
+    with atomic_path(tmp_path / "table.csv") as temporary:
+        temporary.write_text("teff")
+    assert len(created) == 2
+    assert contents(tmp_path) == {"table.csv": "teff"}
+
+
+@needs_locks
+def test_file_system_without_locks(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(atomic.fcntl, "flock", refuse)
+    remains = create_remains(tmp_path / "model", model="half")
+    with atomic_path(tmp_path / "model") as temporary:
+        write_folder(temporary, weights="new")
+    assert remains.exists()
+    assert contents(tmp_path / "model") == {"weights": "new"}
+
+
+def test_folder_is_replaced_where_the_c_library_has_no_exchange(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic.ctypes, "CDLL", lambda name: object())
+    test_folder_is_replaced_whole(tmp_path)
