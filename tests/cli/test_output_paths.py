@@ -1,0 +1,50 @@
+"""Outputs are checked before any work is done."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.runner import DWARF, refuse
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("l.txt", "ends in '.txt', expected one of"), ("no/l.fits", "there is no folder"), ("taken.csv", "exists.")],
+)
+def test_tables_that_cannot_be_written(tmp_path, name, sentence):
+    (tmp_path / "taken.csv").write_text("")
+    assert sentence in refuse("predict", "no-model", "no-spectrum.fits", "--out", tmp_path / name)
+
+
+def test_a_folder_is_no_table(tmp_path):
+    (tmp_path / "l.csv").mkdir()
+    assert "is a folder" in refuse("predict", "no-model", DWARF, "--overwrite", "--out", tmp_path / "l.csv")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which nobody can write")
+@pytest.mark.parametrize("command", [("predict", "no-model", DWARF), ("train", "no-data.h5")])
+def test_a_folder_without_write_permission(command):
+    assert "Nothing can be written in /proc" in refuse(*command, "--out", "/proc/labels.csv")
+
+
+def test_a_model_folder_without_parent(tmp_path):
+    assert "there is no folder" in refuse("train", "data.h5", "--out", tmp_path / "absent" / "model")
+
+
+@pytest.mark.parametrize("command", ["train", "demo"])
+def test_folders_with_other_files_are_never_replaced(tmp_path, command):
+    folder = tmp_path / "model" if command == "demo" else tmp_path
+    folder.mkdir(exist_ok=True)
+    (folder / "thesis").write_text("years of work")
+    data = ["data.h5"] if command == "train" else []
+    assert "holds thesis, which belong to no saved model" in refuse(command, *data, "--out", tmp_path, "--overwrite")
+
+
+def test_the_demo_refuses_a_folder_with_content(tmp_path):
+    (tmp_path / "thesis").write_text("years of work")
+    assert "is not empty. Choose another by --out, or pass --overwrite." in refuse("demo", "--out", tmp_path)
+
+
+def test_the_demo_refuses_a_file(tmp_path):
+    (tmp_path / "taken").write_text("")
+    assert "cannot be made" in refuse("demo", "--out", tmp_path / "taken")
