@@ -1,6 +1,7 @@
-"""How spectra get in: HDF5 files in the ``datasets.h5`` layout, FITS files of the survey, and synthetic ones."""
+"""Sources of spectra: HDF5 files in the ``datasets.h5`` layout, FITS files of the survey, and synthetic spectra."""
 
 from importlib import import_module
+from typing import Any
 
 from skbcnn.datasets.fits import Spectra, read_apstar, read_aspcapstar, read_fits_spectra
 from skbcnn.datasets.h5 import H5Loader
@@ -17,7 +18,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name == "make_apogee_spectra":  # reading files needs no scikit-learn
         return import_module("skbcnn.datasets.synthetic").make_apogee_spectra
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,14 +1,16 @@
 """Spectra of the survey's FITS files: apStar (combined and visits, with pixel flags) and aspcapStar.
 
-Both hold flux and error in their first two extensions, on the 8575-pixel grid, chip gaps included. The third tells
-them apart: pixel flags in an apStar file, ASPCAP's model spectrum in an aspcapStar file.
+Both have flux and error in their first two extensions, on the 8575-pixel grid with the chip gaps. The third extension
+differs: pixel flags in an apStar file, ASPCAP's model spectrum in an aspcapStar file.
 """
 
 import re
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.io import fits
@@ -17,11 +19,19 @@ from skbcnn.survey import N_APSTAR_PIXELS, apstar_wavelength, is_missing
 
 _COMBINATION_ROW = {"pixel": 0, "global": 1}
 _COMBINATION_NAMES = ("combined", "combined (global)")
-_N_COMBINATIONS = len(_COMBINATION_NAMES)  # the visits stand in the rows after these
+_N_COMBINATIONS = len(_COMBINATION_NAMES)  # the rows after these are visits
 
 
 class SkippedRow(NamedTuple):
-    """A row of a file that gives no spectrum: its 0-based number, and why in a sentence."""
+    """A row of a file without a spectrum.
+
+    Attributes
+    ----------
+    row : int
+        Number of the row, 0-based.
+    reason : str
+        Why it has no spectrum.
+    """
 
     row: int
     reason: str
@@ -29,28 +39,28 @@ class SkippedRow(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Spectra:
-    """Spectra of one star, as its file has them: gaps included, NaN pixels kept.
+    """Spectra of one star as in its file, with chip gaps and NaN pixels.
 
     Attributes
     ----------
     flux : ndarray of shape (n_rows, 8575), float32
-        In 1e-17 erg / (s cm2 Angstrom), or relative to the continuum if `normalized`.
+        Flux in 1e-17 erg / (s cm2 Angstrom), or relative to the continuum if `normalized`.
     error : ndarray of shape (n_rows, 8575), float32
         Standard deviation of the flux.
     bitmask : ndarray of shape (n_rows, 8575), int64
-        Pixel flags, see `skbcnn.survey.bad_pixels`; zeros in an aspcapStar file, which has none.
+        Pixel flags, see `skbcnn.survey.bad_pixels`; zeros for an aspcapStar file, which has none.
     object_id : str
-        APOGEE name of the star, or what the file name says.
+        APOGEE name of the star, from the header or the file name.
     ra, dec : float
-        J2000, in degrees; NaN where the header does not say.
+        J2000, in degrees; NaN if the header lacks them.
     snr : ndarray of shape (n_rows,)
-        Signal to noise per pixel, from the header; NaN where it does not say.
+        Signal-to-noise ratio per pixel, from the header; NaN if it is missing there.
     row_names : tuple of str
-        ``"combined"``, ``"combined (global)"``, ``"visit 1"``, ...
+        Names of the rows: ``"combined"``, ``"combined (global)"``, ``"visit 1"``, ...
     skipped : tuple of SkippedRow
-        Rows without a spectrum, asked for or not.
+        Rows without a spectrum, including rows that were not selected.
     normalized : bool
-        Whether the flux is divided by ASPCAP's pseudo-continuum already.
+        Whether the flux is divided by ASPCAP's pseudo-continuum.
     """
 
     flux: np.ndarray = field(repr=False)
@@ -60,37 +70,37 @@ class Spectra:
     ra: float
     dec: float
     snr: np.ndarray
-    row_names: tuple
-    skipped: tuple
+    row_names: tuple[str, ...]
+    skipped: tuple[SkippedRow, ...]
     normalized: bool
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.flux)
 
     @property
-    def wavelength(self):
+    def wavelength(self) -> np.ndarray:
         """Vacuum wavelengths of the pixels in Angstrom, ndarray of shape (8575,)."""
         return apstar_wavelength()
 
 
-def read_apstar(path, *, visits=False, combination="pixel"):
+def read_apstar(path: str | PathLike[str], *, visits: bool = False, combination: str = "pixel") -> Spectra:
     """Read the spectra of an apStar file.
 
     Parameters
     ----------
     path : str or path-like
-        The file, which may be gzipped.
+        FITS file, which may be gzipped.
     visits : bool, default=False
-        Whether to read the visits too, after the combined spectrum. A star visited once may have no row for its
-        visit: that is the combined spectrum.
+        Whether to read the visits after the combined spectrum. A star with one visit may have no row for it: the
+        combined spectrum is the visit.
     combination : {"pixel", "global"}, default="pixel"
-        Which combined spectrum: visits weighted pixel by pixel (row 0), or each by one weight (row 1, which has no
-        pixel flags in DR17 and keeps spikes; stars visited once have none).
+        Combined spectrum: visits weighted pixel by pixel (row 0), or with one weight for each visit (row 1, which has
+        no pixel flags and unremoved spikes in DR17; stars with one visit do not have it).
 
     Returns
     -------
     spectra : Spectra
-        Rows without flux are left out and named in its `skipped`.
+        Rows without flux are omitted and listed in `skipped`.
 
     Raises
     ------
@@ -99,12 +109,12 @@ def read_apstar(path, *, visits=False, combination="pixel"):
     OSError
         If the file is not FITS, or is cut short.
     ValueError
-        If it is not an apStar file, or none of the rows asked for has a spectrum.
+        If it is not an apStar file, or no selected row has a spectrum.
 
     See Also
     --------
     read_aspcapstar : The same for aspcapStar files.
-    read_fits_spectra : Either, by looking into the file.
+    read_fits_spectra : Reads both, and detects which it is.
 
     References
     ----------
@@ -112,7 +122,7 @@ def read_apstar(path, *, visits=False, combination="pixel"):
 
     Examples
     --------
-    A star visited once, whose second row is empty:
+    A star with one visit, whose second row is empty:
 
     >>> import tempfile
     >>> import numpy as np
@@ -132,18 +142,18 @@ def read_apstar(path, *, visits=False, combination="pixel"):
     return _apstar(_read_file(path), visits=visits, combination=combination)
 
 
-def read_aspcapstar(path):
+def read_aspcapstar(path: str | PathLike[str]) -> Spectra:
     """Read the spectrum of an aspcapStar file.
 
     Parameters
     ----------
     path : str or path-like
-        The file, which may be gzipped.
+        FITS file, which may be gzipped.
 
     Returns
     -------
     spectra : Spectra
-        One row, divided by ASPCAP's pseudo-continuum, with no pixel flags.
+        One row, divided by ASPCAP's pseudo-continuum, without pixel flags.
 
     Raises
     ------
@@ -180,32 +190,32 @@ def read_aspcapstar(path):
     return _aspcapstar(_read_file(path))
 
 
-def read_fits_spectra(path, *, visits=False, combination="pixel"):
-    """Read an apStar or an aspcapStar file, whichever it is.
+def read_fits_spectra(path: str | PathLike[str], *, visits: bool = False, combination: str = "pixel") -> Spectra:
+    """Read an apStar or an aspcapStar file, and detect which it is.
 
     Parameters
     ----------
     path : str or path-like
-        The file. Its name decides only where its third extension does not (one of floats that are all whole).
+        FITS file. Its name is used only if its third extension is ambiguous: floats that are all whole numbers.
     visits, combination
-        As in `read_apstar`; an aspcapStar file has one spectrum whatever they say.
+        As in `read_apstar`; ignored for an aspcapStar file, which has one spectrum.
 
     Returns
     -------
     spectra : Spectra
-        Its `normalized` tells aspcapStar from apStar.
+        `normalized` is True for aspcapStar files.
 
     Raises
     ------
     FileNotFoundError, OSError, ValueError
-        As `read_apstar` and `read_aspcapstar` do.
+        As in `read_apstar` and `read_aspcapstar`.
     """
     file = _read_file(path)
     return _aspcapstar(file) if _is_aspcapstar(file) else _apstar(file, visits=visits, combination=combination)
 
 
 class _File(NamedTuple):
-    """Primary header and the first three extensions, each of shape (n_rows, 8575)."""
+    """Primary header and first three extensions, each of shape (n_rows, 8575)."""
 
     path: Path
     header: fits.Header
@@ -214,48 +224,48 @@ class _File(NamedTuple):
     third: np.ndarray
 
 
-def _apstar(file, *, visits, combination):
+def _apstar(file: _File, *, visits: bool, combination: str) -> Spectra:
     if combination not in _COMBINATION_ROW:
         raise ValueError(f"combination={combination!r}, expected one of {', '.join(map(repr, _COMBINATION_ROW))}.")
-    if not _holds_flags(file.third):
+    if not _has_flags(file.third):
         raise ValueError(
-            f"The third extension of {file.path} holds no pixel flags (whole numbers), so this is no apStar file. "
-            "Read an aspcapStar file, which has a model spectrum there, with read_aspcapstar."
+            f"The third extension of {file.path} has no pixel flags (whole numbers), so this is no apStar file. "
+            "If it is an aspcapStar file, which has a model spectrum there, use read_aspcapstar."
         )
-    asked = [_COMBINATION_ROW[combination]]
+    selected = [_COMBINATION_ROW[combination]]
     if visits:
-        asked += range(_N_COMBINATIONS, len(file.flux))
-    return _spectra(file, asked, file.third.astype(np.int64), normalized=False)
+        selected += range(_N_COMBINATIONS, len(file.flux))
+    return _spectra(file, selected, file.third.astype(np.int64), normalized=False)
 
 
-def _aspcapstar(file):
+def _aspcapstar(file: _File) -> Spectra:
     if file.third.dtype.kind in "iu" or len(file.flux) != 1:
         raise ValueError(
             f"{file.path} has {len(file.flux)} row(s) and {file.third.dtype.name} in its third extension, expected one "
-            "row and a model spectrum, so this is no aspcapStar file. Read an apStar file with read_apstar."
+            "row and a model spectrum, so this is no aspcapStar file. If it is an apStar file, use read_apstar."
         )
     return _spectra(file, [0], np.zeros(file.flux.shape, dtype=np.int64), normalized=True)
 
 
-def _is_aspcapstar(file):
+def _is_aspcapstar(file: _File) -> bool:
     if file.third.dtype.kind in "iu":
         return False
-    return not _holds_flags(file.third) or file.path.name.lower().startswith("aspcap")
+    return not _has_flags(file.third) or file.path.name.lower().startswith("aspcap")
 
 
-def _holds_flags(image):
+def _has_flags(image: np.ndarray) -> bool:
     return image.dtype.kind in "iu" or bool(np.all(np.isfinite(image) & (image == np.rint(image))))
 
 
-def _spectra(file, asked, bitmask, *, normalized):
-    """Cut the rows asked for out of a file, and account for those that are empty."""
-    skipped = _empty_rows(file.flux, asked)
+def _spectra(file: _File, selected: Sequence[int], bitmask: np.ndarray, *, normalized: bool) -> Spectra:
+    """Take the selected rows of a file that are not empty."""
+    skipped = _empty_rows(file.flux, selected)
     without = {row for row, _ in skipped}
-    rows = [row for row in asked if row not in without]
+    rows = [row for row in selected if row not in without]
     if not rows:
         raise ValueError(
-            f"{file.path} has no spectrum in the row asked for: {'; '.join(reason for _, reason in skipped)}. "
-            "Another row may have one: choose by combination and visits."
+            f"{file.path} has no spectrum in the selected rows: {'; '.join(reason for _, reason in skipped)}. "
+            "Select other rows by combination and visits."
         )
     return Spectra(
         flux=_float32(file.flux[rows]),
@@ -271,28 +281,28 @@ def _spectra(file, asked, bitmask, *, normalized):
     )
 
 
-def _empty_rows(flux, asked):
-    """Rows with no light in them, and rows asked for that do not exist."""
-    usable = np.isfinite(flux).any(axis=1)
-    lit = (np.nan_to_num(flux, posinf=0, neginf=0) != 0).any(axis=1)
-    what = {True: "has no flux but zeros", False: "has no flux that is a number"}
-    faults = {row: what[bool(usable[row])] for row in np.flatnonzero(~lit).tolist()}
-    faults |= {row: f"is not among the {len(flux)} rows of the file" for row in asked if row >= len(flux)}
+def _empty_rows(flux: np.ndarray, selected: Sequence[int]) -> list[SkippedRow]:
+    """Return rows without flux, and selected rows that do not exist."""
+    has_numbers = np.isfinite(flux).any(axis=1)
+    has_light = (np.nan_to_num(flux, posinf=0, neginf=0) != 0).any(axis=1)
+    reasons = {True: "has no flux but zeros", False: "has no flux that is a number"}
+    faults = {row: reasons[bool(has_numbers[row])] for row in np.flatnonzero(~has_light).tolist()}
+    faults |= {row: f"is not among the {len(flux)} rows of the file" for row in selected if row >= len(flux)}
     return [SkippedRow(row, f"row {row}, {_row_name(row)}, {fault}") for row, fault in faults.items()]
 
 
-def _row_name(row):
+def _row_name(row: int) -> str:
     return _COMBINATION_NAMES[row] if row < _N_COMBINATIONS else f"visit {row - _N_COMBINATIONS + 1}"
 
 
-def _snr(header, row):
-    """S/N of a row; files of one visit write 0 for that of the visit, which says nothing."""
+def _snr(header: fits.Header, row: int) -> float:
+    """Return the S/N of a row; NaN instead of 0, which files with one visit have for the visit."""
     snr = _number(header, "SNR" if row < _N_COMBINATIONS else f"SNRVIS{row - _N_COMBINATIONS + 1}")
     return snr if snr > 0 else np.nan
 
 
-def _number(header, key):
-    """A number of the header; NaN if it is absent, missing (-9999) or no number."""
+def _number(header: fits.Header, key: str) -> float:
+    """Return a number of the header; NaN if it is absent, missing (-9999) or not a number."""
     try:
         value = float(header[key])
     except (KeyError, TypeError, ValueError, fits.VerifyError):
@@ -300,7 +310,7 @@ def _number(header, key):
     return np.nan if is_missing(value) else value
 
 
-def _object_id(file):
+def _object_id(file: _File) -> str:
     for key in ("OBJID", "APOGEE_ID"):
         if name := str(file.header.get(key, "")).strip():
             return name
@@ -308,17 +318,17 @@ def _object_id(file):
     return named.group() if named else file.path.name.removesuffix(".gz").removesuffix(".fits")
 
 
-def _float32(values):
-    with np.errstate(over="ignore"):  # an error beyond float32 becomes infinite: as good as unknown
+def _float32(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # an error beyond float32 becomes infinite, which means unknown
         return values.astype(np.float32)
 
 
-def _read_file(path):
-    """Read what every spectrum file has; what is wrong with it becomes a sentence."""
-    path = Path(path)
+def _read_file(filename: str | PathLike[str]) -> _File:
+    """Read header and images of a file, and explain errors."""
+    path = Path(filename)
     try:
         with warnings.catch_warnings():
-            # of both, what matters here comes back as an error below
+            # if they matter here, an error follows below
             warnings.filterwarnings("ignore", "File may have been truncated")
             warnings.filterwarnings("ignore", "Error validating header")
             with fits.open(path, memmap=False) as hdus:
@@ -330,12 +340,11 @@ def _read_file(path):
             f"{path} cannot be read as FITS ({error}): it is another kind of file, or cut short. "
             "Pass an apStar or aspcapStar file, or download it again."
         ) from error
-    _check_images(path, images)
-    return _File(path, header, *images)
+    return _File(path, header, *_checked_images(path, images))
 
 
-def _extensions(hdus):
-    """The first three extensions, or as many as there are; later ones are not even looked at."""
+def _extensions(hdus: fits.HDUList) -> Iterator[Any]:
+    """Yield up to three extensions; astropy reads later ones only when they are used."""
     try:
         for number in (1, 2, 3):
             yield hdus[number]
@@ -343,26 +352,29 @@ def _extensions(hdus):
         return
 
 
-def _rows_of_image(hdu):
-    """An image with rows, be there only one; None if the extension is a table or empty."""
+def _rows_of_image(hdu: Any) -> np.ndarray | None:
+    """Return an image as rows; None if the extension is a table or empty."""
     return np.atleast_2d(hdu.data) if hdu.is_image and hdu.data is not None else None
 
 
-def _check_images(path, images):
-    if len(images) < 3 or any(image is None for image in images):
+def _checked_images(path: Path, images: Sequence[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return flux, error and the third image, checked to have the shape of APOGEE spectra."""
+    present = [image for image in images if image is not None]
+    if len(present) < 3:
         found = ", ".join("none" if image is None else str(image.shape) for image in images)
         raise ValueError(
-            f"{path} is no spectrum: its first extensions have images of shape [{found}], expected three (flux, error, "
-            "and pixel flags or a model). Pass an apStar or aspcapStar file; if it is one, download it again."
+            f"{path} has no spectrum: its first extensions have images of shape [{found}], expected three (flux, "
+            "error, and pixel flags or a model). Pass an apStar or aspcapStar file; if it is one, download it again."
         )
-    flux, error, third = images
+    flux, error, third = present
     if flux.ndim != 2 or flux.shape[1] != N_APSTAR_PIXELS:
         raise ValueError(
             f"The flux of {path} has shape {flux.shape}, expected (n_rows, {N_APSTAR_PIXELS}): the whole apStar grid "
-            "with its chip gaps. Other grids can be fed from an HDF5 file, see write_h5."
+            "with its chip gaps. Write spectra on other grids to an HDF5 file with write_h5."
         )
     if not flux.shape == error.shape == third.shape:
         raise ValueError(
             f"The first three extensions of {path} have shapes {flux.shape}, {error.shape} and {third.shape}, expected "
             "the same for all. The file is damaged or of another kind; download it again."
         )
+    return flux, error, third

@@ -1,7 +1,6 @@
 """Removal of the pixels between the detectors."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 from sklearn.utils import check_array
@@ -47,8 +46,8 @@ class ChipGapRemover(SpectrumTransformer):
     array([[1. , 1.1, 0.9, 1. ]])
     """
 
-    _parameters_added_later: ClassVar[dict] = {"chips": None}
-    _parameter_constraints: ClassVar[dict] = {"data_release": RELEASE_CONSTRAINT, "chips": ["array-like", None]}
+    _parameters_added_later: dict = {"chips": None}
+    _parameter_constraints: dict = {"data_release": RELEASE_CONSTRAINT, "chips": ["array-like", None]}
 
     def __init__(self, data_release=17, *, chips=None):
         self.data_release = data_release

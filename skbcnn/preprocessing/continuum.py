@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebvander
@@ -121,8 +121,8 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
     array([1. , 0.5, 1. ])
     """
 
-    _parameters_added_later: ClassVar[dict] = {"no_continuum": "raise"}
-    _parameter_constraints: ClassVar[dict] = {
+    _parameters_added_later: dict = {"no_continuum": "raise"}
+    _parameter_constraints: dict = {
         "data_release": RELEASE_CONSTRAINT,
         "pixels": ["array-like", StrOptions({"all"}), None],
         "chips": ["array-like", StrOptions({"one"}), None],

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from numbers import Integral
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit
@@ -72,7 +72,7 @@ def _std(X: np.ndarray, weight: np.ndarray, over: str) -> np.ndarray:
 class _Normalizer(VersionedPickle, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Base of the normalisers of pixels and of labels."""
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: dict = {
         "mode": [StrOptions(set(_MODES)), Options(Integral, {int(mode) for mode in _MODES if mode.isdigit()})]
     }
 

@@ -99,7 +99,7 @@ def test_dwarf_reports_its_empty_row(visits):
 
 
 def test_dwarf_has_no_global_combination():
-    with pytest.raises(ValueError, match=r"2M19485057.*no spectrum in the row asked for: row 1.*zeros.*combination"):
+    with pytest.raises(ValueError, match=r"2M19485057.*no spectrum in the selected rows: row 1.*zeros.*combination"):
         read_apstar(DWARF, combination="global")
 
 
@@ -258,7 +258,7 @@ def test_extensions_of_different_shapes(tmp_path, odd):
 )
 @pytest.mark.parametrize("read", [read_apstar, read_aspcapstar, read_fits_spectra])
 def test_fits_without_a_spectrum(tmp_path, images, read):
-    with pytest.raises(ValueError, match=r"other\.fits is no spectrum: .*expected three"):
+    with pytest.raises(ValueError, match=r"other\.fits has no spectrum: .*expected three"):
         read(write_fits(tmp_path / "other.fits", *images))
 
 
