@@ -130,7 +130,7 @@ class Prediction:
         >>> import numpy as np
         >>> from skbcnn import Prediction
         >>> stars = Prediction(*np.array([[[4700.0]], [[30.0]], [[40.0]], [[50.0]]]), label_names=("teff",))
-        >>> print(stars.to_table())
+        >>> stars.to_table().pprint(max_width=-1)
          teff  teff_err
           K       K
         ------ --------

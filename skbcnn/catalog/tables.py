@@ -78,7 +78,7 @@ def prediction_table(
     >>> from skbcnn.catalog import prediction_table
     >>> from skbcnn import Prediction
     >>> stars = Prediction(*np.array([[[4700.0]], [[30.0]], [[40.0]], [[50.0]]]), label_names=("teff",))
-    >>> print(prediction_table(stars, columns={"star": ["2M17335483-2753043"]}))
+    >>> prediction_table(stars, columns={"star": ["2M17335483-2753043"]}).pprint(max_width=-1)
            star         teff  teff_err teff_err_model teff_err_predictive
                          K       K           K                 K
     ------------------ ------ -------- -------------- -------------------

@@ -1,18 +1,20 @@
-"""Spectra of giants that never were: physically shaped data whose truth is known.
+"""Synthetic spectra of red giants with known labels.
 
-`make_apogee_spectra` reads as its parts follow each other: a population of labels, a list of lines, their optical
-depth in each star, the flux that is left, what the instrument does to it, and what a catalogue says about the star.
-What differs from label to label or from species to species stands in two tables beside this module. The lines are
-drawn once from a fixed seed, so every call on every machine has the same ones.
+The sections follow the steps of `make_apogee_spectra`: the population of labels, the list of lines, their optical depth
+and the flux of each star, the effects of the instrument, and the catalogue of labels with noise. Two tables in
+``tables/`` have the properties of each label and each species. The lines are drawn once from a fixed seed, so they are
+the same in every call and on every machine.
 """
 
 import csv
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.sparse import csr_array
 from scipy.special import expit, ndtr
@@ -32,21 +34,27 @@ from skbcnn.survey import (
 
 _TEFF, _LOGG, _FE = (APOGEE_LABELS.index(name) for name in ("teff", "logg", "Fe"))
 _ELEMENTS = APOGEE_LABELS[2:]
-_N_STARS_AT_ONCE = 256  # bounds the memory that the optical depths take
+_CHUNK_SIZE = 256  # stars: bounds the memory of the optical depths
 
 DESCR = """Synthetic APOGEE spectra of red giants
 
 Continuum-normalised spectra on the 7514 pixels of DR13 to DR17, with 22 labels: Teff in K, log g in dex (cgs), and 20
-abundances [X/H] in dex. The stars do not exist, and no stellar atmosphere was computed: lines stand in the windows
-where ASPCAP reads each element, and answer to temperature, gravity and abundance as lines do, but their strengths
+abundances [X/H] in dex. The stars do not exist, and no stellar atmosphere was computed: lines are in the windows in
+which ASPCAP reads each element, and depend on temperature, gravity and abundance like real lines, but their strengths
 were drawn at random. A model fitted to these spectra knows synthetic stars only.
 """
 
 
 def make_apogee_spectra(
-    n_samples=1000, *, snr=200.0, missing=0.03, correlated=True, population="milky_way", random_state=None
-):
-    """Draw synthetic APOGEE spectra of red giants, with labels whose truth is known.
+    n_samples: int = 1000,
+    *,
+    snr: ArrayLike = 200.0,
+    missing: float = 0.03,
+    correlated: bool = True,
+    population: str = "milky_way",
+    random_state: int | np.random.RandomState | None = None,
+) -> Bunch:
+    """Draw synthetic APOGEE spectra of red giants with known labels.
 
     Parameters
     ----------
@@ -55,23 +63,23 @@ def make_apogee_spectra(
     snr : float or array-like of shape (n_samples,), default=200.0
         Signal-to-noise ratio per pixel, in the continuum of a typical pixel.
     missing : float, default=0.03
-        Mean fraction of labels that are missing, 0 to 0.9. More are missing in metal-poor stars and for elements
-        with few and weak lines; Teff never is.
+        Mean fraction of missing labels, 0 to 0.9. More labels are missing in metal-poor stars and for elements with
+        few and weak lines. Teff is never missing.
     correlated : bool, default=True
-        Whether abundances follow each other as in the Milky Way: alpha elements together, [Al/H] after [Mg/H],
-        carbon down and nitrogen up along the giant branch. If False, the elements are independent of each other at
-        given [Fe/H] and more loosely tied to it, with the same means and standard deviations; only the two
-        readings of one element (C and C1, Ti and Ti2) still agree. A cluster's stars are alike but for what
-        `population` says, so there is nothing to loosen: False is refused.
+        Whether abundances are correlated as in the Milky Way: alpha elements with each other, [Al/H] with [Mg/H],
+        and less carbon and more nitrogen along the giant branch. If False, the elements are independent of each other
+        at given [Fe/H] and less correlated with it, with the same means and standard deviations; only the two labels
+        of one element (C and C1, Ti and Ti2) still agree. False is an error for a globular cluster, whose stars are
+        alike.
     population : {"milky_way", "metal_poor", "globular_cluster"}, default="milky_way"
-        Which stars. ``"metal_poor"``: those of which the Milky Way has few, with [Fe/H] of -1.3 and a scatter of 0.35
-        dex, whose labels follow each other as there. Those of ``"globular_cluster"`` are bright giants of one iron
-        abundance, [Fe/H] = -1.3 with a scatter of 0.05 dex, on the giant branch of that abundance. All are enhanced
-        in alpha elements, [Mg/H] scatters by 0.05 dex, and [Al/H] is uniform between -1.5 and -0.5 and follows
-        nothing: the pattern of M13, which the others do not show. The other elements follow iron and gravity as there.
+        Population of the stars. ``"metal_poor"``: [Fe/H] of -1.3 with a scatter of 0.35 dex, and the correlations of
+        the Milky Way, where such stars are rare. ``"globular_cluster"``: bright giants with [Fe/H] = -1.3 and a scatter
+        of 0.05 dex, on the giant branch of that abundance. All are enhanced in alpha elements, [Mg/H] scatters by 0.05
+        dex, and [Al/H] is uniform between -1.5 and -0.5 and independent of the other labels, as in M13. The other
+        elements depend on iron and gravity as in the Milky Way.
     random_state : int, RandomState instance or None, default=None
-        Pass an int for the same stars at each call. A star's data do not depend on `n_samples`, so stars to test on
-        need another one than those to train on.
+        Pass an int to get the same stars in each call. The data of a star do not depend on `n_samples`, so test stars
+        need another seed than training stars.
 
     Returns
     -------
@@ -79,7 +87,7 @@ def make_apogee_spectra(
         X : ndarray of shape (n_samples, 7514), float32
             Continuum-normalised flux. Flagged pixels are exactly 1.
         y : ndarray of shape (n_samples, 22), float64
-            Labels as a catalogue has them: with noise, and -9999 where missing.
+            Labels as in a catalogue: with noise, and -9999 where missing.
         X_err : ndarray of shape (n_samples, 7514), float32
             1 sigma of the flux, 0 where a pixel was flagged.
         y_err : ndarray of shape (n_samples, 22), float64
@@ -93,25 +101,25 @@ def make_apogee_spectra(
         snr : ndarray of shape (n_samples,)
             Signal-to-noise ratio of each star.
         DESCR : str
-            What the data are.
+            Description of the data.
 
     Raises
     ------
     ValueError
         If `n_samples` is not a positive integer, an `snr` is not positive or their number is not `n_samples`,
-        `missing` is outside 0 to 0.9, `population` is not known, or a cluster is asked for with
+        `missing` is outside 0 to 0.9, `population` is unknown, or a globular cluster is combined with
         ``correlated=False``.
 
     Notes
     -----
-    Shaped as in nature: the distribution of labels (in the Milky Way, means and standard deviations of `truth` are
-    those of the training set of [1]_), Boltzmann factors, ionised lines that strengthen at low gravity, the opacity
-    that metals lend to the continuum, the curve of growth with a hidden microturbulence, CO, CN and OH that share
-    their atoms and vanish in hot stars, hydrogen lines, blends inside and outside the windows [2]_, resolving power
-    22 500 with a few percent of scatter, residual velocities of 0.4 km/s, continuum errors of half a percent, noise
-    that grows toward the edges of the detectors, and runs of flagged pixels at the night sky's lines.
+    Like in nature: the distribution of labels (in the Milky Way, means and standard deviations of `truth` are
+    those of the training set of [1]_), Boltzmann factors, ionised lines that are stronger at low gravity, the continuum
+    opacity of metals, the curve of growth with a hidden microturbulence, CO, CN and OH, which share their atoms and
+    vanish in hot stars, hydrogen lines, blends inside and outside the windows [2]_, resolving power 22 500 with a few
+    percent of scatter, residual velocities of 0.4 km/s, continuum errors of half a percent, noise that increases toward
+    the edges of the detectors, and runs of flagged pixels at sky lines.
 
-    Not as in nature: line strengths and excitations are drawn at random, radiative transfer is a closed form
+    Unlike in nature: line strengths and excitations are drawn at random, radiative transfer is a closed form
     (a line's residual flux is a power of ``1 + optical depth``), and label noise is Gaussian and independent.
 
     References
@@ -132,7 +140,7 @@ def make_apogee_spectra(
     >>> bool(of_al > 4 * of_mg)
     True
     """
-    snr = _checked_arguments(n_samples, snr, missing, correlated, population)
+    snr = _checked_snr(n_samples, snr, missing, correlated, population)
     kind = _POPULATIONS[population]
     streams = _random_streams(random_state)
     truth = _draw_population(n_samples, kind, correlated, streams["population"], streams["family"])
@@ -151,8 +159,8 @@ def make_apogee_spectra(
     )
 
 
-def _checked_arguments(n_samples, snr, missing, correlated, population):
-    """Refuse what cannot be drawn; the signal-to-noise ratio of each star."""
+def _checked_snr(n_samples: Any, snr: ArrayLike, missing: float, correlated: bool, population: Any) -> np.ndarray:
+    """Return the signal-to-noise ratio of each star, after a check of all arguments."""
     if not isinstance(n_samples, Integral) or isinstance(n_samples, bool) or n_samples < 1:
         raise ValueError(f"n_samples={n_samples!r}, expected a whole number of stars, at least 1.")
     if not 0 <= missing <= 0.9:
@@ -162,10 +170,10 @@ def _checked_arguments(n_samples, snr, missing, correlated, population):
         )
     if population not in tuple(_POPULATIONS):
         raise ValueError(f"population={population!r}, expected one of {', '.join(map(repr, _POPULATIONS))}.")
-    if not (correlated or _POPULATIONS[population].can_loosen):
+    if not (correlated or _POPULATIONS[population].can_be_uncorrelated):
         raise ValueError(
-            f"correlated=False with population={population!r}: its stars are alike, so there are no ties to loosen. "
-            "Leave correlated=True; aluminium follows nothing there anyway."
+            f"correlated=False with population={population!r}: its stars are alike, so there are no correlations "
+            "to remove. Use correlated=True; aluminium is independent of the other labels in any case."
         )
     snr = np.asarray(snr, dtype=float)
     if snr.shape not in ((), (n_samples,)):
@@ -181,29 +189,29 @@ def _checked_arguments(n_samples, snr, missing, correlated, population):
 _STREAMS = ("population", "family", "instrument", "flags", "noise", "labels", "missing")
 
 
-def _random_streams(random_state):
-    """One generator per purpose, each read star by star, so that more stars do not change those before them."""
+def _random_streams(random_state: Any) -> dict[str, np.random.RandomState]:
+    """Return one generator per purpose. Each is used star by star, so that a star does not depend on later ones."""
     parent = check_random_state(random_state)
     return {name: check_random_state(parent.randint(np.iinfo(np.int32).max)) for name in _STREAMS}
 
 
 @cache
-def _table(name):
-    """The rows of a table beside this module, by the text in their first column; numbers as float, blanks as None."""
+def _table(name: str) -> dict[str, dict[str, Any]]:
+    """Return the rows of a table by the text in their first column: numbers as float, blanks as None."""
     with (files("skbcnn.datasets") / "tables" / f"{name}.csv").open(encoding="utf-8") as lines:
         rows = csv.reader([line for line in lines if not line.startswith("#")])
         _, *columns = next(rows)
         return {row[0]: dict(zip(columns, map(_cell, row[1:]), strict=True)) for row in rows}
 
 
-def _cell(text):
+def _cell(text: str) -> float | str | None:
     try:
         return float(text)
     except ValueError:
         return text or None
 
 
-def _column(table, column):
+def _column(table: str, column: str) -> np.ndarray:
     return np.array([row[column] for row in _table(table).values()], dtype=float)
 
 
@@ -211,19 +219,19 @@ def _column(table, column):
 
 
 class _Mixture(NamedTuple):
-    """Two normal distributions: ``share`` of the stars in the first, in units of the label."""
+    """Mixture of two normal distributions, in units of the label."""
 
-    share: float
-    first: tuple[float, float]  # mean, standard deviation
+    share: float  # of the stars in the first distribution
+    first: tuple[float, float]  # mean and standard deviation
     second: tuple[float, float] = (0.0, 0.0)
 
-    def samples(self, uniform, normal):
-        """Samples from uniform and standard normal numbers."""
+    def samples(self, uniform: np.ndarray, normal: np.ndarray) -> np.ndarray:
+        """Return samples, made from uniform and standard normal numbers."""
         centre, spread = np.array([self.first, self.second])[(uniform >= self.share).astype(int)].T
         return centre + spread * normal
 
-    def standardised(self, values):
-        """Values with the mean and the standard deviation of this distribution taken off."""
+    def standardised(self, values: np.ndarray) -> np.ndarray:
+        """Subtract the mean of this distribution from values, and divide by its standard deviation."""
         parts = np.array([self.first, self.second])
         shares = np.array([self.share, 1 - self.share])
         mean = shares @ parts[:, 0]
@@ -232,14 +240,14 @@ class _Mixture(NamedTuple):
 
 
 class _Population(NamedTuple):
-    """What sets some stars apart; how one label follows others is the same for all populations."""
+    """Distributions of one population; the correlations between labels are the same for all populations."""
 
     iron: _Mixture
     gravity: _Mixture
-    own: float = 1.0  # factor on the scatter that is a label's own
-    low_alpha: float = 1.0  # 0: none are on the low alpha sequence
-    uniform: dict[str, tuple[float, float]] = {}  # labels that follow nothing: lowest and highest value
-    can_loosen: bool = True  # whether elements may stop following each other
+    own: float = 1.0  # factor on the independent scatter of each label
+    low_alpha: float = 1.0  # 0: no stars are on the low alpha sequence
+    uniform: dict[str, tuple[float, float]] = {}  # independent labels: lowest and highest value
+    can_be_uncorrelated: bool = True
 
 
 _POPULATIONS = {
@@ -253,33 +261,39 @@ _POPULATIONS = {
     ),
     "globular_cluster": _Population(
         iron=_Mixture(1.0, (-1.3, 0.05)),
-        gravity=_Mixture(1.0, (1.5, 0.4)),  # far away, so only its bright giants are observed
-        own=0.6,  # born together: one age, one mixture
+        gravity=_Mixture(1.0, (1.5, 0.4)),  # distant, so only its bright giants are observed
+        own=0.6,  # same age and composition
         low_alpha=0.0,
         uniform={"Al": (-1.5, -0.5)},
-        can_loosen=False,
+        can_be_uncorrelated=False,
     ),
 }
-_USUAL = _POPULATIONS["milky_way"]  # the ties are between labels in units of its means and standard deviations
-_BRANCH = {"logg": 0.90, "Fe": -0.25}  # cool stars are bright, and metal-poor ones hotter at the same gravity
+_REFERENCE_POPULATION = _POPULATIONS["milky_way"]  # correlations are between labels standardised by its moments
+_BRANCH = {"logg": 0.90, "Fe": -0.25}  # cool stars are bright; metal-poor stars are hotter at the same gravity
 _TEFF_RANGE = (3700.0, 5600.0)
 _LOGG_RANGE = (0.3, 4.0)
-_LOOSENED = 0.5  # factor on the tie to iron of stars whose elements do not follow each other
+_UNCORRELATED_IRON = 0.5  # factor on the correlation with iron if correlated=False
 
 
-def _draw_population(n_samples, population, correlated, normals, uniforms):
-    """Labels of stars, of shape (n_samples, 22): standardised first, then with the means and spreads of the table."""
+def _draw_population(
+    n_samples: int,
+    population: _Population,
+    correlated: bool,
+    normals: np.random.RandomState,
+    uniforms: np.random.RandomState,
+) -> np.ndarray:
+    """Draw labels of shape (n_samples, 22): first standardised, then with the means and spreads of the table."""
     kind = uniforms.random_sample((n_samples, 3)).T
     gauss = normals.standard_normal((n_samples, 2 + len(APOGEE_LABELS))).T
     own = dict(zip(APOGEE_LABELS, population.own * gauss[2:], strict=True))
     z = {
-        "Fe": _USUAL.iron.standardised(population.iron.samples(kind[0], gauss[0])),
-        "logg": _USUAL.gravity.standardised(population.gravity.samples(kind[1], gauss[1])),
+        "Fe": _REFERENCE_POPULATION.iron.standardised(population.iron.samples(kind[0], gauss[0])),
+        "logg": _REFERENCE_POPULATION.gravity.standardised(population.gravity.samples(kind[1], gauss[1])),
     }
     z["teff"] = _weighted(z, _BRANCH, own["teff"])
     z |= {"alpha": _alpha_sequence(z["Fe"], population.low_alpha * kind[2]), "mixing": -z["logg"]}
     for name in _ELEMENTS:
-        z[name] = _weighted(z, _ties(name, correlated), own[name])
+        z[name] = _weighted(z, _weights(name, correlated), own[name])
     labels = np.stack([z[name] for name in APOGEE_LABELS], axis=1)
     labels = _column("synthetic_labels", "mean") + _column("synthetic_labels", "std") * labels
     labels[:, _TEFF] = labels[:, _TEFF].clip(*_TEFF_RANGE)
@@ -290,27 +304,27 @@ def _draw_population(n_samples, population, correlated, normals, uniforms):
     return labels
 
 
-def _weighted(z, weights, own):
-    """Sum of what labels share and of what is a label's own, with variance 1."""
+def _weighted(z: Mapping[str, np.ndarray], weights: Mapping[str, float], own: np.ndarray) -> np.ndarray:
+    """Return the weighted sum of other labels and independent scatter, with variance 1."""
     shared = sum(weight * z[name] for name, weight in weights.items())
     return shared + np.sqrt(max(0.0, 1 - sum(weight**2 for weight in weights.values()))) * own
 
 
-def _alpha_sequence(iron, uniform):
-    """Which of the two alpha sequences a star is on: most metal-poor stars are on the high one. Mean 0, variance 1."""
+def _alpha_sequence(iron: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Draw the alpha sequence of each star, with mean 0 and variance 1. Most metal-poor stars are on the high one."""
     p_high = 0.2 + 0.6 * expit(-2.0 * (iron + 0.6))
     return ((uniform < p_high) - p_high) / np.sqrt(p_high * (1 - p_high))
 
 
-def _ties(name, correlated):
-    """Weights of what the abundance of an element follows, in standard deviations."""
+def _weights(name: str, correlated: bool) -> dict[str, float]:
+    """Return the weights of the labels on which the abundance of an element depends, in standard deviations."""
     row = _table("synthetic_labels")[name]
     same_element = row["follows"] == name.rstrip("12")
     if row["follows"] and (correlated or same_element):
         return {row["follows"]: row["following"]}
     if correlated or name == "Fe":
         return {"Fe": row["iron"], "alpha": row["alpha"], "mixing": row["mixing"]}
-    return {"Fe": row["iron"] * _LOOSENED}
+    return {"Fe": row["iron"] * _UNCORRELATED_IRON}
 
 
 # The lines ----------------------------------------------------------------------------------------------------------
@@ -318,12 +332,12 @@ def _ties(name, correlated):
 _LINE_SEED = 16_000
 _INSTRUMENT_SIGMA = 1.37  # in pixels: resolving power 22 500 on pixels of 1.38e-5 in ln(wavelength)
 _MACROTURBULENCE = 0.7  # sigma in pixels, of 4.1 km/s
-_CLEAN_DISTANCE, _CLEAN_WEAKENING = 1.5, 0.7  # lines this near a continuum pixel, in pixels, are weaker, in dex
-_STRAYS_WEAKER = 0.3  # dex: an element's windows hold its better lines
+_CLEAN_DISTANCE, _CLEAN_WEAKENING = 1.5, 0.7  # lines this close to a continuum pixel (pixels) are weaker (dex)
+_STRAYS_WEAKER = 0.3  # dex: the windows of an element have its better lines
 _CO_HEADS = (15582.0, 15780.0, 15982.0, 16189.0, 16397.0, 16613.0, 16840.0)  # Angstrom: 3-0 and its successors
 _MOLECULES = {
     "CO": {"C": 1.0, "O": 0.3},
-    "CN": {"C": 0.8, "N": 1.0, "O": -0.4},  # oxygen locks carbon up in CO
+    "CN": {"C": 0.8, "N": 1.0, "O": -0.4},  # oxygen binds carbon in CO
     "OH": {"O": 1.2, "C": -0.2},
     "other": {"Fe": 1.0},
 }
@@ -339,8 +353,8 @@ class _Lines(NamedTuple):
 
 
 @cache
-def _lines():
-    """The list of lines: in the windows of each species, then strays anywhere on the detectors."""
+def _lines() -> _Lines:
+    """Return the list of lines: in the windows of each species, then stray lines anywhere on the detectors."""
     rng = check_random_state(_LINE_SEED)
     centres = [
         (_window_centres(row["windows"], row["spacing"], rng), rng.choice(kept_pixels(), int(row["strays"])))
@@ -354,8 +368,8 @@ def _lines():
     return _Lines(species, centre, strength, _scattered("excitation", species, rng))
 
 
-def _window_centres(windows, spacing, rng):
-    """Line centres in every run of an element's windows, evenly spaced but for some jitter."""
+def _window_centres(windows: str | None, spacing: float, rng: np.random.RandomState) -> np.ndarray:
+    """Return line centres in every run of the windows of an element, evenly spaced with some jitter."""
     if windows is None:
         return np.empty(0)
     pixels = kept_pixels()[apogee_windows()[windows]]
@@ -363,20 +377,20 @@ def _window_centres(windows, spacing, rng):
     return np.concatenate([_run_centres(run, spacing, rng) for run in runs])
 
 
-def _run_centres(run, spacing, rng):
+def _run_centres(run: np.ndarray, spacing: float, rng: np.random.RandomState) -> np.ndarray:
     n_lines = max(1, round(len(run) / spacing))
     place = (np.arange(n_lines) + 0.5 + rng.uniform(-0.25, 0.25, n_lines)) / n_lines
     return run[0] - 0.5 + len(run) * place
 
 
-def _scattered(column, species, rng):
-    """A property of each line: its species' value and scatter."""
+def _scattered(column: str, species: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Return a property of each line: the value of its species with scatter."""
     value, scatter = (_column("synthetic_species", name)[species] for name in (column, f"{column}_scatter"))
     return value + scatter * rng.uniform(-np.sqrt(3), np.sqrt(3), len(species))
 
 
-def _band_envelope(species, centre):
-    """CO lines crowd redward of the heads of its bands and fade from there, in dex; 0 for what is not CO."""
+def _band_envelope(species: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Return the change of line strength in the bands of CO, in dex: strongest at the heads. 0 for other species."""
     waves = 10 ** np.interp(centre, np.arange(N_APSTAR_PIXELS), np.log10(apstar_wavelength()))
     heads = np.array((15100.0, *_CO_HEADS))
     before = np.searchsorted(heads, waves) - 1
@@ -384,22 +398,22 @@ def _band_envelope(species, centre):
     return np.where(species == list(_table("synthetic_species")).index("CO"), envelope, 0.0)
 
 
-def _near_continuum_pixel(centre):
-    """Whether a line lies on a continuum pixel: these are continuum because no strong line is there."""
+def _near_continuum_pixel(centre: np.ndarray) -> np.ndarray:
+    """Return whether a line is on a continuum pixel, where lines must be weak."""
     clean = kept_pixels()[continuum_pixels(14)]
     return np.abs(centre[:, np.newaxis] - clean).min(axis=1) < _CLEAN_DISTANCE
 
 
 @cache
-def _composition():
-    """How the abundance of each species follows the elements, of shape (n_species, 20)."""
+def _composition() -> np.ndarray:
+    """Return how the abundance of each species depends on the elements, of shape (n_species, 20)."""
     rows = [_MOLECULES.get(species, {species: 1.0}) for species in _table("synthetic_species")]
     return np.array([[row.get(element, 0.0) for element in _ELEMENTS] for row in rows])
 
 
 @cache
-def _line_profiles():
-    """Gaussian of each line on the kept pixels, peak 1, as a sparse array of shape (7514, n_lines)."""
+def _line_profiles() -> csr_array:
+    """Return the Gaussian of each line on the kept pixels, peak 1, as a sparse array of shape (7514, n_lines)."""
     lines = _lines()
     sigma = np.hypot(_INSTRUMENT_SIGMA, _MACROTURBULENCE)
     sigma = sigma * (1 + 0.1 * np.log1p(10.0**lines.strength))  # strong lines are wider
@@ -413,8 +427,8 @@ def _line_profiles():
 
 
 @cache
-def _hydrogen_profile():
-    """The Brackett series on the kept pixels: Lorentzians of the upper levels 11 to 20, summed."""
+def _hydrogen_profile() -> np.ndarray:
+    """Return the Brackett series on the kept pixels: the sum of Lorentzians of the upper levels 11 to 20."""
     upper = np.arange(11, 21)
     waves = 1e10 / 1.09677576e7 / (1 / 16 - 1 / upper**2)  # Rydberg's formula, Angstrom
     height, half_width = (11 / upper) ** 1.5, 6.0  # Angstrom
@@ -425,18 +439,18 @@ def _hydrogen_profile():
 # The star -----------------------------------------------------------------------------------------------------------
 
 _REFERENCE = {"teff": 4655.0, "logg": 2.33}
-_METAL_OPACITY = 0.2  # electrons of metals make H-, so the continuum of metal-rich stars is more opaque
+_METAL_OPACITY = 0.2  # metals provide electrons for H-, so the continuum of metal-rich stars is more opaque
 _LINE_WIDTH = 0.21  # of a line in the star, in units of the instrument's
-_HYDROGEN_DEPTH, _HYDROGEN_ENERGY, _HYDROGEN_GRAVITY = 0.02, -4.5, 0.1  # the last two as in the species table
+_HYDROGEN_DEPTH, _HYDROGEN_ENERGY, _HYDROGEN_GRAVITY = 0.02, -4.5, 0.1  # energy and gravity as in the species table
 
 
-def _clean_flux(labels, turbulence=1.0):
-    """Normalised flux before instrument and noise.
+def _clean_flux(labels: np.ndarray, turbulence: float | np.ndarray = 1.0) -> np.ndarray:
+    """Return the normalised flux before instrument and noise.
 
     Parameters
     ----------
     labels : ndarray of shape (n_samples, 22)
-        Without missing values.
+        Labels without missing values.
     turbulence : float or ndarray of shape (n_samples, 1), default=1.0
         Factor on the microturbulent width of the lines.
 
@@ -450,8 +464,8 @@ def _clean_flux(labels, turbulence=1.0):
     return np.exp(-absorption)
 
 
-def _log_optical_depth(labels):
-    """log10 of the optical depth in the centre of each line, of shape (n_samples, n_lines)."""
+def _log_optical_depth(labels: np.ndarray) -> np.ndarray:
+    """Return log10 of the optical depth in the centre of each line, of shape (n_samples, n_lines)."""
     lines, cold = _lines(), _coldness(labels)
     species = labels[:, 2:] @ _composition().T - _METAL_OPACITY * labels[:, [_FE]]
     species += cold * _column("synthetic_species", "energy")
@@ -459,22 +473,22 @@ def _log_optical_depth(labels):
     return species[:, lines.species] + lines.strength - cold * lines.excitation
 
 
-def _coldness(labels):
-    """How much 5040 K / Teff exceeds that of the reference star; times eV it is dex. Shape (n_samples, 1)."""
+def _coldness(labels: np.ndarray) -> np.ndarray:
+    """Return 5040 K / Teff relative to the reference star, of shape (n_samples, 1); multiplied by eV it is in dex."""
     return 5040.0 / labels[:, [_TEFF]] - 5040.0 / _REFERENCE["teff"]
 
 
-def _microturbulence(labels):
-    """Microturbulent width of lines relative to the reference star: larger in giants of low gravity."""
+def _microturbulence(labels: np.ndarray) -> np.ndarray:
+    """Return the microturbulent width of lines relative to the reference star: larger in giants of low gravity."""
     return 10 ** (-0.06 * (labels[:, [_LOGG]] - _REFERENCE["logg"]))
 
 
-def _curve_of_growth(optical_depth, width):
-    """Absorption by a line: proportional to its optical depth while weak, to its logarithm when saturated."""
+def _curve_of_growth(optical_depth: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Return the absorption by a line: proportional to the optical depth if weak, to its logarithm if saturated."""
     return _LINE_WIDTH * width * np.log1p(optical_depth / width)
 
 
-def _hydrogen_absorption(labels):
+def _hydrogen_absorption(labels: np.ndarray) -> np.ndarray:
     gravity = _HYDROGEN_GRAVITY * (labels[:, _LOGG] - _REFERENCE["logg"])
     return _HYDROGEN_DEPTH * 10 ** (_HYDROGEN_ENERGY * _coldness(labels)[:, 0] + gravity)
 
@@ -485,37 +499,41 @@ _INSTRUMENT_SEED = 22_500
 _TURBULENCE_SCATTER = 0.02  # dex
 _SHIFT_SCATTER = 0.1  # pixels, of 4.1 km/s
 _WIDTH_SCATTER = 0.03
-_RADIAL_VELOCITY_SCATTER = 8.0  # pixels: sky lines move by it, as spectra are at rest
+_RADIAL_VELOCITY_SCATTER = 8.0  # pixels: shifts sky lines in spectra at rest
 _CONTINUUM_SCATTER = (0.004, 0.004, 0.003, 0.002)  # of the Chebyshev coefficients of each chip
 _N_SKY_LINES, _SKY_FLAGGED = 75, 0.4
 _N_FAULTS = 4
 
 
-def _observed_spectra(truth, snr, streams):
-    """Flux and its error, both of shape (n_samples, 7514) and float32, some stars at a time."""
+def _observed_spectra(
+    truth: np.ndarray, snr: np.ndarray, streams: Mapping[str, np.random.RandomState]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return flux and its error, both of shape (n_samples, 7514) and float32, computed in chunks."""
     X = np.empty((len(truth), len(kept_pixels())), dtype=np.float32)
     X_err = np.empty_like(X)
-    for start in range(0, len(truth), _N_STARS_AT_ONCE):
-        few = slice(start, start + _N_STARS_AT_ONCE)
-        X[few], X_err[few] = _observe(truth[few], snr[few, np.newaxis], streams)
+    for start in range(0, len(truth), _CHUNK_SIZE):
+        rows = slice(start, start + _CHUNK_SIZE)
+        X[rows], X_err[rows] = _observe(truth[rows], snr[rows, np.newaxis], streams)
     return X, X_err
 
 
-def _observe(labels, snr, streams):
-    """What the spectrograph and its pipeline make of some stars."""
+def _observe(
+    labels: np.ndarray, snr: np.ndarray, streams: Mapping[str, np.random.RandomState]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return flux and error after spectrograph and data reduction."""
     n_continuum = len(_continuum_basis())
     gauss = streams["instrument"].standard_normal((len(labels), 4 + n_continuum))
     turbulence, shift, width, velocity = gauss.T[:4, :, np.newaxis]
     flux = _clean_flux(labels, 10 ** (_TURBULENCE_SCATTER * turbulence))
     flux = _shifted_and_broadened(flux, _SHIFT_SCATTER * shift, _WIDTH_SCATTER * width)
-    error = np.sqrt(flux) * _noise_shape() / snr  # photons: deep lines are less noisy
+    error = np.sqrt(flux) * _noise_shape() / snr  # photon noise: lower in deep lines
     flux = flux * (1 + gauss[:, 4:] @ _continuum_basis()) + error * streams["noise"].standard_normal(flux.shape)
     flagged = _flagged_pixels(_RADIAL_VELOCITY_SCATTER * velocity, streams["flags"])
     return np.where(flagged, 1.0, flux), np.where(flagged, 0.0, error)
 
 
-def _shifted_and_broadened(flux, shift, widening):
-    """Flux at lines moved by `shift` pixels and broadened by the fraction `widening`, to second order in both."""
+def _shifted_and_broadened(flux: np.ndarray, shift: np.ndarray, widening: np.ndarray) -> np.ndarray:
+    """Shift lines by `shift` pixels and broaden them by the fraction `widening`, to second order in both."""
     spread = 0.5 * (shift**2 + _INSTRUMENT_SIGMA**2 * ((1 + widening) ** 2 - 1))
     moved = np.empty_like(flux)
     for chip in chip_slices().values():
@@ -526,8 +544,8 @@ def _shifted_and_broadened(flux, shift, widening):
 
 
 @cache
-def _continuum_basis():
-    """Chebyshev polynomials of each chip times their scatter, zero on the other chips; of shape (12, 7514)."""
+def _continuum_basis() -> np.ndarray:
+    """Return Chebyshev polynomials of each chip times their scatter, zero on other chips, of shape (12, 7514)."""
     basis = []
     for chip in chip_slices().values():
         x = np.linspace(-1, 1, chip.stop - chip.start)
@@ -539,8 +557,8 @@ def _continuum_basis():
 
 
 @cache
-def _noise_shape():
-    """Noise of each pixel relative to the median pixel: it varies, and grows toward the edges of the chips."""
+def _noise_shape() -> np.ndarray:
+    """Return the noise of each pixel relative to the median pixel; it increases toward the edges of the chips."""
     shape = np.exp(0.08 * check_random_state(_INSTRUMENT_SEED).standard_normal(len(kept_pixels())))
     for chip in chip_slices().values():
         pixel = np.arange(chip.stop - chip.start)
@@ -549,14 +567,14 @@ def _noise_shape():
 
 
 @cache
-def _sky_lines():
-    """First pixel and number of pixels of the night sky's lines, for a star without radial velocity."""
+def _sky_lines() -> tuple[np.ndarray, np.ndarray]:
+    """Return first pixel and number of pixels of the sky lines, for a star without radial velocity."""
     rng = check_random_state(_INSTRUMENT_SEED + 1)
     return rng.randint(0, len(kept_pixels()), _N_SKY_LINES), rng.randint(2, 6, _N_SKY_LINES)
 
 
-def _flagged_pixels(velocity, uniforms):
-    """Runs of pixels under sky lines, not all of them strong in each exposure, and detector faults anywhere."""
+def _flagged_pixels(velocity: np.ndarray, uniforms: np.random.RandomState) -> np.ndarray:
+    """Return a mask of runs of pixels at sky lines, some of which are weak in a star, and at detector faults."""
     draws = uniforms.random_sample((len(velocity), _N_SKY_LINES + 2 * _N_FAULTS))
     is_strong = draws[:, :_N_SKY_LINES] < _SKY_FLAGGED
     place, length = draws[:, _N_SKY_LINES::2], draws[:, _N_SKY_LINES + 1 :: 2]
@@ -566,8 +584,8 @@ def _flagged_pixels(velocity, uniforms):
     return _runs_to_mask(first, n_pixels, len(kept_pixels()))
 
 
-def _runs_to_mask(first, length, n_pixels):
-    """Mask of shape (n_samples, n_pixels) from the first pixel and the length of runs, cut off at the ends."""
+def _runs_to_mask(first: np.ndarray, length: np.ndarray, n_pixels: int) -> np.ndarray:
+    """Return the mask of shape (n_samples, n_pixels) of runs of pixels, which are cut at the ends."""
     edges = np.zeros((len(first), n_pixels + 1), dtype=int)
     star = np.arange(len(first))[:, np.newaxis]
     np.add.at(edges, (star, first.clip(0, n_pixels)), 1)
@@ -578,12 +596,18 @@ def _runs_to_mask(first, length, n_pixels):
 # The catalogue ------------------------------------------------------------------------------------------------------
 
 _NOISE_SLOPE = -0.3  # dex per dex: labels of metal-poor stars are noisier
-_NOISE_SCATTER = 0.06  # dex, star by star
-_MISSING_SLOPE = -3.0  # log odds per dex: metal-poor stars lack more labels
+_NOISE_SCATTER = 0.06  # dex, between stars
+_MISSING_SLOPE = -3.0  # log odds per dex: more labels are missing in metal-poor stars
 
 
-def _catalogue(truth, missing, iron, normals, uniforms):
-    """Labels as published, and their errors: noise added, some missing."""
+def _catalogue(
+    truth: np.ndarray,
+    missing: float,
+    iron: _Mixture,
+    normals: np.random.RandomState,
+    uniforms: np.random.RandomState,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels with noise and their errors, both -9999 where missing."""
     spread, noise = np.moveaxis(normals.standard_normal((len(truth), 2, len(APOGEE_LABELS))), 1, 0)
     metallicity = truth[:, [_FE]] - _table("synthetic_labels")["Fe"]["mean"]
     y_err = _column("synthetic_labels", "noise") * 10 ** (_NOISE_SLOPE * metallicity + _NOISE_SCATTER * spread)
@@ -592,23 +616,23 @@ def _catalogue(truth, missing, iron, normals, uniforms):
     return np.where(lost, MISSING, y), np.where(lost, MISSING, y_err)
 
 
-def _missing_probability(iron, missing, population):
-    """How likely each label of stars with this [Fe/H] is missing, of shape (n_samples, 22)."""
-    readiness = _column("synthetic_labels", "missing")  # NaN where a label never is
+def _missing_probability(iron: np.ndarray, missing: float, population: _Mixture) -> np.ndarray:
+    """Return the probability that each label of stars with some [Fe/H] is missing, of shape (n_samples, 22)."""
+    offset = _column("synthetic_labels", "missing")  # log odds; NaN for a label that is never missing
 
-    def probability(iron, level):
-        odds = level + readiness + _MISSING_SLOPE * iron[:, np.newaxis]
-        return np.where(np.isnan(readiness), 0.0, expit(odds))
+    def probability(iron: np.ndarray, level: float) -> np.ndarray:
+        odds = level + offset + _MISSING_SLOPE * iron[:, np.newaxis]
+        return np.where(np.isnan(offset), 0.0, expit(odds))
 
     if missing == 0:
-        return np.zeros((len(iron), len(readiness)))
+        return np.zeros((len(iron), len(offset)))
     nodes, weights = _quadrature(population)
     level = brentq(lambda level: weights @ probability(nodes, level).mean(axis=1) - missing, -60, 60)
     return probability(iron, level)
 
 
-def _quadrature(iron):
-    """Values of [Fe/H] and their weights that stand for the whole population, not for the stars drawn."""
+def _quadrature(iron: _Mixture) -> tuple[np.ndarray, np.ndarray]:
+    """Return values of [Fe/H] and their weights for integrals over the whole population, not the drawn stars."""
     node, weight = np.polynomial.hermite_e.hermegauss(20)
     parts = ((iron.share, *iron.first), (1 - iron.share, *iron.second))
     nodes = np.concatenate([mean + std * node for _, mean, std in parts])

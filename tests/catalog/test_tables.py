@@ -15,10 +15,12 @@ from skbcnn.catalog import check_table_name, prediction_table, write_table
 STARS = {"star": ["2M00", "2M01-long"], "ra": [10.5, 359.0], "dec": np.array([-3.0, 4.0]), "snr": [80, 200]}
 
 
-def prediction(names=("teff", "Mg", "age"), noisier=None):
-    """Two stars: means 0, 1, ..., and errors that tell the columns apart."""
+def prediction(names=("teff", "Mg", "age"), noisier=None, calibrated=False):
+    """Return two stars with means 0, 1, ..., and errors that differ between the columns."""
     mean = np.arange(2.0 * len(names)).reshape(2, -1)
-    return Prediction(mean, mean + 100, mean + 200, mean + 300, tuple(names), noisier)
+    return Prediction(
+        mean, mean + 100, mean + 200, mean + 300, tuple(names), noisier, mean + 400 if calibrated else None
+    )
 
 
 def stars_table(**more):
@@ -26,7 +28,7 @@ def stars_table(**more):
 
 
 def broken_write(self, path, **options):
-    path.write_text("half")
+    path.write_text("half", encoding="utf-8")
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -44,6 +46,14 @@ def test_values_stand_in_their_columns():
     assert list(table["Mg_err"]) == [301, 304]
     assert list(table["noisier"]) == [True, False]
     assert list(table["star"]) == STARS["star"]
+
+
+@pytest.mark.parametrize(("naming", "name"), [("skbcnn", "Mg_err_calibrated"), ("sdssv", "e_mg_h_calibrated")])
+def test_calibrated_errors_where_they_are_known(naming, name):
+    table = prediction_table(prediction(calibrated=True), naming=naming)
+    assert list(table[name]) == [401, 404]
+    assert str(table[name].unit) == "dex"
+    assert name not in prediction_table(prediction(), naming=naming).colnames
 
 
 def test_units():
@@ -124,7 +134,11 @@ def test_fits_keeps_masked_values(tmp_path):
 
 
 def test_csv(tmp_path):
-    lines = write_table(stars_table(meta={"model": "demo"}), tmp_path / "stars.csv").read_text().splitlines()
+    lines = (
+        write_table(stars_table(meta={"model": "demo"}), tmp_path / "stars.csv")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
     assert lines[0].startswith("star,ra,dec,snr,teff,teff_err,teff_err_model,teff_err_predictive,Mg,")
     assert lines[1].startswith("2M00,10.5,-3.0,80,0.0,300.0,100.0,200.0,1.0,")
     assert lines[1].endswith(",True")
@@ -133,7 +147,7 @@ def test_csv(tmp_path):
 
 def test_csv_keeps_every_digit(tmp_path):
     path = write_table(Table({"teff": [4700.123456789012, 1 / 3]}), tmp_path / "stars.csv")
-    assert [float(line) for line in path.read_text().splitlines()[1:]] == [4700.123456789012, 1 / 3]
+    assert [float(line) for line in path.read_text(encoding="utf-8").splitlines()[1:]] == [4700.123456789012, 1 / 3]
 
 
 @pytest.mark.parametrize("suffix", [".ecsv", ".h5", ".hdf5"])
@@ -160,9 +174,9 @@ def test_a_table_is_not_replaced_unasked(tmp_path):
     path.write_text("old")
     with pytest.raises(FileExistsError, match=r"stars\.csv exists.*overwrite=True"):
         write_table(stars_table(), path)
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     write_table(stars_table(), path, overwrite=True)
-    assert path.read_text().startswith("star,")
+    assert path.read_text(encoding="utf-8").startswith("star,")
 
 
 @pytest.mark.parametrize("suffix", [".fits", ".csv", ".ecsv", ".h5"])
@@ -182,7 +196,7 @@ def test_full_disk_leaves_the_old_table(tmp_path, monkeypatch, suffix, method):
     with pytest.raises(OSError, match=r"could not be written \(No space left on device\). Nothing was left"):
         write_table(stars_table(), path, overwrite=True)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
 
 
 def test_full_disk_as_hdf5_tells_it(tmp_path, monkeypatch):

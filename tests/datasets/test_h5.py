@@ -458,7 +458,10 @@ def test_full_disk_leaves_what_was_there(path, shape):
         ({"extra": {"SNR": [100]}}, r"SNR of extra has shape \(1,\), expected 6 rows"),
         ({"extra": {"SNR": 100}}, r"SNR of extra has shape \(\), expected 6 rows"),
         ({"extra": {"SNR": [{}] * 6}}, "SNR of extra holds object"),
-        ({"extra": {"K": np.ones(6)}}, "extra has a column 'K': the name is empty, has a slash, or is a spelling of a label"),
+        (
+            {"extra": {"K": np.ones(6)}},
+            "extra has a column 'K': the name is empty, has a slash, or is a spelling of a label",
+        ),
         ({"extra": {"mg_h_err": np.ones(6)}}, "extra has a column 'mg_h_err'"),
         ({"extra": {"Spectra": np.ones(6)}}, "extra has a column 'Spectra'"),
         ({"extra": {"SNR": np.ones(6), "snr": np.ones(6)}}, "extra has a column 'snr'"),

@@ -1,9 +1,10 @@
-"""The synthetic stars: their population, the physics of their lines, the instrument, the catalogue, and the seal.
+"""Synthetic stars: population, physics of the lines, instrument, catalogue, and frozen values.
 
 `test_the_generator_is_frozen` guards what accuracy benchmarks rest on: it fails when a drawn star changes at all.
 """
 
 import hashlib
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ ELEMENTS = APOGEE_LABELS[2:]
 TEFF, LOGG, FE = INDEX["teff"], INDEX["logg"], INDEX["Fe"]
 
 
+@cache
 def population(n_stars=20_000, correlated=True, kind="milky_way"):
     drawn_from = synthetic._POPULATIONS[kind]
     streams = np.random.RandomState(1), np.random.RandomState(2)
@@ -47,7 +49,7 @@ def lines_of(species):
 
 
 def near_lines(species):
-    """Which kept pixels a line of the species can reach."""
+    """Return which kept pixels a line of the species can reach."""
     return (np.abs(kept_pixels()[:, np.newaxis] - lines_of(species)) <= 9).any(axis=1)
 
 
@@ -56,7 +58,7 @@ def correlation(labels, one, other):
 
 
 def residual(labels, name, given):
-    """What is left of a label after a straight line in others."""
+    """Return the residuals of a label after linear regression on others."""
     design = np.column_stack([np.ones(len(labels)), labels[:, [INDEX[other] for other in given]]])
     column = labels[:, INDEX[name]]
     return column - design @ np.linalg.lstsq(design, column, rcond=None)[0]
@@ -67,7 +69,7 @@ def stars():
     return make_apogee_spectra(1200, missing=0.1, random_state=5)
 
 
-# What comes back
+# The result
 
 
 def test_shapes_types_and_names(stars):
@@ -239,7 +241,7 @@ def test_two_readings_of_one_element_agree_in_the_cluster(reading, element):
     assert scatter(cluster()) < scatter(population())
 
 
-def test_cluster_through_the_front_door():
+def test_cluster_by_the_public_function():
     stars = make_apogee_spectra(300, missing=0.2, population="globular_cluster", random_state=3)
     assert stars.truth[:, FE].mean() == pytest.approx(-1.305, abs=0.02)
     assert is_missing(stars.y).mean() == pytest.approx(0.2, abs=0.02)  # of this population, not of the Milky Way
@@ -266,9 +268,9 @@ def test_every_run_of_every_window_holds_a_line_of_its_element():
 
 def test_other_species_blend_into_the_windows_of_weak_elements():
     lines = synthetic._lines()
-    strangers = lines.species != list(synthetic._table("synthetic_species")).index("P")
+    others = lines.species != list(synthetic._table("synthetic_species")).index("P")
     window = kept_pixels()[apogee_windows()["P"]]
-    assert np.isin(np.rint(lines.centre[strangers]), window).sum() >= 3
+    assert np.isin(np.rint(lines.centre[others]), window).sum() >= 3
 
 
 @pytest.mark.parametrize("name", ELEMENTS)
@@ -514,12 +516,12 @@ def test_a_star_does_not_depend_on_how_many_follow():
         ),
     ],
 )
-def test_bad_arguments_meet_a_sentence(arguments, message):
+def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_apogee_spectra(**{"n_samples": 3} | arguments)
 
 
-# The seal
+# Frozen values
 
 
 def rows(text):
