@@ -65,7 +65,7 @@ def test_units():
     assert units["age"] is units["snr"] is units["star"] is units["noisier"] is None
 
 
-def test_noisier_only_where_told():
+def test_noisier_only_where_it_is_known():
     assert "noisier" not in prediction_table(prediction()).colnames
 
 

@@ -1,4 +1,4 @@
-"""H5Loader and write_h5: what is written comes back, only what is asked for is read, and bad files meet a sentence."""
+"""H5Loader and write_h5: contents are kept, only selected data are read, and bad files are refused with a sentence."""
 
 import resource
 import tempfile
@@ -406,7 +406,7 @@ def test_masked_labels_are_missing(tmp_path):
     assert H5Loader(path, target="teff").load()[1].ravel().tolist() == [4500, -9999]
 
 
-def test_existing_file_is_kept_unless_told(path):
+def test_existing_file_is_kept_by_default(path):
     with pytest.raises(FileExistsError, match="overwrite=True"):
         write_h5(path, SPECTRA[:1], {"teff": [5000]})
     assert len(loader_of(path).load()[0]) == 4
