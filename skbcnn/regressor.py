@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
-from skbcnn._label_tables import error_values, label_columns, label_values
+from skbcnn._label_tables import error_values, label_and_error_values, label_columns, label_values
 from skbcnn._posterior_moments import LiveNetwork, posterior_moments
 from skbcnn._prediction import Prediction
 from skbcnn._presets import preset
@@ -628,9 +628,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         True
         """
         check_is_fitted(self)
-        labels = label_columns(y)
-        y = labels.values(self.target_names_, labels.positions(self.target_names_))
-        y_err = None if y_err is None else error_values(y_err, labels, self.target_names_)
+        y, y_err = label_and_error_values(y, y_err, self.target_names_)
         X, x_err = self._check_input(X, x_err)
         check_consistent_length(X, y)
         y = check_labels(y, self.target_names_, may_be_empty=True)

@@ -2,11 +2,12 @@
 
 import copy
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from skbcnn import CensoredBCNNRegressor, ChipGapRemover, ContinuumNormalizer
+from skbcnn import CensoredBCNNRegressor, ChipGapRemover, ContinuumNormalizer, load_folder
 from skbcnn._fitted_state import FITTED_STATE, PARAMETERS_ADDED_LATER, forget
 
 
@@ -79,3 +80,10 @@ class TestFittedState:
         vars(model).update(dict.fromkeys(forgotten, "earlier"))
         forget(model, training)
         assert {name for name in forgotten if vars(model).get(name) == "earlier"} == kept
+
+
+def test_an_early_folder_gets_the_values_of_its_time():
+    """`tests/data/model-format1` was written before these parameters existed."""
+    parameters = load_folder(Path(__file__).parent / "data" / "model-format1").get_params()
+    lacked = ("warmup_epochs", "clipnorm", "backend", "context_layer")
+    assert {name: parameters[name] for name in lacked} == {name: PARAMETERS_ADDED_LATER[name] for name in lacked}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skbcnn._label_tables import error_values, label_columns
+from skbcnn._label_tables import label_and_error_values
 from skbcnn._validation import check_label_errors
 from skbcnn.calibration.error_model import ErrorModel, log_noise, noise_factor
 from skbcnn.metrics.label_pairs import check_pairs
@@ -77,7 +77,7 @@ def fit_error_model(
     >>> bool(abs(error_model.std(stars) / (2 * std) - 1).max() < 0.1)
     True
     """
-    y, y_err = _labels_in_order(prediction.label_names, y, y_err)
+    y, y_err = label_and_error_values(y, y_err, prediction.label_names)
     pairs = check_pairs(y, prediction.mean)
     residual = np.where(pairs.counts, pairs.y_pred - pairs.y_true, np.nan)
     label_error = np.zeros_like(residual)
@@ -153,15 +153,6 @@ def fit_noise_model(prediction: Prediction, star: ArrayLike) -> ErrorModel:
         for j in range(mean.shape[1])
     ]
     return _error_model(prediction.label_names, fits, "repeat visits", "pairs of visits")
-
-
-def _labels_in_order(
-    names: Sequence[str], y: ArrayLike, y_err: ArrayLike | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return labels and their errors as arrays, in the order of the prediction."""
-    labels = label_columns(y)
-    values = labels.values(names, labels.positions(names))
-    return values, None if y_err is None else error_values(y_err, labels, names)
 
 
 def _pairs_of_visits(star: np.ndarray, n_samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

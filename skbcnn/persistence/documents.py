@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skbcnn._fitted_state import complete
+from skbcnn._fitted_state import restore
 from skbcnn.calibration import ErrorModel
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.novelty import TrainingDomain
@@ -144,28 +144,28 @@ def model_of(cls, document, arrays):
     single, noise_level = document["single_label"], document["noise_level"]
     if len(set(names)) != len(names) or (single and len(names) != 1):
         raise ValueError(f"labels {', '.join(names)} with single_label={single!r}")
-    vars(model).update(
-        weights_={name: arrays[name] for name in spec.weight_shapes},
-        spec_=spec,
-        spectra_normalizer_=_normalizer(SpectraNormalizer, document["spectra_mode"], arrays, "spectra_normalizer"),
-        label_normalizer_=_normalizer(LabelNormalizer, document["label_mode"], arrays, "label_normalizer"),
-        history_={name: [float(value) for value in values] for name, values in document["history"].items()},
-        n_iter_=whole(document["n_iter"], 0),
-        interrupted_=bool(document["interrupted"]),
-        inv_tau_=float(document["inv_tau"]),
-        noise_level_=None if noise_level is None else float(noise_level),
-        target_names_=names,
-        n_outputs_=len(names),
-        n_features_in_=spec.n_pixels,
-        seed_=whole(document["seed"], 0),
-        error_model_=_error_model_from_plain(document.get("error_model"), names),
-        interval_scores_=_scores(arrays.get(_SCORES)),
-        interval_noise_=_scores_noise(arrays.get(_SCORES_NOISE)),
-        domain_=_domain(arrays),
-        validation_residuals_=_residuals_from_plain(document.get("validation_residuals"), names),
-        _single_label=bool(single),
-    )
-    vars(model).update(complete(vars(model)))
+    state = {
+        "weights_": {name: arrays[name] for name in spec.weight_shapes},
+        "spec_": spec,
+        "spectra_normalizer_": _normalizer(SpectraNormalizer, document["spectra_mode"], arrays, "spectra_normalizer"),
+        "label_normalizer_": _normalizer(LabelNormalizer, document["label_mode"], arrays, "label_normalizer"),
+        "history_": {name: [float(value) for value in values] for name, values in document["history"].items()},
+        "n_iter_": whole(document["n_iter"], 0),
+        "interrupted_": bool(document["interrupted"]),
+        "inv_tau_": float(document["inv_tau"]),
+        "noise_level_": None if noise_level is None else float(noise_level),
+        "target_names_": names,
+        "n_outputs_": len(names),
+        "n_features_in_": spec.n_pixels,
+        "seed_": whole(document["seed"], 0),
+        "error_model_": _error_model_from_plain(document.get("error_model"), names),
+        "interval_scores_": _scores(arrays.get(_SCORES)),
+        "interval_noise_": _scores_noise(arrays.get(_SCORES_NOISE)),
+        "domain_": _domain(arrays),
+        "validation_residuals_": _residuals_from_plain(document.get("validation_residuals"), names),
+        "_single_label": bool(single),
+    }
+    restore(model, state)
     name_features(model, document["feature_names"])
     return model
 

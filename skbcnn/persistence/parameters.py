@@ -59,6 +59,7 @@ def unfitted(cls, document):
     defaults = cls().get_params(deep=False)
     if unknown := sorted(set(parameters) - set(defaults)):
         raise ValueError(f"parameters {', '.join(unknown)} are not known to this version of skbcnn")
+    parameters = {**cls._parameters_added_later, **parameters}  # behaviour of the version that wrote them
     decoded = {
         name: tuple(value) if isinstance(value, list) and isinstance(defaults[name], tuple) else value
         for name, value in parameters.items()
