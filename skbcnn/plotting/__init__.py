@@ -1,7 +1,7 @@
-"""Pictures of what a model says, as Display classes in scikit-learn's pattern.
+"""Figures of labels, spectra, networks and trainings, as Display classes like those of scikit-learn.
 
-`from_estimator` and `from_predictions` compute and draw, `plot` draws again. matplotlib is imported when the first
-picture is drawn, and nothing is ever shown or written unasked.
+`from_estimator` and the other constructors compute and draw; `plot` draws again. matplotlib is imported when the first
+figure is drawn. No display opens a window or writes a file.
 """
 
 from skbcnn.plotting.abundances import AbundancePlaneDisplay
@@ -11,7 +11,8 @@ from skbcnn.plotting.figures import new_figure, save_figure
 from skbcnn.plotting.history import TrainingHistoryDisplay
 from skbcnn.plotting.jacobian import JacobianDisplay
 from skbcnn.plotting.kiel import KielDisplay
-from skbcnn.plotting.residuals import ResidualDisplay, ResidualOverviewDisplay, overview_size
+from skbcnn.plotting.residual_overview import ResidualOverviewDisplay, overview_size
+from skbcnn.plotting.residuals import ResidualDisplay
 from skbcnn.plotting.spectrum import SpectrumDisplay
 
 __all__ = [

@@ -1,26 +1,39 @@
-"""The graph of a network: its layers, how wide they are, and what is told to what."""
+"""`ArchitectureDisplay`: graph of a network with its layers, their widths and their numbers of weights."""
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from skbcnn.plotting.axis_texts import symbol, whole_number
-from skbcnn.plotting.figures import DARK, GREY, PAGE_WIDTH, TICK_SIZE, VERMILLION, drawing, one_axes
-from skbcnn.plotting.inputs import regressor_in
+from skbcnn.plotting._display import SinglePanelDisplay
+from skbcnn.plotting._estimators import find_regressor
+from skbcnn.plotting._label_text import format_integer, label_symbol
+from skbcnn.plotting._style import DARK, GREY, PAGE_WIDTH, TICK_SIZE, VERMILLION
 
-_STEP, _WIDTH, _HEIGHT = 1.0, 0.84, 0.56  # of boxes, in inches: from one to the next, and their sizes
-_ROW = 0.84  # inches from one row of boxes to the next
-_BELOW = 0.11  # inches from a box to a line that passes below it, for which rows are moved apart
-_EDGE = (PAGE_WIDTH - 6 * _STEP - _WIDTH) / 2
-_MOST_LETTERS = 14  # that fit into a box
-_MARKUP = re.compile(r"\\mathrm|\\log|[\\${}_]")  # of symbols, which is not printed
-_CAPTION = 84  # letters that fit above a row of boxes
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_STEP, _WIDTH, _HEIGHT = 1.0, 0.84, 0.56  # inches: distance between columns, width and height of a box
+_ROW = 0.84  # inches: distance between rows
+_GAP = 0.11  # inches: from a box to a line that passes below it; rows are further apart by this
+_MARGIN = (PAGE_WIDTH - 6 * _STEP - _WIDTH) / 2
+_LINE = 0.16  # inches: distance between lines of text
+_MAX_BOX_LETTERS, _MAX_CAPTION_LETTERS = 14, 84  # that fit into a box, and above a row
+_MARKUP = re.compile(r"\\mathrm|\\log|[\\${}_]")  # parts of symbols that are not printed
 _FILLS = {"data": "white", "full": "#D6E9F5", "window": "#FBE8C3", "output": "#CFECE2", "context": "#E8E8E8"}
 
 
 class _Box(NamedTuple):
-    """A box: its column and row (which need not be whole), its size, and where its edges are."""
+    """Box of a layer.
+
+    Attributes
+    ----------
+    column, row : float
+        Place in the grid of boxes, which need not be an integer.
+    width, height : float
+        Size in inches.
+    """
 
     column: float
     row: float
@@ -28,53 +41,61 @@ class _Box(NamedTuple):
     height: float = _HEIGHT
 
     @property
-    def x(self):
-        return _EDGE + _WIDTH / 2 + self.column * _STEP
+    def x(self) -> float:
+        """Horizontal position of the centre, in inches."""
+        return _MARGIN + _WIDTH / 2 + self.column * _STEP
 
     @property
-    def y(self):
+    def y(self) -> float:
+        """Vertical position of the centre, in inches."""
         return -_HEIGHT / 2 - self.row * _ROW
 
     @property
-    def left(self):
+    def left(self) -> tuple[float, float]:
+        """Middle of the left edge."""
         return self.x - self.width / 2, self.y
 
     @property
-    def right(self):
+    def right(self) -> tuple[float, float]:
+        """Middle of the right edge."""
         return self.x + self.width / 2, self.y
 
     @property
-    def top(self):
+    def top(self) -> tuple[float, float]:
+        """Middle of the upper edge."""
         return self.x, self.y + self.height / 2
 
     @property
-    def bottom(self):
+    def bottom(self) -> tuple[float, float]:
+        """Middle of the lower edge."""
         return self.x, self.y - self.height / 2
 
 
-class ArchitectureDisplay:
-    """The graph of a censored network, with the width of every layer and its number of weights.
+class ArchitectureDisplay(SinglePanelDisplay):
+    """Graph of a censored network, with the width and the number of weights of each layer.
 
-    Make one with `from_estimator` or `from_spec`.
+    Create it with `from_estimator` or `from_spec`.
 
     Parameters
     ----------
     spec : NetworkSpec
-        What the network is.
+        Architecture of the network.
     label_names : sequence of str
-        Names of its labels.
+        Names of the labels.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        With the picture.
+        Axes of the graph.
     figure_ : matplotlib.figure.Figure
-        That holds them.
+        Figure of the axes.
 
     Notes
     -----
-    A line in a box tells what the layer gives, the grey number how many weights it has, biases included. Window layers
-    of equal widths, one of each for every label, share a row.
+    The black lines in a box name the layer and the shape of its output. The grey number is its number of weights,
+    biases included. A row shows the window layers of all labels that have equally wide ones.
+
+    Axes of another width than 7 inches change the size of the boxes, but not that of the text in them.
 
     References
     ----------
@@ -101,9 +122,9 @@ class ArchitectureDisplay:
         Parameters
         ----------
         estimator : CensoredBCNNRegressor, or pipeline that ends in one
-            Fitted.
+            Fitted estimator.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw, 7 inches wide if all is to be read; None makes a new figure with pyplot.
+            Axes to draw on, as in `from_spec`.
 
         Returns
         -------
@@ -114,21 +135,21 @@ class ArchitectureDisplay:
         NotFittedError
             If the estimator is not fitted.
         """
-        model = regressor_in(estimator)
+        model = find_regressor(estimator)
         return cls.from_spec(model.spec_, label_names=model.target_names_, ax=ax)
 
     @classmethod
     def from_spec(cls, spec, *, label_names=None, ax=None):
-        """Draw a network that need not be trained.
+        """Draw a network, which need not be trained.
 
         Parameters
         ----------
         spec : NetworkSpec
-            What it is.
+            Architecture of the network.
         label_names : sequence of str, default=None
-            Names of its labels; None: their numbers.
+            Names of the labels. None: the numbers 0, 1, ...
         ax : matplotlib.axes.Axes, default=None
-            Where to draw, 7 inches wide if all is to be read; None makes a new figure with pyplot.
+            Axes to draw on, ideally 7 inches wide. None creates a new figure with pyplot.
 
         Returns
         -------
@@ -137,7 +158,7 @@ class ArchitectureDisplay:
         Raises
         ------
         ValueError
-            If there are not as many names as labels.
+            If the numbers of names and labels differ.
         """
         names = tuple(map(str, range(spec.n_labels) if label_names is None else label_names))
         if len(names) != spec.n_labels:
@@ -146,185 +167,191 @@ class ArchitectureDisplay:
 
     @property
     def n_weights(self):
-        """Number of weights of the whole network, biases included."""
+        """Number of weights of the network, biases included."""
         return sum(map(prod, self.spec.weight_shapes.values()))
 
-    def plot(self, ax=None):
-        """Draw.
+    @property
+    def _height(self):
+        """Height of the graph in inches."""
+        last_row = self._row(len(self._groups) - 1) if self._groups else 0
+        return _HEIGHT + _ROW * last_row + 0.1 + (_GAP if self._hidden_takes_context else 0)
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw, 7 inches wide if all is to be read; None makes a new figure with pyplot.
-
-        Returns
-        -------
-        display : ArchitectureDisplay
-            This one, with `ax_` and `figure_`.
-
-        Raises
-        ------
-        ModuleNotFoundError
-            If matplotlib is not installed.
-        """
-        with drawing("ArchitectureDisplay"):
-            height = _HEIGHT + _ROW * self._last_row + 0.1 + (_BELOW if self._tells_layers else 0)
-            ax = one_axes(ax, (PAGE_WIDTH, height + 0.75))
-            ax.set(xlim=(0, PAGE_WIDTH), ylim=(0.05 - height, 0.05))
-            ax.set_axis_off()
-            self._draw(ax)
-            ax.set_title(
-                f"{self.spec.n_labels} labels from {whole_number(self.spec.n_pixels)} pixels, "
-                f"{whole_number(self.n_weights)} weights"
-            )
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+    @property
+    def _figure_size(self):
+        return PAGE_WIDTH, self._height + 0.75
 
     @property
     def _groups(self):
-        """Groups of labels whose window layers are equally wide, the narrow ones first."""
+        """Groups of labels with equally wide window layers, in ascending order of the width."""
         return sorted(self.spec.groups, key=lambda group: group.width_1)
 
     @property
-    def _tells_layers(self):
-        """Whether the context is told to the second window layers, too."""
+    def _hidden_takes_context(self):
+        """Whether the second window layers take the context, too."""
         return bool(self._groups) and self.spec.n_hidden_context > 0
 
-    @property
-    def _last_row(self):
-        return self._row(len(self._groups) - 1) if self._groups else 0
-
     def _row(self, number):
-        """Row of a group."""
-        return 2 + number * (1 + _BELOW / _ROW if self._tells_layers else 1)
+        """Return the row of a group of labels."""
+        return 2 + number * (1 + _GAP / _ROW if self._hidden_takes_context else 1)
 
     def _count(self, *layers):
-        """Weights of some layers, by the beginnings of their names."""
+        """Return the number of weights of some layers."""
         return sum(prod(self.spec.weight_shapes[f"{layer}.{part}"]) for layer in layers for part in ("kernel", "bias"))
 
-    def _names(self, labels):
-        """Symbols of some labels, those of elements without brackets."""
-        symbols = (symbol(self.label_names[j]) for j in labels)
+    def _symbols(self, labels):
+        """Return the symbols of labels, and of elements without brackets."""
+        symbols = (label_symbol(self.label_names[j]) for j in labels)
         return ", ".join(text.removeprefix("[").removesuffix("/H]") for text in symbols)
 
     def _draw(self, ax):
-        spectrum, full = self._draw_full(ax)
-        context = self._draw_context(ax, *full) if self._groups and self.spec.n_context else None
+        ax.set(xlim=(0, PAGE_WIDTH), ylim=(0.05 - self._height, 0.05))
+        ax.set_axis_off()
+        spectrum, dense, heads = self._draw_full_spectrum(ax)
+        context = self._draw_context(ax, dense, heads) if self._groups and self.spec.n_context else None
         for number, group in enumerate(self._groups):
             self._draw_group(ax, self._row(number), group, spectrum, context)
-        self._explain(ax)
+        self._draw_legend(ax)
+        ax.set_title(
+            f"{self.spec.n_labels} labels from {format_integer(self.spec.n_pixels)} pixels, "
+            f"{format_integer(self.n_weights)} weights"
+        )
 
-    def _draw_full(self, ax):
-        """The branch that sees the whole spectrum; its first box, and its last two (the last is None if absent)."""
+    def _draw_full_spectrum(self, ax):
+        """Draw the layers that take the full spectrum.
+
+        Return the boxes of the spectrum, of the last dense layer and of the full-spectrum labels (None if there are
+        none).
+        """
         spec = self.spec
-        (f0, f1), (h0, h1) = spec.num_filters, spec.num_hidden[:2]
-        conv = f"conv, {spec.kernel_size} pix"
+        (filters_1, filters_2), (hidden_1, hidden_2) = spec.num_filters, spec.num_hidden[:2]
+        convolution = f"conv, {spec.kernel_size} pix"
         boxes = [
-            _box(ax, _Box(0, 0), "data", ["spectrum", f"{spec.n_pixels} pixels"]),
-            _box(ax, _Box(1, 0), "full", [conv, _by(spec.n_pixels, f0)], self._count("conv1")),
-            _box(ax, _Box(2, 0), "full", [conv, _by(spec.n_pixels, f1)], self._count("conv2")),
-            _box(ax, _Box(3, 0), "full", [f"max pool, {spec.pool_size}", _by(spec.n_pooled, f1)]),
-            _box(ax, _Box(4, 0), "full", ["dense", str(h0)], self._count("full1")),
-            _box(ax, _Box(5, 0), "full", ["dense", str(h1)], self._count("full2")),
+            _draw_box(ax, _Box(0, 0), "data", ["spectrum", f"{spec.n_pixels} pixels"]),
+            _draw_box(ax, _Box(1, 0), "full", [convolution, _by(spec.n_pixels, filters_1)], self._count("conv1")),
+            _draw_box(ax, _Box(2, 0), "full", [convolution, _by(spec.n_pixels, filters_2)], self._count("conv2")),
+            _draw_box(ax, _Box(3, 0), "full", [f"max pool, {spec.pool_size}", _by(spec.n_pooled, filters_2)]),
+            _draw_box(ax, _Box(4, 0), "full", ["dense", str(hidden_1)], self._count("full1")),
+            _draw_box(ax, _Box(5, 0), "full", ["dense", str(hidden_2)], self._count("full2")),
         ]
-        for number, (one, other) in enumerate(pairwise(boxes)):
-            _arrow(ax, [one.right, other.left], drops=number in (1, 3, 4) and spec.dropout_rate > 0)
+        for number, (start, end) in enumerate(pairwise(boxes)):
+            _draw_arrow(ax, [start.right, end.left], dropout=number in (1, 3, 4) and spec.dropout_rate > 0)
         heads = None
         if spec.full_labels:
             heads = self._draw_heads(ax, _Box(6, 0), spec.full_labels)
-            _arrow(ax, [boxes[-1].right, heads.left])
-        return boxes[0], (boxes[-1], heads)
+            _draw_arrow(ax, [boxes[-1].right, heads.left])
+        return boxes[0], boxes[-1], heads
 
     def _draw_heads(self, ax, box, labels):
-        """Means and variances of some labels."""
-        text = self._names(labels)
-        if len(_MARKUP.sub("", text)) > _MOST_LETTERS:
+        """Draw the box of the means and variances of labels."""
+        text = self._symbols(labels)
+        if len(_MARKUP.sub("", text)) > _MAX_BOX_LETTERS:
             text = f"{len(labels)} labels" if len(labels) > 1 else "1 label"
         layers = [f"label{j}.{output}" for j in labels for output in ("mean", "logvar")]
-        return _box(ax, box, "output", [text, "mean, var."], self._count(*layers))
+        return _draw_box(ax, box, "output", [text, "mean, var."], self._count(*layers))
 
     def _draw_context(self, ax, dense, heads):
-        """What all labels with a window are told, and where it comes from."""
+        """Draw the context of the window labels, with the arrows to it."""
         n = self.spec.n_context
-        context = _box(ax, _Box(6, 1), "context", ["context", "1 number" if n == 1 else f"{n} numbers"])
-        if self.spec.n_free:
-            free = _box(ax, _Box(5, 1), "context", ["dense", f"{self.spec.n_free} free"], self._count("aux"))
-            _arrow(ax, [dense.bottom, free.top])
-            _arrow(ax, [free.right, context.left])
+        context = _draw_box(ax, _Box(6, 1), "context", ["context", "1 value" if n == 1 else f"{n} values"])
+        if n_free := self.spec.n_free:
+            free = _draw_box(
+                ax,
+                _Box(5, 1),
+                "context",
+                ["dense", "1 free unit" if n_free == 1 else f"{n_free} free units"],
+                self._count("aux"),
+            )
+            _draw_arrow(ax, [dense.bottom, free.top])
+            _draw_arrow(ax, [free.right, context.left])
         if heads is not None:
-            _arrow(ax, [heads.bottom, context.top], stops=True)
+            _draw_arrow(ax, [heads.bottom, context.top], stops_gradient=True)
         return context
 
     def _draw_group(self, ax, row, group, spectrum, context):
-        """The window layers of labels that are equally wide."""
-        n, drops = len(group.labels), self.spec.dropout_rate > 0
+        """Draw the window layers of labels with equally wide ones."""
+        n, dropout = len(group.labels), self.spec.dropout_rate > 0
         sizes = sorted(len(self.spec.windows[j]) for j in group.labels)
-        pixels = f"{sizes[0]} pixels" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]} pixels"
-        of = f"{n} windows" if n > 1 else "1 window"
-        window = _box(ax, _Box(1.5, row, width=_STEP + _WIDTH), "window", [of, pixels])
+        n_windows = f"{n} windows" if n > 1 else "1 window"
+        n_pixels = f"{sizes[0]} pixels" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]} pixels"
+        window = _draw_box(ax, _Box(1.5, row, width=_STEP + _WIDTH), "window", [n_windows, n_pixels])
         layers = []
         for column, layer, width in ((3, "hidden1", group.width_1), (4, "hidden2", group.width_2)):
             n_weights = self._count(*(f"label{j}.{layer}" for j in group.labels))
-            widths = _by(n, width) if n > 1 else str(width)
-            layers.append(_box(ax, _Box(column, row), "window", ["dense", widths], n_weights))
+            shape = _by(n, width) if n > 1 else str(width)
+            layers.append(_draw_box(ax, _Box(column, row), "window", ["dense", shape], n_weights))
         heads = self._draw_heads(ax, _Box(5, row), group.labels)
-        _arrow(ax, [spectrum.bottom, (spectrum.x, window.y), window.left])
-        for one, other, has_dropout in zip([window, *layers], [*layers, heads], (False, drops, drops), strict=True):
-            _arrow(ax, [one.right, other.left], drops=has_dropout)
+        _draw_arrow(ax, [spectrum.bottom, (spectrum.x, window.y), window.left])
+        for start, end, has_dropout in zip([window, *layers], [*layers, heads], (False, dropout, dropout), strict=True):
+            _draw_arrow(ax, [start.right, end.left], dropout=has_dropout)
         if context is not None:
-            _arrow(ax, [context.bottom, (context.x, heads.y), heads.right])
-            if self._tells_layers:
-                hidden, y = layers[1], heads.bottom[1] - _BELOW
-                _arrow(ax, [(context.x, heads.y), (context.x, y), (hidden.x, y), hidden.bottom])
-        ax.text(window.left[0], window.top[1] + 0.04, _cut(self._names(group.labels)), va="bottom", fontsize=TICK_SIZE)
+            _draw_arrow(ax, [context.bottom, (context.x, heads.y), heads.right])
+            if self._hidden_takes_context:
+                hidden, y = layers[1], heads.bottom[1] - _GAP
+                _draw_arrow(ax, [(context.x, heads.y), (context.x, y), (hidden.x, y), hidden.bottom])
+        caption = _shorten(self._symbols(group.labels))
+        ax.text(window.left[0], window.top[1] + 0.04, caption, va="bottom", fontsize=TICK_SIZE)
 
-    def _explain(self, ax):
-        """A legend below, of what lines and colours mean."""
+    def _draw_legend(self, ax):
+        """Draw a legend of the marks and of the grey numbers, below the graph."""
         from matplotlib.lines import Line2D
 
-        look = {"color": DARK, "lw": 0.8, "mec": VERMILLION, "mfc": VERMILLION}
+        style = {"color": DARK, "lw": 0.8, "mec": VERMILLION, "mfc": VERMILLION}
         handles = []
         if self.spec.dropout_rate > 0:
             text = f"dropout of {100 * self.spec.dropout_rate:g}%"
-            handles.append(Line2D([], [], marker="o", ms=4, label=text, **look))
+            handles.append(Line2D([], [], marker="o", ms=4, label=text, **style))
         if self._groups and self.spec.full_labels:
             text = "means only, gradient stopped"
-            handles.append(Line2D([], [], marker="|", ms=8, mew=2.2, label=text, **look))
-        handles.append(Line2D([], [], ls="none", marker="$123$", ms=14, color=GREY, mew=0, label="weights"))
+            handles.append(Line2D([], [], marker="|", ms=8, mew=2.2, label=text, **style))
+        handles.append(Line2D([], [], ls="none", marker="$123$", ms=14, color=GREY, mew=0, label="number of weights"))
         ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=len(handles), columnspacing=2.5)
 
 
-def _box(ax, box, kind, lines, n_weights=None):
-    """Draw a box with text in it; the box."""
+def _draw_box(ax: "Axes", box: _Box, kind: str, lines: list[str], n_weights: int | None = None) -> _Box:
+    """Draw a box with lines of text and a number of weights, and return it."""
     from matplotlib.patches import FancyBboxPatch
 
     corner = box.left[0], box.bottom[1]
-    look = {"facecolor": _FILLS[kind], "edgecolor": DARK, "linewidth": 0.8, "zorder": 2}
-    ax.add_patch(FancyBboxPatch(corner, box.width, box.height, boxstyle="round,pad=0,rounding_size=0.05", **look))
-    rows = [(line, DARK) for line in lines] + ([] if n_weights is None else [(whole_number(n_weights), GREY)])
+    boxstyle = "round,pad=0,rounding_size=0.05"
+    patch = FancyBboxPatch(
+        corner,
+        box.width,
+        box.height,
+        boxstyle=boxstyle,
+        facecolor=_FILLS[kind],
+        edgecolor=DARK,
+        linewidth=0.8,
+        zorder=2,
+    )
+    ax.add_patch(patch)
+    rows = [(line, DARK) for line in lines] + ([] if n_weights is None else [(format_integer(n_weights), GREY)])
     for number, (line, color) in enumerate(rows):
-        y = box.y + 0.16 * ((len(rows) - 1) / 2 - number)
+        y = box.y + _LINE * ((len(rows) - 1) / 2 - number)
         ax.text(box.x, y, line, ha="center", va="center", color=color, fontsize=TICK_SIZE, zorder=3)
     return box
 
 
-def _arrow(ax, path, *, drops=False, stops=False):
-    """An arrow through some points, perhaps with a mark where units are dropped or the gradient is stopped."""
+def _draw_arrow(
+    ax: "Axes", path: Sequence[tuple[float, float]], *, dropout: bool = False, stops_gradient: bool = False
+) -> None:
+    """Draw an arrow through some points, with a mark for dropout or for a stopped gradient."""
     xs, ys = zip(*path, strict=True)
     ax.plot(xs[:-1], ys[:-1], color=DARK, lw=0.8, zorder=1)
-    look = {"arrowstyle": "-|>,head_length=0.3,head_width=0.15", "color": DARK, "lw": 0.8, "shrinkA": 0, "shrinkB": 0}
-    ax.annotate("", path[-1], path[-2], arrowprops=look, zorder=1)
-    middle = (xs[-1] + xs[-2]) / 2, (ys[-1] + ys[-2]) / 2
-    if drops:
+    style = {"arrowstyle": "-|>,head_length=0.3,head_width=0.15", "color": DARK, "lw": 0.8, "shrinkA": 0, "shrinkB": 0}
+    ax.annotate("", path[-1], path[-2], arrowprops=style, zorder=1)
+    if dropout:
         ax.plot(xs[0], ys[0], "o", color=VERMILLION, ms=4, zorder=4)
-    if stops:
+    if stops_gradient:
+        middle = (xs[-1] + xs[-2]) / 2, (ys[-1] + ys[-2]) / 2
         ax.plot(*middle, "_", color=VERMILLION, ms=9, mew=2.2, zorder=4)
 
 
-def _by(n, width):
+def _by(n: int, width: int) -> str:
     return f"{n} \N{MULTIPLICATION SIGN} {width}"
 
 
-def _cut(text):
-    """Names that fit into a line."""
-    return text if len(text) <= _CAPTION else text[: _CAPTION - 5].rpartition(", ")[0] + ", ..."
+def _shorten(text: str) -> str:
+    """Return a list of names without the last ones if it is too long for a line."""
+    if len(text) <= _MAX_CAPTION_LETTERS:
+        return text
+    return text[: _MAX_CAPTION_LETTERS - 5].rpartition(", ")[0] + ", ..."

@@ -1,57 +1,63 @@
-"""Whether error bars can be believed: how often they hold the truth, and how residuals scatter in units of them."""
+"""`ErrorCalibrationDisplay`: observed against nominal coverage of error bars, and standardised residuals."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from skbcnn._label_tables import label_values
 from skbcnn.metrics import weighted_statistics
 from skbcnn.metrics.label_pairs import check_errors, check_pairs, check_stds
-from skbcnn.plotting.axis_texts import number, symbol, whole_number
-from skbcnn.plotting.figures import BLUE, CYCLE, DARK, GREY, PAGE_WIDTH, PALE, VERMILLION, drawing, several_axes
-from skbcnn.plotting.inputs import column_names, prediction_of
+from skbcnn.plotting._axes import several_axes
+from skbcnn.plotting._display import MultiPanelDisplay
+from skbcnn.plotting._estimators import predict_labels
+from skbcnn.plotting._label_inputs import column_names
+from skbcnn.plotting._label_text import format_integer, format_number, label_symbol
+from skbcnn.plotting._style import BLUE, CYCLE, DARK, GREY, PAGE_WIDTH, PALE, VERMILLION
 
 _LEVELS = np.linspace(0, 1, 101)
-_MOST_COLOURS = 6  # labels that are told apart by colour; of more, the two extremes are named
-_REACH = 5.0  # of the histogram, in standard deviations
-_WIDE, _NARROW, _MANY = 0.5, 0.25, 1000  # widths of its bins, of few and of many residuals
+_MAX_COLOURS = 6  # with more labels, only the two extreme ones are coloured and named
+_MAX_Z = 5.0  # limit of the histogram, in standard deviations
+_WIDE_BIN, _NARROW_BIN = 0.5, 0.25  # bin widths of the histogram
+_MIN_NARROW = 1000  # residuals from which the narrow bins are used
 
 
-class ErrorCalibrationDisplay:
-    """Whether predicted error bars are of the right size.
+class ErrorCalibrationDisplay(MultiPanelDisplay):
+    """Calibration of predicted error bars: coverage on the left, standardised residuals on the right.
 
-    On the left the share of stars whose true label lies within the central interval of each nominal coverage, for
-    each label and over all; on the right the residuals in units of their error bars, beside the unit normal.
+    The left panel shows, for each label and for all labels together, the share of stars whose true label is within the
+    central interval of each nominal coverage. The right panel shows the residuals in units of their error bars, and the
+    standard normal distribution.
 
-    Make one with `from_estimator` or `from_predictions`.
+    Create it with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     z : ndarray of shape (n_samples, n_labels)
-        Prediction minus truth, in units of the error bar; NaN where the true label is missing.
+        Standardised residuals: prediction minus truth, divided by the error bar. NaN where the true label is missing.
     label_names : sequence of str
         Names of the columns.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib.axes.Axes of shape (2,)
-        Coverage, histogram.
+        Panels of the coverage and of the histogram.
     ax_ : matplotlib.axes.Axes
-        The first of them.
+        Panel of the coverage.
     figure_ : matplotlib.figure.Figure
-        That holds them.
+        Figure of both panels.
 
     See Also
     --------
-    skbcnn.metrics.expected_calibration_error : The mean distance from the diagonal.
+    skbcnn.metrics.expected_calibration_error : Mean distance of the coverage from the diagonal.
 
     Notes
     -----
-    The grey band is where 95 of 100 labels with perfect error bars would be at each coverage, if each had as many
-    stars as the median label here: two standard deviations of the binomial distribution.
+    The grey band is two standard deviations of the binomial distribution around the diagonal, for the median number of
+    stars per label. At each coverage, 95 of 100 labels with perfectly calibrated error bars are within the band.
 
     References
     ----------
-    .. [1] Gneiting, Balabdaoui & Raftery (2007), JRSS B 69, 243, section 3, on calibration and its pictures.
+    .. [1] Gneiting, Balabdaoui & Raftery (2007), JRSS B 69, 243, section 3, on calibration and its figures.
 
     Examples
     --------
@@ -69,22 +75,22 @@ class ErrorCalibrationDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, y, *, x_err=None, y_err=None, ax=None):
-        """Predict the labels of spectra, and draw how good their error bars are.
+        """Predict the labels of spectra, and draw the calibration of the error bars.
 
         Parameters
         ----------
         estimator : CensoredBCNNRegressor, or pipeline that ends in one
-            Fitted.
+            Fitted estimator.
         X : array-like of shape (n_samples, n_pixels)
-            Spectra that the estimator has not learnt from.
+            Spectra that were not used in training.
         y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-            True labels, in the columns of the estimator; those of a table are matched by name.
+            True labels, in the columns of the estimator; columns of a table are matched by name.
         x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors, carried into the error bars.
+            Flux errors, which are propagated into the error bars.
         y_err : array-like of the shape of `y`, default=None
             Errors of the true labels, as in `from_predictions`.
         ax : matplotlib.axes.Axes or sequence of 2 of these, default=None
-            As in `plot`.
+            Axes to draw on, as in `from_predictions`.
 
         Returns
         -------
@@ -95,27 +101,27 @@ class ErrorCalibrationDisplay:
         ValueError
             If shapes differ, or no star has a true label.
         """
-        prediction = prediction_of(estimator, X, x_err)
+        prediction = predict_labels(estimator, X, x_err)
         names = prediction.label_names
         y = label_values(y, names)
         return cls.from_predictions(y, prediction.mean, prediction.total, label_names=names, y_err=y_err, ax=ax)
 
     @classmethod
     def from_predictions(cls, y_true, y_pred, y_std, *, label_names=None, y_err=None, ax=None):
-        """Draw how good the error bars of predictions are.
+        """Draw the calibration of the error bars of predictions.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples, n_labels) or (n_samples,)
-            True labels; NaN and anything at most -9990 is missing and left out.
+            True labels. Missing ones (NaN or at most -9990) are left out.
         y_pred, y_std : array-like of the shape of `y_true`
             Predicted labels and their standard deviations.
         label_names : sequence of str, default=None
-            Names of the columns. None: those of a data frame, or the 22 labels of APOGEE if there are 22.
+            Names of the columns. None: those of a table, or the 22 labels of APOGEE for 22 columns without names.
         y_err : array-like of the shape of `y_true`, default=None
-            Errors of the true labels, added to `y_std` in quadrature; 0, or missing, where unknown.
+            Errors of the true labels, which are added to `y_std` in quadrature. 0 or missing where unknown.
         ax : matplotlib.axes.Axes or sequence of 2 of these, default=None
-            As in `plot`.
+            Axes to draw on, as in `plot`.
 
         Returns
         -------
@@ -131,137 +137,124 @@ class ErrorCalibrationDisplay:
         std = check_stds(y_std, pairs.counts)
         if y_err is not None:
             std = np.hypot(std, check_errors(y_err, pairs))
-        if zero := int((pairs.counts & (std == 0)).sum()):
+        if n_zero := int((pairs.counts & (std == 0)).sum()):
             raise ValueError(
-                f"y_std is 0 in {zero} places where y_true is present. A residual cannot be measured in units of it: "
-                "pass positive standard deviations, or the errors of the true labels as y_err."
+                f"y_std is 0 in {n_zero} places where y_true is present, so that residuals cannot be divided by it. "
+                "Pass positive standard deviations, or the errors of the true labels as y_err."
             )
         z = np.full(std.shape, np.nan)
         np.divide(pairs.y_pred - pairs.y_true, std, out=z, where=pairs.counts)
         return cls(z=z, label_names=names).plot(ax)
 
     def coverage(self, levels):
-        """Share of stars whose true label lies within the central interval of the predicted Gaussian.
+        """Return the observed coverage of each label.
 
         Parameters
         ----------
         levels : array-like of shape (n_levels,)
-            Nominal coverages, 0 to 1: the shares that perfect error bars would have.
+            Nominal coverages, from 0 to 1.
 
         Returns
         -------
         coverage : ndarray of shape (n_labels, n_levels)
-            NaN for a label that no star has.
+            Share of stars whose true label is within the central interval of the predicted normal distribution. NaN for
+            a label that no star has.
         """
         return np.array([_coverage(column, levels) for column in self.z.T])
 
     def overall_coverage(self, levels):
-        """The same over all labels, each that a star has counting once.
+        """Return the observed coverage of all labels together.
 
         Parameters
         ----------
         levels : array-like of shape (n_levels,)
-            Nominal coverages, 0 to 1.
+            Nominal coverages, from 0 to 1.
 
         Returns
         -------
         coverage : ndarray of shape (n_levels,)
+            Share of all true labels of all stars that are within the central interval.
         """
         return _coverage(self.z.ravel(), levels)
 
-    def plot(self, ax=None):
-        """Draw.
+    def _check(self):
+        if np.isnan(self.z).all():
+            raise ValueError(
+                f"No star has a true label: all {self.z.size} are missing (NaN or at most -9990). Pass stars with true "
+                "labels."
+            )
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes or sequence of 2 of these, default=None
-            Where to draw: both panels, or one axes whose place they take. None makes a new figure with pyplot.
+    def _panel_axes(self, ax):
+        return several_axes(ax, (PAGE_WIDTH, 3.3), n_columns=2)
 
-        Returns
-        -------
-        display : ErrorCalibrationDisplay
-            This one, with `axes_`, `ax_` and `figure_`.
-
-        Raises
-        ------
-        ModuleNotFoundError
-            If matplotlib is not installed.
-        ValueError
-            If no star has a true label, or `ax` holds another number of axes.
-        """
-        with drawing("ErrorCalibrationDisplay"):
-            if np.isnan(self.z).all():
-                raise ValueError(
-                    f"No star has a true label: all {self.z.size} are missing (NaN or at most -9990). Nothing can be "
-                    "drawn; pass stars with known labels."
-                )
-            axes = several_axes(ax, (PAGE_WIDTH, 3.3), n_columns=2)
-            self._draw_coverage(axes[0])
-            self._draw_histogram(axes[1])
-        self.axes_, self.ax_, self.figure_ = axes, axes[0], axes[0].figure
-        return self
+    def _draw(self, axes):
+        self._draw_coverage(axes[0])
+        self._draw_histogram(axes[1])
 
     def _draw_coverage(self, ax):
         coverage = self.coverage(_LEVELS)
         n_stars = (~np.isnan(self.z)).sum(axis=0)
-        drawn = np.flatnonzero(n_stars)
-        n_typical = int(np.median(n_stars[drawn]))
-        band = 2 * np.sqrt(_LEVELS * (1 - _LEVELS) / n_typical)
-        ax.fill_between(
-            _LEVELS, _LEVELS - band, _LEVELS + band, color=PALE, lw=0, label=f"95% range of {n_typical} stars"
-        )
-        ax.plot([0, 1], [0, 1], "--", color=DARK, lw=0.8, label="perfect")
-        for j, colour, name in self._looks(coverage, drawn):
+        present = np.flatnonzero(n_stars)
+        n_median = int(np.median(n_stars[present]))
+        band = 2 * np.sqrt(_LEVELS * (1 - _LEVELS) / n_median)
+        text = f"95% range of {n_median} stars"
+        ax.fill_between(_LEVELS, _LEVELS - band, _LEVELS + band, color=PALE, lw=0, label=text)
+        ax.plot([0, 1], [0, 1], "--", color=DARK, lw=0.8, label="perfect calibration")
+        for j, colour, name in self._line_styles(coverage, present):
             ax.plot(_LEVELS, coverage[j], color=colour, lw=0.7 if colour == GREY else 1, label=name, zorder=2.1)
-        if len(drawn) > 1:
+        if len(present) > 1:
             overall = self.overall_coverage(_LEVELS)
-            ax.plot(_LEVELS, overall, color=DARK, lw=2.2, label=f"all {len(drawn)} labels", zorder=3)
+            ax.plot(_LEVELS, overall, color=DARK, lw=2.2, label=f"all {len(present)} labels", zorder=3)
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        ax.set(xlabel="Nominal coverage of the interval", ylabel="Share of stars within it")
-        distance = coverage[drawn] - _LEVELS
-        side = "lower right" if distance.max() > -distance.min() else "upper left"  # where the lines are less far
-        ax.legend(loc=side, facecolor="none")
+        ax.set(xlabel="Nominal coverage", ylabel="Observed coverage")
+        excess = coverage[present] - _LEVELS
+        corner = "lower right" if excess.max() > -excess.min() else "upper left"  # away from the lines
+        ax.legend(loc=corner, facecolor="none")
 
-    def _looks(self, coverage, drawn):
-        """Which label is drawn in which colour, and called what in the legend."""
-        if len(drawn) <= _MOST_COLOURS:
-            return [(j, CYCLE[place], symbol(self.label_names[j])) for place, j in enumerate(drawn)]
-        above = (coverage[drawn] - _LEVELS).mean(axis=1)
-        low, high = drawn[above.argmin()], drawn[above.argmax()]
-        extremes = [
-            (high, BLUE, f"{symbol(self.label_names[high])}, the highest"),
-            (low, VERMILLION, f"{symbol(self.label_names[low])}, the lowest"),
+    def _line_styles(self, coverage, present):
+        """Return the index, the colour and the text in the legend of the line of each label."""
+        if len(present) <= _MAX_COLOURS:
+            return [(j, colour, label_symbol(self.label_names[j])) for j, colour in zip(present, CYCLE, strict=False)]
+        excess = (coverage[present] - _LEVELS).mean(axis=1)
+        low, high = present[excess.argmin()], present[excess.argmax()]
+        others = [j for j in present if j not in (low, high)]
+        return [
+            *((j, GREY, "other labels" if j == others[0] else None) for j in others),
+            (high, BLUE, f"{label_symbol(self.label_names[high])} (highest)"),
+            (low, VERMILLION, f"{label_symbol(self.label_names[low])} (lowest)"),
         ]
-        rest = [j for j in drawn if j not in (low, high)]
-        return [(j, GREY, "each label" if j == rest[0] else None) for j in rest] + extremes
 
     def _draw_histogram(self, ax):
         z = self.z[~np.isnan(self.z)]
-        width = _WIDE if len(z) < _MANY else _NARROW
-        edges = np.arange(-_REACH, _REACH + width / 2, width)
-        share = np.histogram(z, edges)[0] / (len(z) * width)  # of all residuals, those beyond the axes included
-        ax.stairs(share, edges, fill=True, color=BLUE, alpha=0.45, label="residuals")
-        at = np.linspace(-_REACH, _REACH, 201)
-        ax.plot(at, np.exp(-(at**2) / 2) / np.sqrt(2 * np.pi), color=DARK, lw=1.2, label="unit normal")
-        ax.set(xlim=(-_REACH, _REACH), ylim=(0, 1.3 * max(share.max(), 0.4)))
+        width = _WIDE_BIN if len(z) < _MIN_NARROW else _NARROW_BIN
+        edges = np.arange(-_MAX_Z, _MAX_Z + width / 2, width)
+        density = np.histogram(z, edges)[0] / (len(z) * width)  # normalised with the residuals outside the histogram
+        ax.stairs(density, edges, fill=True, color=BLUE, alpha=0.45, label="residuals")
+        x = np.linspace(-_MAX_Z, _MAX_Z, 201)
+        ax.plot(x, np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi), color=DARK, lw=1.2, label="standard normal")
+        ax.set(xlim=(-_MAX_Z, _MAX_Z), ylim=(0, 1.3 * max(density.max(), 0.4)))
         ax.set(xlabel=r"$z$ = (predicted $-$ true) / $\sigma$", ylabel="Density")
-        ax.text(0.03, 0.97, _numbers(z), transform=ax.transAxes, va="top", linespacing=1.3)
+        ax.text(0.03, 0.97, _statistics_text(z), transform=ax.transAxes, va="top", linespacing=1.3)
         ax.legend(loc="upper right")
 
 
-def _coverage(z, levels):
-    """Share of residuals within central intervals, NaN where there is none."""
+def _coverage(z: np.ndarray, levels: ArrayLike) -> np.ndarray:
+    """Return the share of standardised residuals within central intervals, or NaN if there are no residuals."""
     size = np.sort(np.abs(z[~np.isnan(z)]))
-    ends = ndtri((1 + np.asarray(levels, dtype=float)) / 2)
+    half_widths = ndtri((1 + np.asarray(levels, dtype=float)) / 2)
     if not len(size):
-        return np.full(ends.shape, np.nan)
-    return np.searchsorted(size, ends, side="right") / len(size)
+        return np.full(half_widths.shape, np.nan)
+    return np.searchsorted(size, half_widths, side="right") / len(size)
 
 
-def _numbers(z):
-    """Median and robust spread of the scaled residuals, in words."""
+def _statistics_text(z: np.ndarray) -> str:
+    """Return the number, median and robust standard deviation of standardised residuals, and the number of outliers."""
     column, weight = z[:, None], np.ones((len(z), 1))
     spread = weighted_statistics.MAD_TO_STD * weighted_statistics.median_absolute_deviation(column, weight)[0]
-    lines = [f"$n$ = {whole_number(len(z))}", f"median {number(np.median(z), 2)}", f"mad_std {number(spread, 2)}"]
-    far = int((np.abs(z) > _REACH).sum())
-    return "\n".join(lines + ([rf"{whole_number(far)} at $|z|$ > {_REACH:.0f}"] if far else []))
+    lines = [
+        f"$n$ = {format_integer(len(z))}",
+        f"median {format_number(np.median(z), 2)}",
+        f"mad_std {format_number(spread, 2)}",
+    ]
+    n_outside = int((np.abs(z) > _MAX_Z).sum())
+    return "\n".join(lines + ([rf"{format_integer(n_outside)} at $|z|$ > {_MAX_Z:.0f}"] if n_outside else []))

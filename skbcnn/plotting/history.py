@@ -1,45 +1,49 @@
-"""How a training went: losses and learning rate, epoch by epoch."""
+"""`TrainingHistoryDisplay`: losses and learning rate of a training, by epoch."""
 
 import numpy as np
 
-from skbcnn.plotting.figures import BLUE, COLUMN_WIDTH, DARK, GREY, VERMILLION, drawing, several_axes
-from skbcnn.plotting.inputs import regressor_in
+from skbcnn.plotting._axes import several_axes
+from skbcnn.plotting._display import MultiPanelDisplay
+from skbcnn.plotting._estimators import find_regressor
+from skbcnn.plotting._style import BLUE, COLUMN_WIDTH, DARK, GREY, VERMILLION
 
 _LOSSES = {
     "loss": ("training, with L2 penalty", {"color": BLUE, "lw": 0.9, "ls": ":"}),
     "data_loss": ("training", {"color": BLUE}),
     "val_loss": ("validation", {"color": VERMILLION}),
 }
-"""Of those in a history, what is drawn, in which order and look."""
+"""Losses that are drawn, with their texts in the legend and their styles."""
 
-_MOST_RATES = 4  # told by number beside the axis
+_MAX_RATES = 4  # learning rates that get a tick of their own
 
 
-class TrainingHistoryDisplay:
-    """Loss of each epoch of a training, and below it the learning rate, with marks where it was halved.
+class TrainingHistoryDisplay(MultiPanelDisplay):
+    """Losses of a training by epoch, and the learning rate below, with marks where it was halved.
 
-    Make one with `from_estimator` or `from_history`.
+    Create it with `from_estimator` or `from_history`.
 
     Parameters
     ----------
     history : dict of str to sequence of float
-        As `history_` of a regressor: some of `loss`, `data_loss`, `val_loss`, and `lr`, an entry for each epoch.
+        Values for each epoch, as in `history_` of a regressor: `lr` and at least one of `loss`, `data_loss` and
+        `val_loss`.
     first_epoch : int, default=1
-        Number of the first epoch, where a training goes on from an earlier one.
+        Number of the first epoch. It is above 1 for a training that continues another one.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib.axes.Axes of shape (2,)
-        Loss, learning rate.
+        Panels of the losses and of the learning rate.
     ax_ : matplotlib.axes.Axes
-        The first of them.
+        Panel of the losses.
     figure_ : matplotlib.figure.Figure
-        That holds them.
+        Figure of both panels.
 
     Notes
     -----
-    Losses are per measured label, in nats of normalised units, up to a constant. The training loss is taken while
-    weights change and units are dropped, the validation loss after the epoch, with dropout off: it may well be lower.
+    Losses are in nats per measured label, for normalised labels and up to a constant. The training loss is the mean
+    over an epoch, while the weights change and dropout is on. The validation loss is computed after the epoch, with
+    dropout off, so that it can be lower than the training loss.
 
     Examples
     --------
@@ -56,14 +60,14 @@ class TrainingHistoryDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
-        """Draw how the last training of a regressor went.
+        """Draw the history of the last training of a regressor.
 
         Parameters
         ----------
         estimator : CensoredBCNNRegressor, or pipeline that ends in one
-            Fitted.
+            Fitted estimator.
         ax : matplotlib.axes.Axes or sequence of 2 of these, default=None
-            As in `plot`.
+            Axes to draw on, as in `from_history`.
 
         Returns
         -------
@@ -74,25 +78,25 @@ class TrainingHistoryDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If it holds no history.
+            If the estimator has no history.
         """
-        regressor = regressor_in(estimator)
+        regressor = find_regressor(estimator)
         history = getattr(regressor, "history_", {})
         n_epochs = len(history.get("loss", []))
         return cls.from_history(history, first_epoch=getattr(regressor, "n_iter_", n_epochs) - n_epochs + 1, ax=ax)
 
     @classmethod
     def from_history(cls, history, *, first_epoch=1, ax=None):
-        """Draw how a training went.
+        """Draw the history of a training.
 
         Parameters
         ----------
         history : dict of str to sequence of float
-            As `history_` of a regressor.
+            Values for each epoch, as in `history_` of a regressor.
         first_epoch : int, default=1
             Number of the first epoch.
         ax : matplotlib.axes.Axes or sequence of 2 of these, default=None
-            As in `plot`.
+            Axes to draw on, as in `plot`.
 
         Returns
         -------
@@ -101,69 +105,48 @@ class TrainingHistoryDisplay:
         Raises
         ------
         ValueError
-            If there is no epoch, no loss or no learning rate in it, or their numbers differ.
+            If the history has no epoch, no loss or no learning rate, or the numbers of epochs differ.
         """
         history = {name: np.asarray(values, dtype=float) for name, values in history.items()}
         return cls(history=history, first_epoch=first_epoch).plot(ax)
 
     @property
     def epochs(self):
-        """Numbers of the epochs, ndarray of shape (n_epochs,)."""
+        """Numbers of the epochs: ndarray of int of shape (n_epochs,)."""
         return self.first_epoch + np.arange(len(self.history["lr"]))
 
     @property
     def halved(self):
-        """Where the learning rate was halved, between the numbers of two epochs: ndarray of float."""
+        """Positions between two epochs where the learning rate was halved: ndarray of float."""
         rates = self.history["lr"]
         return self.epochs[1:][np.isclose(rates[1:], rates[:-1] / 2, rtol=1e-3, atol=0)] - 0.5
 
-    def plot(self, ax=None):
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes or sequence of 2 of these, default=None
-            Where to draw: both panels, or one axes whose place they take. None makes a new figure with pyplot.
-
-        Returns
-        -------
-        display : TrainingHistoryDisplay
-            This one, with `axes_`, `ax_` and `figure_`.
-
-        Raises
-        ------
-        ModuleNotFoundError
-            If matplotlib is not installed.
-        ValueError
-            If the history is not whole, or `ax` holds another number of axes.
-        """
-        with drawing("TrainingHistoryDisplay"):
-            self._check()
-            axes = several_axes(ax, (COLUMN_WIDTH, 3.2), n_rows=2, height_ratios=(3, 1))
-            self._draw_losses(axes[0])
-            self._draw_rate(axes[1])
-            self._share_epochs(axes)
-        self.axes_, self.ax_, self.figure_ = axes, axes[0], axes[0].figure
-        return self
-
     def _check(self):
-        """Refuse what is no history."""
-        drawn = [name for name in _LOSSES if name in self.history]
-        n_epochs = {name: len(self.history[name]) for name in (*drawn, "lr") if name in self.history}
-        if not drawn or not n_epochs.get("lr"):
+        losses = [name for name in _LOSSES if name in self.history]
+        n_epochs = {name: len(self.history[name]) for name in (*losses, "lr") if name in self.history}
+        if not losses or not n_epochs.get("lr"):
             raise ValueError(
                 f"The history has {', '.join(self.history) or 'no entry'}, expected a loss and lr of at least one "
-                "epoch, as history_ of a fitted regressor has them. A training that was interrupted in its first epoch "
-                "leaves none, nor does a model that another program trained."
+                "epoch, as in history_ of a fitted regressor. A training that was interrupted in its first epoch has "
+                "no history, and neither has a model that another program trained. Fit the regressor for an epoch."
             )
         if len(set(n_epochs.values())) > 1:
-            told = ", ".join(f"{name} of {n}" for name, n in n_epochs.items())
-            raise ValueError(f"The history has entries of different length: {told} epochs. Pass one value an epoch.")
+            found = ", ".join(f"{name} has {n}" for name, n in n_epochs.items())
+            raise ValueError(f"Entries of the history differ in length: {found} epochs. Pass one value per epoch.")
+
+    def _panel_axes(self, ax):
+        return several_axes(ax, (COLUMN_WIDTH, 3.2), n_rows=2, height_ratios=(3, 1))
+
+    def _draw(self, axes):
+        self._draw_losses(axes[0])
+        self._draw_rate(axes[1])
+        self._align_epochs(axes)
 
     def _draw_losses(self, ax):
-        for name, (text, look) in _LOSSES.items():
+        marker = {"marker": "o", "ms": 3} if len(self.epochs) < 3 else {}  # a line of one or two epochs is too short
+        for name, (text, style) in _LOSSES.items():
             if name in self.history:
-                ax.plot(self.epochs, self.history[name], label=text, **look, **self._marker())
+                ax.plot(self.epochs, self.history[name], label=text, **style, **marker)
         ax.set_ylabel("Loss (nats per label)")
         ax.legend(loc="best")
         ax.tick_params(labelbottom=False)
@@ -174,29 +157,25 @@ class TrainingHistoryDisplay:
         ax.stairs(rates, edges, baseline=None, color=DARK, lw=1.2)
         ax.set(xlabel="Epoch", ylabel="Learning\nrate", yscale="log")
         ax.set_ylim(rates.min() / 1.5, rates.max() * 1.5)
-        told = np.unique(rates)
-        if len(told) <= _MOST_RATES:  # else the decades are told
-            ax.set_yticks(told, [_rate_text(rate) for rate in told])
+        distinct = np.unique(rates)
+        if len(distinct) <= _MAX_RATES:  # otherwise the ticks are powers of ten
+            ax.set_yticks(distinct, [_format_rate(rate) for rate in distinct])
         ax.minorticks_off()
 
-    def _share_epochs(self, axes):
-        """The same epochs in both panels, and a line through both where the rate was halved."""
+    def _align_epochs(self, axes):
+        """Give both panels the same limits, and a line where the learning rate was halved."""
         from matplotlib.ticker import MaxNLocator
 
         for ax in axes:
-            for place in self.halved:
-                ax.axvline(place, color=GREY, ls="--", lw=0.7, zorder=0.5)
+            for position in self.halved:
+                ax.axvline(position, color=GREY, ls="--", lw=0.7, zorder=0.5)
             ax.set_xlim(self.epochs[0] - 0.5, self.epochs[-1] + 0.5)
             ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
         axes[0].figure.align_ylabels(axes)
 
-    def _marker(self):
-        """Points, where an epoch or two would leave no line to see."""
-        return {"marker": "o", "ms": 3} if len(self.epochs) < 3 else {}
 
-
-def _rate_text(rate):
-    """A learning rate in two digits, as a power of ten if it is small."""
+def _format_rate(rate: float) -> str:
+    """Format a learning rate with two digits, and as a power of ten if it is small."""
     if rate >= 1e-4:
         return f"{rate:.2g}"
     mantissa, exponent = f"{rate:.1e}".split("e")

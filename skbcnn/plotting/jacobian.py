@@ -1,48 +1,51 @@
-"""Which pixels a label answers to: its derivatives by the flux, along the spectrum."""
+"""`JacobianDisplay`: derivatives of labels with respect to the flux of each pixel, along the spectrum."""
 
 import numpy as np
 
-from skbcnn.plotting.axis_texts import in_brackets, symbol
-from skbcnn.plotting.figures import CYCLE, DARK, ORANGE, drawing
-from skbcnn.plotting.inputs import column_names, column_of, regressor_and_spectra, regressor_in
-from skbcnn.plotting.pixels import shade_window, spectrum_axes, window_of
+from skbcnn.plotting._display import MultiPanelDisplay
+from skbcnn.plotting._estimators import find_regressor, regressor_and_spectra
+from skbcnn.plotting._label_inputs import column_names, column_of
+from skbcnn.plotting._label_text import label_symbol, unit_in_brackets
+from skbcnn.plotting._spectrum_panels import shade_window, spectrum_axes, spectrum_panels, window_mask
+from skbcnn.plotting._style import CYCLE, DARK, ORANGE
 
-_D = "\N{PARTIAL DIFFERENTIAL}"
-_MOST_LABELS = len(CYCLE)
+_PARTIAL = "\N{PARTIAL DIFFERENTIAL}"
+_MAX_LABELS = len(CYCLE)
 
 
-class JacobianDisplay:
-    """Derivatives of labels by the flux of each pixel, a panel for each chip, with their windows shaded.
+class JacobianDisplay(MultiPanelDisplay):
+    """Derivatives of labels with respect to the flux, a panel for each chip, with the windows of the labels shaded.
 
-    Make one with `from_estimator` or `from_jacobian`.
+    Create it with `from_estimator` or `from_jacobian`.
 
     Parameters
     ----------
     jacobian : ndarray of shape (n_labels, n_pixels)
-        Derivatives, in units of the label for flux in units of the continuum.
+        Derivatives in the unit of the label, for flux relative to the continuum.
     label_names : sequence of str
-        Of the rows: six at most, of one unit.
+        Names of at most six labels with the same unit.
     windows : ElementWindows, mapping of str to array-like of int, or None, default=None
-        None: those of APOGEE, for its 7514 pixels.
+        Pixels of the window of each label. None: the windows of APOGEE, for its 7514 pixels.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib.axes.Axes of shape (3,), or (1,)
-        A panel for each chip of spectra of 7514 pixels, one for all others.
+        A panel for each chip of derivatives by 7514 pixels, a single panel for all others.
     ax_ : matplotlib.axes.Axes
-        The first of them.
+        First panel.
     figure_ : matplotlib.figure.Figure
-        That holds them.
+        Figure of the panels.
 
     See Also
     --------
-    skbcnn.inspection.jacobian : The derivatives.
+    skbcnn.inspection.jacobian : Compute the derivatives.
     skbcnn.inspection.window_attribution : Shares within the windows, averaged over stars.
 
     Notes
     -----
-    The legend tells which share of what is drawn, without its sign, lies within the window of a label: all of it, if
-    the context of the network is held fixed; less, if the label follows what the whole spectrum tells of the star.
+    The legend gives the share of the absolute derivatives that is within the window of the label. The share is 100 % if
+    the context of the network is held fixed. It is smaller if the label also changes with the context, which depends on
+    the full spectrum.
 
     References
     ----------
@@ -69,22 +72,22 @@ class JacobianDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, *, label_name=None, path="total", n_draws=20, ax=None):
-        """Differentiate labels of spectra, average over the stars, and draw.
+        """Compute the derivatives of labels, average them over the stars, and draw them.
 
         Parameters
         ----------
         estimator : CensoredBCNNRegressor, or pipeline that ends in one
-            Fitted. Derivatives are by the flux that reaches the regressor.
+            Fitted estimator. Derivatives are with respect to the flux that reaches the regressor.
         X : array-like of shape (n_samples, n_pixels)
             Spectra.
         label_name : str or sequence of str, default=None
-            Which labels, in any spelling. May be left out if there is only one.
+            Labels to draw, in any spelling. None is valid if the estimator has only one label.
         path : {"total", "stopped", "window"}, default="total"
-            On which ways the flux acts on a label, as in `skbcnn.inspection.jacobian`.
+            Paths through the network that count, as in `skbcnn.inspection.jacobian`.
         n_draws : int or None, default=20
-            Posterior draws to average over, likewise.
+            Number of posterior draws to average, as in `skbcnn.inspection.jacobian`.
         ax : matplotlib.axes.Axes or sequence of these, default=None
-            As in `plot`.
+            Axes to draw on, as in `from_jacobian`.
 
         Returns
         -------
@@ -93,35 +96,35 @@ class JacobianDisplay:
         Raises
         ------
         ValueError
-            If the estimator has no such label, or the spectra cannot be used.
+            If the estimator does not have the label, or the spectra are invalid.
         """
         from skbcnn.inspection import jacobian
 
-        chosen = _rows(label_name, regressor_in(estimator).target_names_, "the estimator")
+        rows = _rows(label_name, find_regressor(estimator).target_names_, "the estimator")
         model, X = regressor_and_spectra(estimator, X)
         derivatives = np.atleast_2d(jacobian(model, X, path=path, mean_output=True, n_draws=n_draws))
         windows = {
             name: window for name, window in zip(model.target_names_, model.spec_.windows, strict=True) if window
         }
-        names = [model.target_names_[row] for row in chosen]
-        return cls.from_jacobian(derivatives[chosen], label_names=names, windows=windows, ax=ax)
+        names = [model.target_names_[row] for row in rows]
+        return cls.from_jacobian(derivatives[rows], label_names=names, windows=windows, ax=ax)
 
     @classmethod
     def from_jacobian(cls, jacobian, *, label_names=None, label_name=None, windows=None, ax=None):
-        """Draw derivatives that are known.
+        """Draw derivatives that were computed before.
 
         Parameters
         ----------
         jacobian : array-like of shape (n_labels, n_pixels) or (n_pixels,)
-            Derivatives of the labels by the flux of each pixel, in units of the label.
+            Derivatives of labels with respect to the flux of each pixel, in the unit of the label.
         label_names : str or sequence of str, default=None
-            Names of the rows. None: the 22 labels of APOGEE if there are 22.
+            Names of the rows. None: the 22 labels of APOGEE for 22 rows.
         label_name : str or sequence of str, default=None
-            Which of them to draw, in any spelling. None: all.
+            Labels to draw, in any spelling. None: all labels.
         windows : ElementWindows, mapping of str to array-like of int, or None, default=None
-            Pixels in which each label is read. None: those of APOGEE, for its 7514 pixels.
+            Pixels of the window of each label. None: the windows of APOGEE, for its 7514 pixels.
         ax : matplotlib.axes.Axes or sequence of these, default=None
-            As in `plot`.
+            Axes to draw on, as in `plot`.
 
         Returns
         -------
@@ -130,8 +133,8 @@ class JacobianDisplay:
         Raises
         ------
         ValueError
-            If names and rows differ in number, there is no such label, too many labels or such of different units are
-            to be drawn, or a derivative is not finite.
+            If the numbers of names and rows differ, a label is unknown, there are more than six labels or labels with
+            different units, or a derivative is not finite.
         """
         jacobian = np.asarray(jacobian, dtype=float)
         if jacobian.ndim not in (1, 2):
@@ -145,98 +148,73 @@ class JacobianDisplay:
         return cls(jacobian=jacobian[rows], label_names=tuple(names[row] for row in rows), windows=windows).plot(ax)
 
     def shares_within(self):
-        """Share of the absolute derivatives that lies within the window of each label.
+        """Return the share of the absolute derivatives that is within the window of each label.
 
         Returns
         -------
         shares : ndarray of shape (n_labels,)
-            NaN where a label has no window, or no derivative.
+            NaN if a label has no window, or all its derivatives are 0.
         """
-        size = np.abs(self.jacobian)
-        within = [0 if mask is None else row[mask].sum() for row, mask in zip(size, self._masks(), strict=True)]
-        known = np.array([mask is not None for mask in self._masks()]) & (size.sum(axis=1) > 0)
-        return np.divide(within, size.sum(axis=1), out=np.full(len(size), np.nan), where=known)
-
-    def plot(self, ax=None):
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes or sequence of these, default=None
-            Where to draw: one for each chip, or one whose place they take. None makes a new figure with pyplot.
-
-        Returns
-        -------
-        display : JacobianDisplay
-            This one, with `axes_`, `ax_` and `figure_`.
-
-        Raises
-        ------
-        ModuleNotFoundError
-            If matplotlib is not installed.
-        ValueError
-            If there are too many labels, or of different units, a derivative is not finite, or `ax` holds another
-            number of axes.
-        """
-        with drawing("JacobianDisplay"):
-            self._check()
-            masks, texts = self._masks(), self._texts()
-            panels = spectrum_axes(ax, self.jacobian.shape[1])
-            ends = self._ends()
-            for panel_ax, panel in panels:
-                for row, mask, text, look in zip(self.jacobian, masks, texts, self._looks(), strict=True):
-                    panel_ax.plot(panel.places, row[panel.pixels], color=look[0], lw=0.7, label=text)
-                    if mask is not None:
-                        shade_window(panel_ax, panel, mask, color=look[1], text="window" if len(masks) == 1 else None)
-                panel_ax.axhline(0, color=DARK, lw=0.5, zorder=1)
-                panel_ax.set_ylim(ends)
-            panels[len(panels) // 2][0].set_ylabel(self._axis_text())
-            panels[0][0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.1)
-        self.axes_ = np.array([panel_ax for panel_ax, _ in panels])
-        self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
-        return self
+        size, masks = np.abs(self.jacobian), self._masks()
+        within = [0 if mask is None else row[mask].sum() for row, mask in zip(size, masks, strict=True)]
+        is_defined = np.array([mask is not None for mask in masks]) & (size.sum(axis=1) > 0)
+        return np.divide(within, size.sum(axis=1), out=np.full(len(size), np.nan), where=is_defined)
 
     def _check(self):
-        """Refuse what cannot be drawn on one scale."""
-        n_labels, units = len(self.label_names), {in_brackets(name) for name in self.label_names}
-        if n_labels > _MOST_LABELS or len(units) > 1:
-            what = f"{n_labels} labels" if n_labels > _MOST_LABELS else f"labels of {len(units)} units"
+        n_labels, units = len(self.label_names), {unit_in_brackets(name) for name in self.label_names}
+        if n_labels > _MAX_LABELS or len(units) > 1:
+            found = f"{n_labels} labels" if n_labels > _MAX_LABELS else f"labels with {len(units)} different units"
             raise ValueError(
-                f"{what} are to be drawn, expected at most {_MOST_LABELS}, of one unit, since they share an axis. "
-                "Choose some: label_name=[...]."
+                f"The jacobian has {found}, expected at most {_MAX_LABELS} labels with the same unit, because they "
+                "share an axis. Choose labels: label_name=[...]."
             )
-        if wrong := int((~np.isfinite(self.jacobian)).sum()):
-            raise ValueError(f"jacobian is not finite in {wrong} places. Pass derivatives that are numbers.")
+        if n_wrong := int((~np.isfinite(self.jacobian)).sum()):
+            raise ValueError(f"jacobian is not finite in {n_wrong} places. Pass finite derivatives.")
+        self._masks()
 
     def _masks(self):
-        return [window_of(name, self.windows, self.jacobian.shape[1]) for name in self.label_names]
+        return [window_mask(name, self.windows, self.jacobian.shape[1]) for name in self.label_names]
 
-    def _looks(self):
-        """Colours of the line and the window of each label."""
+    def _panel_axes(self, ax):
+        return spectrum_axes(ax, self.jacobian.shape[1])
+
+    def _draw(self, axes):
+        lines = list(zip(self.jacobian, self._masks(), self._legend_texts(), self._colours(), strict=True))
+        limits = self._limits()
+        for ax, panel in zip(axes, spectrum_panels(self.jacobian.shape[1])[0], strict=True):
+            for row, mask, text, (line_colour, window_colour) in lines:
+                ax.plot(panel.positions, row[panel.pixels], color=line_colour, lw=0.7, label=text)
+                if mask is not None:
+                    shade_window(ax, panel, mask, color=window_colour, text="window" if len(lines) == 1 else None)
+            ax.axhline(0, color=DARK, lw=0.5, zorder=1)
+            ax.set_ylim(limits)
+        axes[len(axes) // 2].set_ylabel(self._axis_label())
+        axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.1)
+
+    def _colours(self):
+        """Return the colours of the line and the window of each label."""
         if len(self.label_names) == 1:
             return [(CYCLE[0], ORANGE)]
         return [(colour, colour) for colour in CYCLE[: len(self.label_names)]]
 
-    def _texts(self):
-        """What the legend says of each label."""
-        shares = self.shares_within()
+    def _legend_texts(self):
         return [
-            symbol(name) + ("" if np.isnan(share) else f", {100 * share:.0f}% within its window")
-            for name, share in zip(self.label_names, shares, strict=True)
+            label_symbol(name) + ("" if np.isnan(share) else f", {100 * share:.0f}% within its window")
+            for name, share in zip(self.label_names, self.shares_within(), strict=True)
         ]
 
-    def _axis_text(self):
-        name = symbol(self.label_names[0]) if len(self.label_names) == 1 else "label"
-        return f"{_D}{name} / {_D}flux{in_brackets(self.label_names[0])}"
+    def _axis_label(self):
+        symbol = label_symbol(self.label_names[0]) if len(self.label_names) == 1 else "label"
+        return f"{_PARTIAL}{symbol} / {_PARTIAL}flux{unit_in_brackets(self.label_names[0])}"
 
-    def _ends(self):
-        """The same scale in all panels, zero included."""
+    def _limits(self):
+        """Return limits that include zero, for all panels."""
         low, high = min(self.jacobian.min(), 0), max(self.jacobian.max(), 0)
         margin = 0.08 * (high - low) or 1.0
         return low - margin, high + margin
 
 
-def _rows(label_name, names, owner):
-    """Rows of labels in any spelling."""
-    several = [label_name] if label_name is None or isinstance(label_name, str) else list(label_name)
-    return [column_of(name, names, owner=owner) for name in several]
+def _rows(label_name: str | list[str] | None, names: tuple[str, ...], owner: str) -> list[int]:
+    """Return the rows of labels in any spelling."""
+    chosen = [label_name] if label_name is None or isinstance(label_name, str) else list(label_name)
+    return [column_of(name, names, owner=owner) for name in chosen]

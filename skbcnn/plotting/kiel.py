@@ -1,48 +1,45 @@
-"""Where stars stand in temperature and gravity."""
+"""`KielDisplay`: surface gravity against effective temperature."""
 
 import numpy as np
 
-from skbcnn.plotting.axis_texts import axis_text
-from skbcnn.plotting.figures import BLUE, COLUMN_WIDTH, DARK, GREY, colour_bar, drawing, one_axes
-from skbcnn.plotting.inputs import (
-    as_columns,
-    column_names,
-    column_of,
-    error_columns,
-    find_column,
-    prediction_of,
-    present,
-)
-from skbcnn.plotting.points import draw_typical_error, emptiest_corners, median_of, point_size, set_limits
+from skbcnn.plotting._axes import add_colour_bar
+from skbcnn.plotting._axis_limits import set_limits
+from skbcnn.plotting._display import SinglePanelDisplay
+from skbcnn.plotting._estimators import predict_labels
+from skbcnn.plotting._label_inputs import as_columns, column_names, column_of, error_columns, find_column
+from skbcnn.plotting._label_text import axis_label
+from skbcnn.plotting._style import BLUE, COLUMN_WIDTH, DARK, GREY, point_size
+from skbcnn.plotting._typical_error import annotate_typical_error, emptiest_corner, nanmedian
 from skbcnn.survey import is_missing
 
 
-class KielDisplay:
-    """Gravity against temperature, both axes inverted, in the colours of a third label.
+class KielDisplay(SinglePanelDisplay):
+    """Surface gravity against effective temperature, both axes inverted, with a third label as colour.
 
-    Make one with `from_estimator` or `from_predictions`.
+    Create it with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     y_pred : ndarray of shape (n_samples, n_labels)
         Labels; NaN or at most -9990 where missing.
     y_std : ndarray of shape (n_samples, n_labels), default=None
-        Their error bars; a cross in a corner shows the medians.
+        Error bars of the labels. Their medians are drawn in a corner.
     label_names : sequence of str
-        Names of the columns, teff and logg among them, in any spelling.
+        Names of the columns, in any spelling. They must include teff and logg.
     color : str or None, default="auto"
-        Label shown as colour; None: none; ``"auto"``: [Fe/H], if it is there.
+        Label that gives the colours. ``"auto"`` means [Fe/H] if it is a column, otherwise no colours; None means no
+        colours.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        With the picture.
+        Axes of the diagram.
     figure_ : matplotlib.figure.Figure
-        That holds them.
+        Figure of the axes.
 
     Notes
     -----
-    Stars without temperature or gravity are left out; those without the label of the colours are grey.
+    Stars without temperature or gravity are left out. Stars without the label of the colours are grey.
 
     Examples
     --------
@@ -55,6 +52,8 @@ class KielDisplay:
            [4.8e+03, 2.5e+00]])
     """
 
+    _figure_size = (COLUMN_WIDTH, 3.0)
+
     def __init__(self, *, y_pred, y_std=None, label_names, color="auto"):
         self.y_pred = y_pred
         self.y_std = y_std
@@ -63,20 +62,20 @@ class KielDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, *, x_err=None, color="auto", ax=None):
-        """Predict the labels of spectra, and draw where the stars stand.
+        """Predict the labels of spectra, and draw the Kiel diagram.
 
         Parameters
         ----------
         estimator : CensoredBCNNRegressor, or pipeline that ends in one
-            Fitted, of teff and logg at least.
+            Fitted estimator whose labels include teff and logg.
         X : array-like of shape (n_samples, n_pixels)
             Spectra.
         x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors, carried into the error bars.
+            Flux errors, which are propagated into the error bars.
         color : str or None, default="auto"
-            Label shown as colour; None: none; ``"auto"``: [Fe/H], if the estimator has it.
+            Label that gives the colours, as in `from_predictions`.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a new figure with pyplot.
+            Axes to draw on, as in `from_predictions`.
 
         Returns
         -------
@@ -85,29 +84,30 @@ class KielDisplay:
         Raises
         ------
         ValueError
-            If the estimator has no teff, no logg, or not the label of the colours.
+            If the estimator lacks teff, logg or the label of the colours.
         """
-        prediction = prediction_of(estimator, X, x_err)
+        prediction = predict_labels(estimator, X, x_err)
         return cls.from_predictions(
             prediction.mean, prediction.total, label_names=prediction.label_names, color=color, ax=ax
         )
 
     @classmethod
     def from_predictions(cls, y_pred, y_std=None, *, label_names=None, color="auto", ax=None):
-        """Draw where stars of known labels stand.
+        """Draw the Kiel diagram of stars with known labels.
 
         Parameters
         ----------
         y_pred : array-like of shape (n_samples, n_labels)
-            Labels; NaN and anything at most -9990 is missing.
+            Labels; NaN or at most -9990 where missing.
         y_std : array-like of shape (n_samples, n_labels), default=None
-            Their error bars.
+            Error bars of the labels.
         label_names : sequence of str, default=None
-            Names of the columns. None: those of a data frame, or the 22 labels of APOGEE if there are 22.
+            Names of the columns. None: those of a table, or the 22 labels of APOGEE for 22 columns without names.
         color : str or None, default="auto"
-            Label shown as colour; None: none; ``"auto"``: [Fe/H], if it is among them.
+            Label that gives the colours. ``"auto"`` means [Fe/H] if it is a column, otherwise no colours; None means no
+            colours.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a new figure with pyplot.
+            Axes to draw on, as in `plot`.
 
         Returns
         -------
@@ -116,87 +116,71 @@ class KielDisplay:
         Raises
         ------
         ValueError
-            If shapes differ, teff, logg or the label of the colours is not there, or no star has both of the former.
+            If shapes differ, there is no column for teff, logg or the label of the colours, or no star has both teff
+            and logg.
         """
         names = column_names(label_names, y_pred, "y_pred")
         y_pred = as_columns(y_pred)
         return cls(y_pred=y_pred, y_std=error_columns(y_std, y_pred), label_names=names, color=color).plot(ax)
 
-    def plot(self, ax=None):
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a new figure with pyplot.
-
-        Returns
-        -------
-        display : KielDisplay
-            This one, with `ax_` and `figure_`.
-
-        Raises
-        ------
-        ModuleNotFoundError
-            If matplotlib is not installed.
-        ValueError
-            If teff, logg or the label of the colours is not there, or no star has both of the former.
-        """
-        with drawing("KielDisplay"):
-            teff, logg = (self._column(name) for name in ("teff", "logg"))
-            color = self._color_column()
-            stars = present(self.y_pred[:, teff], self.y_pred[:, logg])
-            if not stars.any():
-                raise ValueError(
-                    f"No star has both teff and logg: of all {len(stars)} one or the other is missing (NaN or at most "
-                    "-9990). Nothing can be drawn; pass stars with both."
-                )
-            ax = one_axes(ax, (COLUMN_WIDTH, 3.0))
-            self._draw(ax, (teff, logg), color, stars)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
-
-    def _column(self, name):
-        column = find_column(name, self.label_names)
-        if column is None:
+    def _check(self):
+        present = self._present_stars()
+        self._colour_column()
+        if not present.any():
             raise ValueError(
-                f"The labels are {', '.join(self.label_names)}, expected teff and logg among them: these are the axes. "
-                "Pass label_names that name their columns."
+                f"No star has both teff and logg: each of the {len(present)} stars lacks one of them (NaN or at most "
+                "-9990). Pass stars with both."
             )
-        return column
 
-    def _color_column(self):
-        """Column of the label of the colours, None if there are none."""
+    def _columns(self):
+        """Return the columns of teff and logg."""
+        columns = [find_column(name, self.label_names) for name in ("teff", "logg")]
+        if None in columns:
+            raise ValueError(
+                f"The labels are {', '.join(self.label_names)}, expected teff and logg among them, because these are "
+                "the axes. Pass label_names with the names of their columns."
+            )
+        return columns
+
+    def _present_stars(self):
+        """Return the mask of stars with temperature and gravity."""
+        return ~is_missing(self.y_pred[:, self._columns()]).any(axis=1)
+
+    def _colour_column(self):
+        """Return the column of the label of the colours, or None if there are no colours."""
         if self.color is None:
             return None
         if self.color == "auto":
             return find_column("Fe", self.label_names)
         return column_of(self.color, self.label_names, argument="color", owner="y_pred")
 
-    def _draw(self, ax, columns, color, stars):
-        teff, logg = self.y_pred[stars].T[list(columns)]
-        self._scatter(ax, teff, logg, stars, color)
+    def _draw(self, ax):
+        columns, stars = self._columns(), self._present_stars()
+        teff, logg = self.y_pred[stars].T[columns]
+        self._scatter(ax, teff, logg, stars)
         set_limits(ax, teff, logg)
         ax.invert_xaxis()
         ax.invert_yaxis()
-        ax.set(xlabel=axis_text("teff"), ylabel=axis_text("logg"))
+        ax.set(xlabel=axis_label("teff"), ylabel=axis_label("logg"))
         if self.y_std is not None:
-            typical = [median_of(errors) for errors in self.y_std[stars].T[list(columns)]]
+            typical = [nanmedian(errors) for errors in self.y_std[stars].T[columns]]
             if not np.isnan(typical).any():
-                place = draw_typical_error(ax, typical, emptiest_corners(ax, teff, logg)[0])
+                place = annotate_typical_error(ax, typical, emptiest_corner(ax, teff, logg))
                 ax.errorbar(*place, *typical[::-1], fmt="none", ecolor=DARK, elinewidth=1, capsize=1.5, zorder=4)
 
-    def _scatter(self, ax, teff, logg, stars, color):
-        """The points, in the colours of the third label where it is known."""
-        look = {"s": point_size(len(teff)), "linewidths": 0, "rasterized": True}
-        if color is None:
-            ax.scatter(teff, logg, color=BLUE, **look)
+    def _scatter(self, ax, teff, logg, stars):
+        """Draw the points, with colours where the third label is present."""
+        column = self._colour_column()
+        style = {"s": point_size(len(teff)), "linewidths": 0, "rasterized": True}
+        if column is None:
+            ax.scatter(teff, logg, color=BLUE, **style)
             return
-        values = self.y_pred[stars, color]
-        known = ~is_missing(values)
-        if not known.all():
-            ax.scatter(teff[~known], logg[~known], color=GREY, **look)
-        if known.any():
-            low, high = np.percentile(values[known], [1, 99])
-            points = ax.scatter(teff[known], logg[known], c=values[known], cmap="viridis", vmin=low, vmax=high, **look)
-            colour_bar(points, ax, axis_text(self.label_names[color]), extend="both")
+        values = self.y_pred[stars, column]
+        present = ~is_missing(values)
+        if not present.all():
+            ax.scatter(teff[~present], logg[~present], color=GREY, **style)
+        if present.any():
+            teff, logg, values = teff[present], logg[present], values[present]
+            low, high = np.percentile(values, [1, 99])
+            points = ax.scatter(teff, logg, c=values, cmap="viridis", vmin=low, vmax=high, **style)
+            add_colour_bar(points, ax, axis_label(self.label_names[column]), extend="both")

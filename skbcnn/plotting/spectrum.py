@@ -1,40 +1,43 @@
-"""One spectrum, with its noise, its bad pixels and the windows of an element."""
+"""`SpectrumDisplay`: one spectrum with its flux errors, bad pixels and the window of a label."""
+
+from typing import ClassVar
 
 import numpy as np
 
-from skbcnn.plotting.axis_texts import symbol
-from skbcnn.plotting.figures import DARK, PURPLE, SKY, drawing
-from skbcnn.plotting.inputs import check_shapes
-from skbcnn.plotting.pixels import shade_window, spectrum_axes, window_of
-from skbcnn.plotting.points import all_but_wild
+from skbcnn.plotting._axis_limits import range_without_outliers
+from skbcnn.plotting._display import MultiPanelDisplay
+from skbcnn.plotting._label_inputs import check_shapes
+from skbcnn.plotting._label_text import label_symbol
+from skbcnn.plotting._spectrum_panels import shade_window, spectrum_axes, spectrum_panels, window_mask
+from skbcnn.plotting._style import DARK, PURPLE, SKY
 
 
-class SpectrumDisplay:
-    """Flux of a star, a panel for each chip, with its errors as a band.
+class SpectrumDisplay(MultiPanelDisplay):
+    """Flux of one spectrum, with the flux error as a band and a panel for each chip.
 
-    Make one with `from_spectrum`.
+    Create it with `from_spectrum`.
 
     Parameters
     ----------
     flux : ndarray of shape (n_pixels,)
-        Relative to the continuum.
+        Flux relative to the continuum.
     flux_err : ndarray of shape (n_pixels,), default=None
         Standard deviation of the flux.
     good : ndarray of bool of shape (n_pixels,)
-        Pixels that were measured; the others are marked, and left out of the line.
+        True for valid pixels. The others are marked, and the line of the flux has a gap there.
     label_name : str, default=None
-        Whose window is shaded.
+        Label whose window is shaded.
     windows : ElementWindows, mapping of str to array-like of int, or None, default=None
-        None: those of APOGEE, for its 7514 pixels.
+        Pixels of the window of each label. None: the windows of APOGEE, for its 7514 pixels.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib.axes.Axes of shape (3,), or (1,)
-        A panel for each chip of spectra of 7514 pixels, one for all others.
+        A panel for each chip of spectra of 7514 pixels, a single panel for other spectra.
     ax_ : matplotlib.axes.Axes
-        The first of them.
+        First of these axes.
     figure_ : matplotlib.figure.Figure
-        That holds them.
+        Figure of the axes.
 
     Examples
     --------
@@ -46,6 +49,9 @@ class SpectrumDisplay:
     >>> [ax.get_xlabel() for ax in display.axes_]
     ['', '', 'Vacuum wavelength (Å)']
     """
+
+    _BAND_STYLE: ClassVar = {"color": SKY, "alpha": 0.7, "lw": 0, "zorder": 1.5, "label": r"flux $\pm$ 1$\sigma$"}
+    _MARK_STYLE: ClassVar = {"color": PURPLE, "ms": 5, "mew": 0.6, "label": "bad pixels"}
 
     def __init__(self, *, flux, flux_err=None, good, label_name=None, windows=None):
         self.flux = flux
@@ -61,19 +67,19 @@ class SpectrumDisplay:
         Parameters
         ----------
         flux : array-like of shape (n_pixels,)
-            Relative to the continuum.
+            Flux relative to the continuum.
         flux_err : array-like of shape (n_pixels,), default=None
             Standard deviation of the flux.
         good : array-like of bool of shape (n_pixels,), default=None
-            Pixels that were measured, as `NormalizedSpectra.good` of `skbcnn.prepare_spectra` tells. None: those
-            whose error is above 0, since the errors of pixels that were filled in are 0; all, without errors. Flux
-            that is not finite is never good.
+            True for valid pixels, such as `NormalizedSpectra.good` of `skbcnn.prepare_spectra`. None: pixels with an
+            error above 0, because filled pixels have the error 0; all pixels if there are no errors. Pixels whose flux
+            is not finite are always bad.
         label_name : str, default=None
-            Whose window is shaded, in any spelling.
+            Label whose window is shaded, in any spelling.
         windows : ElementWindows, mapping of str to array-like of int, or None, default=None
-            Pixels in which each label is read. None: those of APOGEE, for its 7514 pixels.
+            Windows of the labels, as in `SpectrumDisplay`.
         ax : matplotlib.axes.Axes or sequence of these, default=None
-            As in `plot`.
+            Axes to draw on, as in `plot`.
 
         Returns
         -------
@@ -83,6 +89,8 @@ class SpectrumDisplay:
         ------
         ValueError
             If shapes differ, the label has no window, or no pixel is good.
+        TypeError
+            If `good` is not boolean.
         """
         flux, flux_err = (None if v is None else np.asarray(v, dtype=float) for v in (flux, flux_err))
         if flux.ndim != 1:
@@ -93,87 +101,53 @@ class SpectrumDisplay:
         check_shapes({"flux": flux}, flux_err=flux_err, good=good)
         if good.dtype != bool:
             raise TypeError(
-                f"good has type {good.dtype}, expected bool: True where a pixel was measured. Of the flags of an "
-                "apStar file, skbcnn.survey.bad_pixels tells the opposite."
+                f"good has type {good.dtype}, expected bool: True for valid pixels. For the bitmask of an apStar file, "
+                "pass ~skbcnn.survey.bad_pixels(bitmask)."
             )
         good = good & np.isfinite(flux)
         return cls(flux=flux, flux_err=flux_err, good=good, label_name=label_name, windows=windows).plot(ax)
 
-    def plot(self, ax=None):
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes or sequence of these, default=None
-            Where to draw: one for each chip, or one whose place they take. None makes a new figure with pyplot.
-
-        Returns
-        -------
-        display : SpectrumDisplay
-            This one, with `axes_`, `ax_` and `figure_`.
-
-        Raises
-        ------
-        ModuleNotFoundError
-            If matplotlib is not installed.
-        ValueError
-            If the label has no window, no pixel is good, or `ax` holds another number of axes.
-        """
-        with drawing("SpectrumDisplay"):
-            window = self._window()
-            if not self.good.any():
-                raise ValueError(
-                    f"No pixel of all {len(self.flux)} is good. Pass good=True for pixels that were measured."
-                )
-            panels = spectrum_axes(ax, len(self.flux))
-            ends = self._ends()
-            for panel_ax, panel in panels:
-                self._draw(panel_ax, panel, window)
-                panel_ax.set_ylim(ends)
-            panels[len(panels) // 2][0].set_ylabel("Flux / continuum")
-            self._explain(panels[0][0])
-        self.axes_ = np.array([panel_ax for panel_ax, _ in panels])
-        self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
-        return self
-
     def _window(self):
-        window = window_of(self.label_name, self.windows, len(self.flux))
-        if window is None and self.label_name is not None:
+        return window_mask(self.label_name, self.windows, len(self.flux))
+
+    def _check(self):
+        if self.label_name is not None and self._window() is None:
             raise ValueError(
                 f"label_name={self.label_name!r} has no window on {len(self.flux)} pixels. Name an element that has "
                 "one, or pass windows."
             )
-        return window
+        if not self.good.any():
+            raise ValueError(
+                f"None of the {len(self.flux)} pixels is good. Pass a spectrum with valid pixels, or a mask `good` "
+                "that is True for them."
+            )
 
-    def _ends(self):
-        """Where the axis of flux ends: all good pixels within but wild ones, and room for the marks below."""
-        low, high = all_but_wild(self.flux[self.good], tail=1)
+    def _panel_axes(self, ax):
+        return spectrum_axes(ax, len(self.flux))
+
+    def _draw(self, axes):
+        window, limits = self._window(), self._flux_limits()
+        for ax, panel in zip(axes, spectrum_panels(len(self.flux))[0], strict=True):
+            if window is not None:
+                shade_window(ax, panel, window, text=f"window of {label_symbol(self.label_name)}")
+            self._draw_flux(ax, panel)
+            ax.set_ylim(limits)
+        axes[len(axes) // 2].set_ylabel("Flux / continuum")
+        axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.1)  # above the panel
+
+    def _flux_limits(self):
+        """Return the limits of the flux: good pixels without outliers, and space for the marks of bad pixels."""
+        low, high = range_without_outliers(self.flux[self.good], tail=1)
         margin = 0.06 * (high - low) or 0.05
         return low - 2.5 * margin, high + margin
 
-    def _draw(self, ax, panel, window):
+    def _draw_flux(self, ax, panel):
         flux, good = self.flux[panel.pixels], self.good[panel.pixels]
-        measured = np.where(good, flux, np.nan)
-        if window is not None:
-            shade_window(ax, panel, window, text=f"window of {symbol(self.label_name)}")
+        valid = np.where(good, flux, np.nan)
         if self.flux_err is not None:
             err = np.where(good, self.flux_err[panel.pixels], np.nan)
-            look = {"color": SKY, "alpha": 0.7, "lw": 0, "zorder": 1.5}
-            ax.fill_between(panel.places, measured - err, measured + err, label=r"flux $\pm$ 1$\sigma$", **look)
-        ax.plot(panel.places, measured, color=DARK, lw=0.5, label="flux")
+            ax.fill_between(panel.positions, valid - err, valid + err, **self._BAND_STYLE)
+        ax.plot(panel.positions, valid, color=DARK, lw=0.5, label="flux")
         if not self.good.all():
-            marks = panel.places[~good]
-            ax.plot(
-                marks,
-                np.full(len(marks), 0.05),
-                "|",
-                transform=ax.get_xaxis_transform(),
-                color=PURPLE,
-                ms=5,
-                mew=0.6,
-                label="bad pixels",
-            )
-
-    def _explain(self, ax):
-        """A legend above the first panel, where it covers nothing."""
-        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.1)
+            marks = panel.positions[~good]
+            ax.plot(marks, np.full(len(marks), 0.05), "|", transform=ax.get_xaxis_transform(), **self._MARK_STYLE)

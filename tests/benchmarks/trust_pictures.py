@@ -3,7 +3,7 @@
 import numpy as np
 
 from skbcnn.plotting import ErrorCalibrationDisplay, ResidualOverviewDisplay, new_figure, overview_size, save_figure
-from skbcnn.plotting.figures import dress
+from skbcnn.plotting._axes import style_axes
 from tests.strangers import STRANGERS
 
 COLOURS = ["#33658a", "#c8402f", "#8c8c8c"]  # told apart by the colour-blind, and in grey
@@ -46,7 +46,7 @@ def save_novelty(model, tests, path, n_strangers=50):
     ax.set_xscale("log")
     ax.set_yticks(range(len(scores)), list(reversed(scores)))
     ax.set_xlabel("novelty score (above 1: unlike the stars trained on)")
-    dress(ax)
+    style_axes(ax)
     save_figure(figure, path)
 
 
@@ -62,6 +62,6 @@ def save_cluster(predicted, truth, path):
         ax.plot(ends, slope * ends + offset, color=COLOURS[1], lw=1.5)
         ax.set_title(f"{name}\nslope {slope:.2f}", fontsize=9)
         ax.set_xlabel("true [Al/H] (dex)")
-        dress(ax)
+        style_axes(ax)
     panels[0].set_ylabel("predicted [Al/H] (dex)")
     save_figure(figure, path)

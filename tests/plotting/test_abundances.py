@@ -1,12 +1,11 @@
-"""The plane of two labels or ratios: what a name means, the errors, the truth behind."""
+"""The plane of two labels or ratios of abundances: quantities, points, covariances and drawn errors."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from skbcnn.plotting import AbundancePlaneDisplay, new_figure
-
-NAMES = ["teff", "logg", "Mg", "Al", "Fe"]
+from tests.plotting.artists import NAMES, artists, legend_texts, positions
 
 
 def draw(y_pred, y_std=None, *, names=NAMES, **options):
@@ -14,35 +13,29 @@ def draw(y_pred, y_std=None, *, names=NAMES, **options):
     return AbundancePlaneDisplay.from_predictions(y_pred, y_std, label_names=names, ax=ax, **options)
 
 
-def scatter(display, name):
-    return next(points for points in display.ax_.collections if points.get_label() == name).get_offsets().data
-
-
 def ellipses(display):
-    """Ellipses: centres, half axes (the long one first), angles in degrees."""
+    """Return the centres, the long and the short half axes, and the angles (in degrees) of the ellipses."""
     from matplotlib.collections import EllipseCollection
 
-    (found,) = [part for part in display.ax_.collections if isinstance(part, EllipseCollection)]
-    return np.asarray(found.get_offsets()), found.get_widths() / 2, found.get_heights() / 2, found.get_angles()
+    (drawn,) = [part for part in display.ax_.collections if isinstance(part, EllipseCollection)]
+    return np.asarray(drawn.get_offsets()), drawn.get_widths() / 2, drawn.get_heights() / 2, drawn.get_angles()
 
 
-class TestAxes:
+class TestQuantities:
     LABELS = [[4500.0, 2.0, 0.3, 0.1, -0.2]]
 
     @pytest.mark.parametrize(
         ("name", "value", "text"),
         [
             ("Fe", -0.2, "[Fe/H] (dex)"),
-            ("[Mg/H]", 0.3, "[Mg/H] (dex)"),
             ("Mg/H", 0.3, "[Mg/H] (dex)"),
             ("TEFF", 4500, r"$T_\mathrm{eff}$ (K)"),
             ("Mg/Fe", 0.5, "[Mg/Fe] (dex)"),
-            ("[Mg/Fe]", 0.5, "[Mg/Fe] (dex)"),
             ("al / mg", -0.2, "[Al/Mg] (dex)"),
             ("Fe/Fe", 0, "[Fe/Fe] (dex)"),
         ],
     )
-    def test_what_a_name_means(self, name, value, text):
+    def test_labels_and_ratios(self, name, value, text):
         display = draw(self.LABELS, x_name="logg", y_name=name)
         assert_allclose(display.points, [[2, value]], atol=1e-12)
         assert display.ax_.get_ylabel() == text
@@ -52,29 +45,29 @@ class TestAxes:
         display = draw([[0.1, 0.2]], names=["Ti2", "C1"], x_name="Ti2", y_name="TiII/CI")
         assert display.ax_.get_ylabel() == "[Ti II/C I] (dex)"
 
-    def test_alpha_is_a_label(self):
+    def test_alpha_over_metals_is_a_label(self):
         display = draw([[0.1, 0.3]], names=["M", "alpha"], x_name="[M/H]", y_name="alpha/M")
         assert_allclose(display.points, [[0.1, 0.3]])
         assert display.ax_.get_ylabel() == r"[$\alpha$/M] (dex)"
 
-    def test_unknown_labels(self):
+    def test_labels_that_the_survey_does_not_know(self):
         display = draw([[3.0, 0.3]], names=["age", "a/b"], x_name="age", y_name="a/b")
         assert_allclose(display.points, [[3, 0.3]])
         assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("age", "a/b")
         assert draw([[3.0, 0.5]], names=["Zr", "Fe"], y_name="Zr/Fe").points[0, 1] == 2.5
 
     @pytest.mark.parametrize(
-        ("name", "sentence"),
+        ("name", "message"),
         [
             ("V", "y_name='V', expected one of the labels of y_pred: teff, logg, Mg, Al, Fe"),
             ("nonsense", "y_name='nonsense', expected one of the labels"),
-            ("Mg/V", "y_name='Mg/V', one part of which='V', expected one of the labels"),
-            ("Mg/teff", "y_name='Mg/teff', but teff is no abundance"),
-            ("logg/Teff", "y_name='logg/Teff', but logg and Teff is no abundance"),
+            ("Mg/V", "y_name='Mg/V' with the part='V', expected one of the labels"),
+            ("Mg/teff", "y_name='Mg/teff', but teff cannot be part of a ratio"),
+            ("logg/Teff", "y_name='logg/Teff', but logg and Teff cannot be part of a ratio"),
         ],
     )
-    def test_names_that_mean_nothing(self, name, sentence):
-        with pytest.raises(ValueError, match=sentence.replace("[", r"\[")):
+    def test_invalid_names(self, name, message):
+        with pytest.raises(ValueError, match=message.replace("[", r"\[")):
             draw(self.LABELS, y_name=name)
 
 
@@ -82,18 +75,18 @@ class TestPoints:
     def test_missing_stars_are_left_out(self):
         labels = np.array([[0.1, 0.0, 5.0], [np.nan, 0.0, 5.0], [0.3, -9999.0, 5.0], [0.4, 0.1, -9999.0]])
         display = draw(labels, names=["Mg", "Fe", "Al"])
-        assert_allclose(scatter(display, "predicted"), [[0, 0.1], [0.1, 0.3]], atol=1e-12)
+        assert_allclose(positions(artists(display.ax_)["predicted"]), [[0, 0.1], [0.1, 0.3]], atol=1e-12)
 
-    def test_truth_is_behind(self, stars):
+    def test_truth_is_behind_the_points(self, stars):
         display = draw(stars[1], y_true=stars[0], x_name="Al", y_name="Mg")
-        known = stars[0][:, 2] > -9990
-        assert_allclose(scatter(display, "true"), stars[0][known][:, [3, 2]])
-        assert_allclose(scatter(display, "predicted"), stars[1][:, [3, 2]])
-        order = {points.get_label(): points.get_zorder() for points in display.ax_.collections}
-        assert order["true"] < order["predicted"]
-        assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["true", "predicted"]
+        present = stars[0][:, 2] > -9990
+        assert_allclose(positions(artists(display.ax_)["true"]), stars[0][present][:, [3, 2]])
+        assert_allclose(positions(artists(display.ax_)["predicted"]), stars[1][:, [3, 2]])
+        drawn = artists(display.ax_)
+        assert drawn["true"].get_zorder() < drawn["predicted"].get_zorder()
+        assert legend_texts(display.ax_) == ["true", "predicted"]
 
-    def test_no_truth_no_legend(self, stars):
+    def test_no_legend_without_truth(self, stars):
         assert draw(stars[1]).ax_.get_legend() is None
         assert draw(stars[1], y_true=np.full_like(stars[0], np.nan)).ax_.get_legend() is None
 
@@ -101,23 +94,23 @@ class TestPoints:
 class TestCovariance:
     ERRORS = [[30.0, 0.1, 0.04, 0.03, 0.02]]
 
-    def test_of_two_labels_is_none(self):
+    def test_different_labels_are_independent(self):
         display = draw(np.zeros((1, 5)), self.ERRORS, x_name="Al", y_name="Mg")
         assert_allclose(display.covariance, [[[0.0009, 0], [0, 0.0016]]])
 
-    def test_of_a_ratio_adds_in_quadrature(self):
+    def test_errors_of_a_ratio_add_in_quadrature(self):
         display = draw(np.zeros((1, 5)), self.ERRORS, x_name="teff", y_name="Mg/Al")
         assert_allclose(display.covariance, [[[900, 0], [0, 0.05**2]]])
 
-    def test_what_both_axes_share(self):
-        """[Mg/Fe] against [Fe/H]: too much iron moves a star right and down."""
+    def test_quantities_that_share_a_label_are_correlated(self):
+        """[Mg/Fe] against [Fe/H]: an error of iron moves a star to the right and down."""
         display = draw(np.zeros((1, 5)), self.ERRORS, x_name="Fe", y_name="Mg/Fe")
         assert_allclose(display.covariance, [[[0.0004, -0.0004], [-0.0004, 0.002]]])
         display = draw(np.zeros((1, 5)), self.ERRORS, x_name="Mg/Fe", y_name="Al/Fe")
         assert_allclose(display.covariance, [[[0.002, 0.0004], [0.0004, 0.0013]]])
 
-    def test_of_draws(self):
-        """Two labels that err alike: their ratio is certain."""
+    def test_of_draws_by_hand(self):
+        """Two labels with the same errors: their ratio has no error."""
         draws = np.array([[[0.1, 0.3]], [[0.3, 0.5]]])
         display = draw([[0.2, 0.4]], [[9.0, 9.0]], names=["Fe", "Mg"], draws=draws)
         assert_allclose(display.covariance, [[[0.01, 0], [0, 0]]], atol=1e-12)
@@ -129,19 +122,19 @@ class TestCovariance:
         display = draw(np.zeros((3, 2)), names=["Fe", "Mg"], draws=draws, y_name="Mg")
         assert_allclose(display.covariance, [cov] * 3, rtol=0.05, atol=2e-3)
 
-    def test_errors_of_other_labels_do_not_matter(self):
+    def test_errors_of_other_labels_may_be_missing(self):
         display = draw(np.zeros((1, 5)), [[np.nan, -9999, 0.04, 0.03, 0.02]], x_name="Al", y_name="Mg")
         assert np.isfinite(display.covariance).all()
 
-    @pytest.mark.parametrize("shape", [(2, 3), (1, 3, 5), (4, 2, 5), (4, 3, 4)])
-    def test_draws_of_other_shapes(self, shape):
-        with pytest.raises(ValueError, match=r"draws has shape .*, expected \(n_draws, 3, 5\): at least two"):
+    @pytest.mark.parametrize("shape", [(2, 3), (1, 3, 5), (4, 2, 5)])
+    def test_invalid_shapes_of_draws(self, shape):
+        with pytest.raises(ValueError, match=r"draws has shape .*, expected \(n_draws, 3, 5\)\. Pass at least two"):
             draw(np.zeros((3, 5)), draws=np.zeros(shape))
 
 
 class TestErrors:
-    def test_ellipses(self):
-        """Of errors that lean: the eigenvalues of ((5, 3), (3, 5)) are 8 and 2, the long axis is diagonal."""
+    def test_tilted_ellipse_by_hand(self):
+        """The eigenvalues of ((5, 3), (3, 5)) are 8 and 2, and the long axis is diagonal."""
         display = AbundancePlaneDisplay(
             points=np.array([[1.0, 2.0]]),
             covariance=np.array([[[5.0, 3.0], [3.0, 5.0]]]),
@@ -153,24 +146,24 @@ class TestErrors:
         assert_allclose([long[0], short[0]], np.sqrt([8, 2]))
         assert angle[0] % 180 == pytest.approx(45)
 
-    def test_ellipses_lie_along_the_axes(self):
+    def test_ellipse_of_independent_errors(self):
         display = draw(np.zeros((1, 2)), [[0.1, 0.3]], names=["Fe", "Mg"], y_name="Mg")
         _, long, short, angle = ellipses(display)
         assert_allclose([long[0], short[0], angle[0] % 180], [0.3, 0.1, 90])
 
-    def test_ellipses_are_drawn_to_scale(self):
-        """What is drawn reaches as far as the error along each axis, though the axes have other scales."""
+    def test_ellipse_extends_over_the_errors_on_both_axes(self):
+        """The axes have different scales, and the size is measured on the image."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         display = draw([[4500.0, 0.0, 0.2]], [[50.0, 0.1, 0.2]], names=["teff", "Mg", "Fe"], x_name="Fe")
-        for part in display.ax_.get_children():
-            part.set_visible(type(part).__name__ == "EllipseCollection")
+        for artist in display.ax_.get_children():
+            artist.set_visible(type(artist).__name__ == "EllipseCollection")
         canvas = FigureCanvasAgg(display.figure_)
         canvas.draw()
         coloured = np.argwhere(np.asarray(canvas.buffer_rgba())[::-1, :, :3].min(axis=2) < 255)  # row 0 is the lowest
         size = np.ptp(coloured, axis=0)[::-1]
-        reach = 0.2, np.hypot(0.1, 0.2)  # errors of [Fe/H] and [Mg/Fe]
-        expected = display.ax_.transData.transform([[0, 0], np.multiply(2, reach)])
+        errors = 0.2, np.hypot(0.1, 0.2)  # of [Fe/H] and [Mg/Fe]
+        expected = display.ax_.transData.transform([[0, 0], np.multiply(2, errors)])
         assert_allclose(size, np.ptp(expected, axis=0), atol=3)
 
     def test_bars(self):
@@ -180,84 +173,81 @@ class TestErrors:
         assert_allclose([np.ptp(segment[:, 0]) for segment in across.get_segments()], [0.2, 0.4])
         assert_allclose([np.ptp(segment[:, 1]) for segment in up.get_segments()], [0.6, 0.8])
 
-    def test_errors_are_seen(self):
+    def test_limits_include_the_errors(self):
         ax = draw([[0.0, 0.0], [1.0, 1.0]], [[0.1, 7.0]] * 2, names=["Fe", "Mg"], y_name="Mg").ax_
         assert ax.get_ylim()[0] < -7
         assert ax.get_ylim()[1] > 8
 
-    def test_of_many_stars_one_is_drawn(self, stars):
+    def test_many_stars_have_a_typical_error(self, stars):
         display = draw(stars[1], stars[2], x_name="Al", y_name="Mg")
         (centre,), long, short, _ = ellipses(display)
         assert_allclose(sorted([long[0], short[0]]), sorted(np.median(stars[2][:, 2:4], axis=0)))
         assert [text.get_text() for text in display.ax_.texts] == ["typical error"]
         assert display.ax_.get_xlim()[0] < centre[0] < display.ax_.get_xlim()[1]
 
-    def test_few_stars_have_their_own(self, stars):
+    def test_few_stars_have_an_ellipse_each(self, stars):
         assert len(ellipses(draw(stars[1][:50], stars[2][:50]))[0]) == 50
         assert len(ellipses(draw(stars[1][:51], stars[2][:51]))[0]) == 1
 
-    def test_stars_without_error_have_none(self):
+    def test_stars_without_errors_have_no_ellipse(self):
         display = draw([[0.0, 0.0], [0.5, 0.2]], [[np.nan, 0.3], [0.2, 0.4]], names=["Fe", "Mg"], y_name="Mg")
         assert_allclose(ellipses(display)[0], [[0.5, 0.2]])
-        assert len(scatter(display, "predicted")) == 2
+        assert len(positions(artists(display.ax_)["predicted"])) == 2
 
-    def test_none(self, stars):
+    def test_no_errors(self, stars):
         for display in (draw(stars[1], stars[2], errors=None), draw(stars[1])):
             assert len(display.ax_.collections) == 1
             assert len(display.ax_.containers) == 0
 
-    def test_exact_labels(self):
+    def test_errors_of_zero(self):
         display = draw([[0.0, 0.0]] * 60, [[0.0, 0.0]] * 60, names=["Fe", "Mg"])
         assert_allclose(ellipses(display)[1:3], 0)
 
 
 class TestFromEstimator:
-    def test_is_from_predictions(self, oracle, stars, new_axes):
-        X = np.arange(200)[:, None]
-        one = AbundancePlaneDisplay.from_estimator(oracle, X, stars[0], y_name="Al/Mg", ax=new_axes())
-        other = draw(stars[1], stars[2], y_true=stars[0], y_name="Al/Mg")
+    def test_equals_from_predictions(self, oracle, stars, star_numbers, new_axes):
+        options = {"y_name": "Al/Mg"}
+        display = AbundancePlaneDisplay.from_estimator(oracle, star_numbers, stars[0], ax=new_axes(), **options)
+        expected = draw(stars[1], stars[2], y_true=stars[0], **options)
         for name in ("points", "truth", "covariance"):
-            assert_allclose(getattr(one, name), getattr(other, name))
-        assert one.axis_texts == other.axis_texts
-        noisy = AbundancePlaneDisplay.from_estimator(oracle, X, x_err=X, y_name="Al/Mg", ax=new_axes())
-        assert_allclose(noisy.covariance, 4 * one.covariance)
+            assert_allclose(getattr(display, name), getattr(expected, name))
+        assert display.axis_texts == expected.axis_texts
+        noisy = AbundancePlaneDisplay.from_estimator(oracle, star_numbers, x_err=star_numbers, ax=new_axes(), **options)
+        assert_allclose(noisy.covariance, 4 * display.covariance)
         assert noisy.truth is None
 
-    def test_of_a_network(self, tiny_model, tiny_data, new_axes):
-        display = AbundancePlaneDisplay.from_estimator(
-            tiny_model, tiny_data.X, tiny_data.y, x_name="Mg", y_name="Al/C", ax=new_axes()
-        )
-        mean, std = tiny_model.predict(tiny_data.X, return_std=True)
-        assert_allclose(display.points, np.column_stack([mean[:, 1], mean[:, 2] - mean[:, 3]]))
-        assert_allclose(display.covariance[:, 1, 1], std[:, 2] ** 2 + std[:, 3] ** 2)
 
-
-class TestWhereItDraws:
-    @pytest.mark.usefixtures("pyplot_untouched")
-    def test_in_the_axes_given(self, stars, new_axes):
+class TestPlot:
+    @pytest.mark.usefixtures("pyplot_unchanged")
+    def test_on_axes_of_the_user(self, stars, new_axes):
         ax = new_axes()
         display = AbundancePlaneDisplay.from_predictions(stars[1], stars[2], label_names=NAMES, ax=ax)
         assert (display.ax_, display.figure_) == (ax, ax.figure)
 
-    def test_in_a_figure_of_its_own(self, stars, own_figure):
-        assert own_figure(AbundancePlaneDisplay.from_predictions(stars[1], label_names=NAMES)) == (3.5, 3)
+    def test_in_a_new_figure(self, stars, check_pyplot_figure):
+        display = AbundancePlaneDisplay.from_predictions(stars[1], label_names=NAMES)
+        assert check_pyplot_figure(display.figure_) == (3.5, 3)
 
-    @pytest.mark.parametrize("n_stars", [1, 30, 200])
-    def test_legible(self, stars, n_stars, check_legible):
+    @pytest.mark.parametrize("n_stars", [1, 200])
+    def test_text_is_legible(self, stars, n_stars, check_legible):
         true, pred, std = (labels[-n_stars:] for labels in stars)
         check_legible(draw(pred, std, y_true=true, x_name="teff").figure_)
 
 
 @pytest.mark.parametrize(
-    ("labels", "options", "sentence"),
+    ("labels", "options", "message"),
     [
         ([[0.0, 0.0]], {"y_true": [[0.0, 0.0], [1.0, 1.0]]}, r"y_true has shape \(2, 2\), expected \(1, 2\)"),
         ([[0.0, 0.0]], {"y_std": [[0.0]]}, r"y_std has shape \(1, 1\), expected \(1, 2\)"),
         ([[0.0, 0.0]], {"errors": "stars"}, "errors='stars', expected one of 'auto', 'ellipses', 'bars'"),
-        ([[np.nan, 0.0], [0.0, -9999.0]], {}, r"No star has both \[Fe/H\] \(dex\) and \[Mg/Fe\] \(dex\): of all 2"),
+        (
+            [[np.nan, 0.0], [0.0, -9999.0]],
+            {},
+            r"No star has both \[Fe/H\] \(dex\) and \[Mg/Fe\] \(dex\): each of the 2 stars lacks",
+        ),
         ([[0.0, np.inf]], {}, "y_pred is infinite in 1 places"),
     ],
 )
-def test_refuses(labels, options, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_invalid_input(labels, options, message):
+    with pytest.raises(ValueError, match=message):
         draw(labels, names=["Fe", "Mg"], **options)

@@ -1,21 +1,20 @@
-"""The picture of the network: numbers in the boxes, marks on the arrows."""
-
-from math import prod
+"""The graph of a network: texts and numbers in the boxes, arrows and marks."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skbcnn import ApogeeBCNNCensoredRegressor
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.plotting import ArchitectureDisplay, new_figure
-from skbcnn.plotting.figures import DARK, GREY
+from skbcnn.plotting._style import DARK, GREY
 from skbcnn.survey import APOGEE_LABELS, apogee_windows
+from tests.plotting.artists import legend_texts
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def apogee_spec(**options):
+    """Return the architecture of the published network."""
     windows = {name: tuple(window.tolist()) for name, window in apogee_windows().items() if name != "Fe"}
     return NetworkSpec(
         n_pixels=7514,
@@ -36,13 +35,13 @@ def texts(display):
 
 
 def counts(display):
-    """Numbers of weights, as the boxes tell them."""
+    """Return the numbers of weights in the boxes."""
     grey = [text.get_text() for text in display.ax_.texts if text.get_text() and text.get_color() == GREY]
     return [int(text.replace(" ", "")) for text in grey]
 
 
 def arrows(display):
-    """Where each one ends."""
+    """Return the ends of the arrows."""
     return [text.xy for text in display.ax_.texts if not text.get_text()]
 
 
@@ -55,23 +54,23 @@ def display():
     return draw(apogee_spec(), APOGEE_LABELS)
 
 
-class TestApogee:
+class TestPublishedNetwork:
     def test_number_of_weights(self, display):
         assert display.n_weights == 3_505_554
         assert display.ax_.get_title() == "22 labels from 7514 pixels, 3 505 554 weights"
 
-    def test_boxes_add_up(self, display):
+    def test_numbers_in_the_boxes_add_up(self, display):
         assert sum(counts(display)) == 3_505_554
 
     def test_widths(self, display):
         found = texts(display)
-        for width in (f"7514 {TIMES} 2", f"7514 {TIMES} 4", f"1878 {TIMES} 4", "192", "96", "2 free", "5 numbers"):
+        for width in (f"7514 {TIMES} 2", f"7514 {TIMES} 4", f"1878 {TIMES} 4", "192", "96", "2 free units", "5 values"):
             assert found.count(width) == 1
         for width in (f"17 {TIMES} 32", f"17 {TIMES} 16", f"2 {TIMES} 256", f"2 {TIMES} 64"):
             assert found.count(width) == 1
 
     def test_weights_of_single_layers(self, display):
-        """By hand: 1878 * 4 * 192 + 192 of the first dense layer, 96 * 2 + 2 of the free numbers, 3 * 2 * 97 heads."""
+        """Dense layer 1878 * 4 * 192 + 192, free context units 96 * 2 + 2, full-spectrum labels 3 * 2 * 97."""
         assert {1_442_496, 194, 582} <= set(counts(display))
 
     def test_windows(self, display):
@@ -83,53 +82,50 @@ class TestApogee:
         assert r"$T_\mathrm{eff}$, $\log g$, Fe" in found
 
     def test_marks(self, display):
-        assert n_marks(display, "o") == 3 + 2 * 2  # after a convolution, the pool, a dense layer; two a window branch
+        assert n_marks(display, "o") == 3 + 2 * 2  # three for the full spectrum, two in each row of windows
         assert n_marks(display, "_") == 1
-        legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-        assert legend == ["dropout of 30%", "means only, gradient stopped", "weights"]
+        expected = ["dropout of 30%", "means only, gradient stopped", "number of weights"]
+        assert legend_texts(display.ax_) == expected
 
-    def test_boxes(self, display):
+    def test_number_of_boxes(self, display):
         assert len(display.ax_.patches) == 7 + 2 + 2 * 4
 
-    def test_legible(self, display, check_legible):
+    def test_text_is_legible(self, display, check_legible):
         check_legible(display.figure_)
 
     def test_text_stays_in_its_box(self, display):
         display.figure_.canvas.draw()
         for box in display.ax_.patches:
             frame = box.get_window_extent()
-            inside = [
-                text for text in display.ax_.texts if frame.contains(*text.get_window_extent().get_points().mean(0))
-            ]
-            inside = [text for text in inside if text.get_text()]
-            assert len(inside) in (2, 3)
-            for text in inside:
-                extent = text.get_window_extent()
+            extents = [text.get_window_extent() for text in display.ax_.texts if text.get_text()]
+            extents = [extent for extent in extents if frame.contains(*extent.get_points().mean(axis=0))]
+            assert len(extents) in (2, 3)
+            for extent in extents:
                 assert extent.x0 > frame.x0
                 assert extent.x1 < frame.x1
 
 
 @pytest.fixture(scope="module")
-def told_earlier():
+def hidden_context():
     return draw(apogee_spec(context_layer="hidden"), APOGEE_LABELS)
 
 
-class TestContextToldEarlier:
-    def test_number_of_weights(self, told_earlier):
-        assert told_earlier.n_weights == sum(counts(told_earlier)) == 3_505_554 + 5 * (17 * 16 + 2 * 64)
+class TestContextOfHiddenLayers:
+    def test_number_of_weights(self, hidden_context):
+        assert hidden_context.n_weights == sum(counts(hidden_context)) == 3_505_554 + 5 * (17 * 16 + 2 * 64)
 
-    def test_an_arrow_more_to_the_second_layer_of_each_group(self, told_earlier, display):
-        assert len(arrows(told_earlier)) == len(arrows(display)) + 2
-        second = [text for text in told_earlier.ax_.texts if text.get_text() in (f"17 {TIMES} 16", f"2 {TIMES} 64")]
-        for text in second:  # from the left and, in the middle, from below
-            ends = np.subtract(arrows(told_earlier), text.get_position())
+    def test_second_layer_of_each_row_has_another_arrow(self, hidden_context, display):
+        assert len(arrows(hidden_context)) == len(arrows(display)) + 2
+        second = [text for text in hidden_context.ax_.texts if text.get_text() in (f"17 {TIMES} 16", f"2 {TIMES} 64")]
+        for text in second:  # one arrow from the left, one from below
+            ends = np.subtract(arrows(hidden_context), text.get_position())
             ends = ends[np.abs(ends).sum(axis=1) < 0.5]
             assert_allclose(ends[ends[:, 0].argsort()], [[-0.42, 0], [0, -0.28]], atol=1e-9)
 
-    def test_legible(self, told_earlier, check_legible):
-        check_legible(told_earlier.figure_)
+    def test_text_is_legible(self, hidden_context, check_legible):
+        check_legible(hidden_context.figure_)
 
-    def test_nothing_to_tell(self):
+    def test_no_other_arrow_without_context(self):
         spec = {"n_pixels": 40, "windows": ((3, 4),), "widening": ((1, 1),), "num_hidden": (8, 8, 4, 4, 0)}
         published, other = (draw(NetworkSpec(**spec, context_layer=layer)) for layer in ("output", "hidden"))
         assert arrows(other) == arrows(published)
@@ -141,23 +137,22 @@ class TestOtherNetworks:
         assert len(display.ax_.patches) == 7
         assert "8 labels" in texts(display)
         assert (n_marks(display, "o"), n_marks(display, "_")) == (0, 0)
-        assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["weights"]
+        assert legend_texts(display.ax_) == ["number of weights"]
         assert sum(counts(display)) == display.n_weights
 
-    def test_windows_only(self):
+    def test_window_labels_only(self):
         spec = NetworkSpec(n_pixels=40, windows=((1, 2), (3, 4)), widening=((1, 1),) * 2)
         display = draw(spec)
-        assert "2 numbers" in texts(display)
+        assert "2 values" in texts(display)
         assert "2 pixels" in texts(display)
         assert n_marks(display, "_") == 0
         assert sum(counts(display)) == display.n_weights
 
-    def test_without_free_numbers(self):
+    def test_without_free_context_units(self):
         spec = NetworkSpec(n_pixels=40, windows=(None, (3, 4)), widening=((1, 1),) * 2, num_hidden=(8, 8, 4, 4, 0))
         display = draw(spec, ["teff", "Mg"])
-        assert "1 numbers" not in texts(display)
-        assert "1 number" in texts(display)
-        assert not [text for text in texts(display) if text.endswith("free")]
+        assert "1 value" in texts(display)
+        assert not [text for text in texts(display) if "free" in text]
         assert sum(counts(display)) == display.n_weights
 
     def test_without_context(self):
@@ -167,14 +162,14 @@ class TestOtherNetworks:
         assert "1 window" in texts(display)
         assert sum(counts(display)) == display.n_weights
 
-    def test_many_long_names(self, check_legible):
+    def test_long_lists_of_names_are_shortened(self, check_legible):
         n = 40
         spec = NetworkSpec(n_pixels=40, windows=((3, 4),) * n, widening=((1, 1),) * n)
         display = draw(spec, [f"a long name {j}" for j in range(n)])
         assert [text for text in texts(display) if text.endswith(", ...")]
         check_legible(display.figure_)
 
-    def test_widening_makes_rows(self, check_legible):
+    def test_each_width_has_a_row(self):
         widening = ((1, 1), (2, 1), (8, 4))
         spec = NetworkSpec(n_pixels=40, windows=((3, 4), (5, 6, 7), (8,)), widening=widening)
         display = draw(spec, ["Mg", "Al", "C"])
@@ -183,30 +178,19 @@ class TestOtherNetworks:
         assert sum(counts(display)) == display.n_weights
 
 
-class TestFromEstimator:
-    def test_is_from_spec(self, tiny_model, new_axes):
-        display = ArchitectureDisplay.from_estimator(tiny_model, ax=new_axes())
-        assert texts(display) == texts(draw(tiny_model.spec_, tiny_model.target_names_))
-        assert display.n_weights == sum(prod(values.shape) for values in tiny_model.weights_.values())
-
-    def test_not_fitted(self):
-        with pytest.raises(ValueError, match="not fitted"):
-            ArchitectureDisplay.from_estimator(ApogeeBCNNCensoredRegressor())
+@pytest.mark.usefixtures("pyplot_unchanged")
+def test_on_axes_of_the_user(new_axes):
+    ax = new_axes()
+    display = ArchitectureDisplay.from_spec(apogee_spec(), ax=ax)
+    assert (display.ax_, display.figure_) == (ax, ax.figure)
 
 
-class TestWhereItDraws:
-    @pytest.mark.usefixtures("pyplot_untouched")
-    def test_in_the_axes_given(self, new_axes):
-        ax = new_axes()
-        display = ArchitectureDisplay.from_spec(apogee_spec(), ax=ax)
-        assert (display.ax_, display.figure_) == (ax, ax.figure)
-
-    def test_in_a_figure_of_its_own(self, own_figure, check_legible):
-        display = ArchitectureDisplay.from_spec(apogee_spec(), label_names=APOGEE_LABELS)
-        check_legible(display.figure_)
-        assert own_figure(display)[0] == 7
+def test_in_a_new_figure(check_pyplot_figure, check_legible):
+    display = ArchitectureDisplay.from_spec(apogee_spec(), label_names=APOGEE_LABELS)
+    check_legible(display.figure_)
+    assert check_pyplot_figure(display.figure_)[0] == 7
 
 
-def test_names_must_fit():
+def test_numbers_of_names_and_labels_must_agree():
     with pytest.raises(ValueError, match="label_names has 2 names, expected 22: one for each label"):
         draw(apogee_spec(), ["teff", "logg"])

@@ -1,86 +1,66 @@
-"""Figures and the axes in them."""
+"""Figures in files, the common style, and late imports."""
+
+import errno
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from skbcnn.plotting import new_figure
-from skbcnn.plotting.figures import CYCLE, LABEL_SIZE, TICK_SIZE, colour_bar, drawing, one_axes, several_axes
+from skbcnn.plotting import ResidualDisplay, new_figure, save_figure
+from skbcnn.plotting._style import CYCLE, LABEL_SIZE, figure_style
 
 
-class TestSeveralAxes:
-    def test_one_gives_its_place(self):
-        figure = new_figure(6, 4)
-        left, right = figure.subplots(1, 2)
-        panels = several_axes(right, (1, 1), n_rows=3)
-        figure.canvas.draw()
-        assert len(panels) == 3
-        assert not right.axison
-        assert left.axison
-        for panel in panels:
-            assert panel.get_position().x0 > 0.5
-        heights = [panel.get_position().y0 for panel in panels]
-        assert heights == sorted(heights, reverse=True)
+class TestSaveFigure:
+    def test_formats(self, tmp_path):
+        figure = new_figure(2, 2)
+        path = save_figure(figure, tmp_path / "mg.png", dpi=50)
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert save_figure(figure, tmp_path / "mg.pdf").read_bytes().startswith(b"%PDF")
+        assert len(list(tmp_path.iterdir())) == 2
 
-    def test_ratios(self):
-        panels = several_axes(new_figure(6, 4).add_subplot(), (1, 1), n_rows=2, height_ratios=(3, 1))
-        panels[0].figure.canvas.draw()
-        high, low = (panel.get_position().height for panel in panels)
-        assert high == pytest.approx(3 * low, rel=0.1)
+    def test_failure_keeps_the_old_file(self, tmp_path, monkeypatch):
+        figure = new_figure(2, 2)
+        (tmp_path / "mg.png").write_text("old")
 
-    def test_one_for_each_panel(self):
-        given = new_figure(6, 4).subplots(1, 2)
-        assert list(several_axes(given, (1, 1), n_columns=2)) == list(given)
-        assert list(several_axes(list(given), (1, 1), n_rows=2)) == list(given)
+        def fill_the_disk(path, dpi):
+            path.write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    def test_other_numbers_are_refused(self):
-        given = new_figure(6, 4).subplots(1, 2)
-        with pytest.raises(ValueError, match="ax holds 2 axes, but the picture has 3 panels"):
-            several_axes(given, (1, 1), n_rows=3)
-        with pytest.raises(ValueError, match="ax holds 2 axes, but the picture has 1 panels"):
-            one_axes(given, (1, 1))
+        monkeypatch.setattr(figure, "savefig", fill_the_disk)
+        with pytest.raises(OSError, match="No space left"):
+            save_figure(figure, tmp_path / "mg.png")
+        assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
-    def test_axes_without_a_place(self):
-        with pytest.raises(ValueError, match="ax has no place in a grid, which 2 panels could share"):
-            several_axes(new_figure(6, 4).add_axes((0, 0, 1, 1)), (1, 1), n_rows=2)
-
-    def test_in_a_subfigure(self):
-        part = new_figure(6, 4).subfigures(1, 2)[1]
-        panels = several_axes(part.add_subplot(), (1, 1), n_rows=2)
-        assert panels[0].figure is part
-
-    def test_new_figure_of_the_size_asked_for(self, own_figure):
-        class Display:
-            figure_ = several_axes(None, (7, 3), n_columns=2)[0].figure
-
-        assert own_figure(Display) == (7, 3)
+    def test_unknown_format(self, tmp_path):
+        with pytest.raises(ValueError, match="not supported"):
+            save_figure(new_figure(2, 2), tmp_path / "mg.xyz")
 
 
-def test_given_axes_get_the_look():
-    ax = one_axes(new_figure(3, 3).add_subplot(), (1, 1))
-    ax.set_xlabel("x")
-    ax.figure.canvas.draw()
-    assert ax.xaxis.label.get_fontsize() == LABEL_SIZE
-    assert {tick.get_fontsize() for tick in (*ax.get_xticklabels(), *ax.get_yticklabels())} == {TICK_SIZE}
+def test_style_ends_with_the_context():
+    import matplotlib
 
-
-def test_colour_bar():
-    ax = new_figure(3, 3).add_subplot()
-    bar = colour_bar(ax.scatter([0, 1], [0, 1], c=[0, 1]), ax, "S/N")
-    assert bar.ax.get_ylabel() == "S/N"
-    assert len(ax.figure.axes) == 2
-
-
-def test_style_holds_while_something_is_drawn():
-    matplotlib = pytest.importorskip("matplotlib")
     before = dict(matplotlib.rcParams)
-    with drawing("A picture"):
+    with figure_style("A figure"):
         assert matplotlib.rcParams["axes.labelsize"] == LABEL_SIZE
     assert dict(matplotlib.rcParams) == before
 
 
-def test_colours_differ_without_red_and_green():
-    """As luminance alone and as the long-wave blind see them (blue, and the mean of red and green)."""
+def test_colours_differ_for_red_green_blind_people():
+    """Their two signals are blue, and the mean of red and green."""
     colours = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in CYCLE])
     seen = np.column_stack([colours[:, :2].mean(axis=1), colours[:, 2]])
     distance = np.linalg.norm(seen[:, None] - seen, axis=-1)
     assert distance[np.triu_indices(len(CYCLE), 1)].min() > 25
+
+
+def test_import_of_plotting_does_not_import_matplotlib():
+    code = "import sys, skbcnn.plotting; print('matplotlib' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
+
+
+def test_error_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ModuleNotFoundError, match=r"ResidualDisplay needs matplotlib: pip install"):
+        ResidualDisplay.from_predictions([1.0], [1.1])
