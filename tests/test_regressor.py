@@ -581,7 +581,7 @@ class TestBadInput:
         ("windows", "message"),
         [
             ({"K": [1]}, "windows are given for K, but the labels are teff, Mg, Al, C. Pass target="),
-            ({"Mg": [40]}, "reaches pixels 40 to 40, but the grid has pixels 0 to 39"),
+            ({"Mg": [40]}, "has pixels 40 to 40, but the grid has pixels 0 to 39"),
             (ElementWindows({"Mg": [3]}, 50), "40 pixels a spectrum, but the windows were made for 50"),
             ([[1]], "The 'windows' parameter"),
         ],

@@ -1,8 +1,10 @@
-"""What a fitted network looks at: the pixels that its labels depend on, and on which ways.
+"""Derivatives of the predicted labels with respect to the flux, to inspect which pixels a fitted network uses.
 
-A label that is read in windows still depends on the whole spectrum, since it is told about the star: the context.
-`jacobian` tells the derivatives of the labels by the flux, `window_attribution` how much of them falls in the windows.
-Both ask `model_slopes`, where a fitted regressor meets the network that is differentiated.
+A window label also depends on pixels outside its windows, through the context.
+
+- `jacobians`: `jacobian` returns the derivatives of the labels with respect to the flux.
+- `attribution`: `window_attribution` returns the share of these derivatives inside the windows of each label.
+- `label_derivatives`: the derivatives of a fitted regressor in chunks, which both use.
 """
 
 from skbcnn.inspection.attribution import WindowAttribution, window_attribution

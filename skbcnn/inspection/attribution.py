@@ -1,31 +1,42 @@
-"""How much of what a label depends on lies within its own windows, and on which ways it gets there."""
+"""Shares of the sensitivity of each label inside and outside its windows, and by the window layers and the context."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from skbcnn.inspection.model_slopes import ModelSlopes
+from skbcnn.inspection.label_derivatives import LabelDerivatives
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from skbcnn.regressor import CensoredBCNNRegressor
 
 
 @dataclass(frozen=True)
 class WindowAttribution:
     """Shares of the sensitivity of each label: the sum of absolute derivatives over pixels, averaged over stars.
 
-    All are NaN for labels without a window, and for such as depend on no pixel at all.
+    All shares are NaN for labels without windows, and all but `pixels_within` for labels that depend on no pixel.
 
     Attributes
     ----------
     label_names : tuple of str
-        Whose shares they are.
+        Names of the labels.
     within : ndarray of shape (n_labels,)
-        Share of the sensitivity that lies within the windows of the label, whichever way it takes.
+        Share of the sensitivity inside the windows of the label, by any path.
     by_window : ndarray of shape (n_labels,)
-        Of what the label owes to its window layers on the one hand and to the context on the other, before the two
-        cancel or add up, the share of the window layers. This and the two below add up to 1.
+        Share of the window layers in the sum of the sensitivities by the window layers and by the context. The two are
+        summed as absolute values, before they cancel or add up. This share and the two below add up to 1.
     by_context_within, by_context_outside : ndarray of shape (n_labels,)
-        The share of the context, by pixels within and outside the windows of the label.
+        Share of the context in the same sum, by pixels inside and outside the windows of the label.
     pixels_within : ndarray of shape (n_labels,)
-        Share of the pixels that the windows have: what `within` would be for a label that depends on all alike.
+        Share of all pixels that lie inside the windows. `within` would have this value for a label that depends equally
+        on all pixels.
     """
 
     label_names: tuple[str, ...]
@@ -35,8 +46,8 @@ class WindowAttribution:
     by_context_outside: np.ndarray
     pixels_within: np.ndarray
 
-    def to_table(self):
-        """The shares as a table, one row for each label.
+    def to_table(self) -> Table:
+        """Return the shares as a table with one row for each label.
 
         Returns
         -------
@@ -44,7 +55,7 @@ class WindowAttribution:
             Columns ``label``, ``within``, ``by_window``, ``by_context_within``, ``by_context_outside`` and
             ``pixels_within``.
         """
-        from astropy.table import Table  # here, since importing astropy takes longer than all else of the package
+        from astropy.table import Table  # imported here, because importing astropy is slow
 
         names = ("within", "by_window", "by_context_within", "by_context_outside", "pixels_within")
         table = Table({"label": list(self.label_names)} | {name: getattr(self, name) for name in names})
@@ -53,17 +64,17 @@ class WindowAttribution:
         return table
 
 
-def window_attribution(model, X, *, n_draws=None):
-    """Tell how much of the sensitivity of each label lies within its windows, and on which ways it gets there.
+def window_attribution(model: CensoredBCNNRegressor, X: ArrayLike, *, n_draws: int | None = None) -> WindowAttribution:
+    """Return which share of the sensitivity of each label lies inside its windows, and by which path.
 
     Parameters
     ----------
     model : CensoredBCNNRegressor
-        Fitted. Of a pipeline pass the last step, and the spectra as they reach it.
+        Fitted regressor. For a pipeline, pass its last step and the transformed spectra.
     X : array-like of shape (n_samples, n_pixels)
-        Spectra, normalised as those of `fit`.
+        Spectra, normalised as in `fit`.
     n_draws : int, default=None
-        Posterior draws to average derivatives over, as in `jacobian`.
+        Number of posterior draws over which derivatives are averaged, as in `jacobian`.
 
     Returns
     -------
@@ -74,9 +85,9 @@ def window_attribution(model, X, *, n_draws=None):
     NotFittedError
         If the model is not fitted.
     TypeError
-        If it is no regressor of this package.
+        If the model is not a regressor of this package.
     ValueError
-        If the spectra or the number of draws cannot be used.
+        If the spectra or the number of draws are invalid.
 
     See Also
     --------
@@ -84,7 +95,7 @@ def window_attribution(model, X, *, n_draws=None):
 
     Notes
     -----
-    Derivatives are those by the flux. Memory does not grow with the number of stars.
+    Derivatives are with respect to the flux. Memory does not grow with the number of stars.
 
     Examples
     --------
@@ -102,26 +113,35 @@ def window_attribution(model, X, *, n_draws=None):
     >>> shares.to_table().colnames
     ['label', 'within', 'by_window', 'by_context_within', 'by_context_outside', 'pixels_within']
     """
-    slopes = ModelSlopes(model, X, "total", n_draws)
+    derivatives = LabelDerivatives(model, X, "total", n_draws)
     spec = model.spec_
-    sums = np.zeros((spec.n_labels, 5))  # whole, whole within; window layers, context within, context outside
-    for _, of_chunk in slopes:
-        total = slopes.of_labels(of_chunk)
-        for j, own in of_chunk.windows.items():
-            sums[j] += _sums(total[:, j], own, list(spec.windows[j]))
-    whole, ways = sums[:, 0], sums[:, 2:].sum(axis=1)
-    shares = [_share(sums[:, 1], whole), *(_share(of_way, ways) for of_way in sums[:, 2:].T)]
+    sums = np.zeros((spec.n_labels, 5))  # columns as in _absolute_sums
+    for _, chunk in derivatives:
+        total = derivatives.of_labels(chunk)
+        for j, by_window in chunk.windows.items():
+            sums[j] += _absolute_sums(total[:, j], by_window, list(spec.windows[j]))
+    whole, by_path = sums[:, 0], sums[:, 2:].sum(axis=1)
     n_pixels = [np.nan if window is None else len(window) for window in spec.windows]
-    return WindowAttribution(tuple(model.target_names_), *shares, np.array(n_pixels) / spec.n_pixels)
+    return WindowAttribution(
+        label_names=tuple(model.target_names_),
+        within=_share(sums[:, 1], whole),
+        by_window=_share(sums[:, 2], by_path),
+        by_context_within=_share(sums[:, 3], by_path),
+        by_context_outside=_share(sums[:, 4], by_path),
+        pixels_within=np.array(n_pixels) / spec.n_pixels,
+    )
 
 
-def _sums(total, own, window):
-    """Sums of absolute derivatives over stars and pixels; `own` are those of the window layers, by its pixels."""
+def _absolute_sums(total: np.ndarray, by_window: np.ndarray, window: Sequence[int]) -> list[float]:
+    """Return sums of absolute derivatives of one label over stars and pixels.
+
+    The sums are: total; total inside the window; by the window layers; by the context inside; by the context outside.
+    """
     outside = np.ones(total.shape[1], dtype=bool)
     outside[window] = False
-    parts = total, total[:, window], own, total[:, window] - own, total[:, outside]
+    parts = total, total[:, window], by_window, total[:, window] - by_window, total[:, outside]
     return [np.abs(part).sum(dtype=np.float64) for part in parts]
 
 
-def _share(part, whole):
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)

@@ -1,7 +1,12 @@
-"""What APOGEE is: its pixels, labels, element windows and pixel flags.
+"""Facts about the APOGEE survey, which do not depend on a model.
 
-Nothing here learns. The other rooms ask this one for facts; this one asks nobody.
+- `grid`: wavelengths, detectors and continuum pixels.
+- `labels`: names, spellings, units and missing values of labels; `spreads`: their standard deviations among giants.
+- `windows`: pixels from which each element is read.
+- `bitmask`: pixel flags.
 """
+
+from typing import Any
 
 from skbcnn.survey import bitmask
 from skbcnn.survey.bitmask import DEFAULT_BAD_BITS, bad_pixels
@@ -54,7 +59,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
-    if name == "PixelFlag":  # made by astropy, which is slow to import
+def __getattr__(name: str) -> Any:
+    if name == "PixelFlag":  # needs astropy, which is slow to import
         return bitmask.PixelFlag
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

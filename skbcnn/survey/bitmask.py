@@ -1,12 +1,16 @@
-"""Pixel flags of apStar files (APOGEE_PIXMASK) and which of them make a pixel unusable.
+"""Pixel flags of apStar files (APOGEE_PIXMASK), and the flags that make a pixel unusable.
 
-``PixelFlag`` is the map of their names, as the SDSS bitmask pages define them: ``PixelFlag.SIG_SKYLINE`` is bit 12.
-astropy is imported when it is first asked for, since that takes longer than all else here.
+``PixelFlag`` maps the names of the SDSS bitmask pages to flags: ``PixelFlag.SIG_SKYLINE`` is bit 12. It is created at
+the first use, because it needs astropy, which is slow to import.
 """
 
-import numpy as np
+from collections.abc import Iterable
+from typing import Any
 
-_NAMES = (
+import numpy as np
+from numpy.typing import ArrayLike
+
+_NAMES = (  # of bits 0, 1, ...
     "BADPIX",
     "CRPIX",
     "SATPIX",
@@ -22,13 +26,13 @@ _NAMES = (
     "SIG_SKYLINE",
     "SIG_TELLURIC",
     "NOT_ENOUGH_PSF",
-)  # of bits 0, 1, ...
+)
 
 DEFAULT_BAD_BITS = (0, 1, 2, 3, 4, 5, 6, 7, 12)
-"""Bits that make a pixel unusable: the detector's faults and strong sky lines."""
+"""Bits that make a pixel unusable: faults of the detector and strong sky lines."""
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name != "PixelFlag":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from astropy.nddata.bitmask import extend_bit_flag_map
@@ -37,25 +41,24 @@ def __getattr__(name):
     return globals()[name]
 
 
-def bad_pixels(bitmask, bits=DEFAULT_BAD_BITS):
-    """Which pixels carry one of the named flags.
+def bad_pixels(bitmask: ArrayLike, bits: Iterable[int] = DEFAULT_BAD_BITS) -> np.ndarray:
+    """Return which pixels have one of the given flags.
 
     Parameters
     ----------
     bitmask : array-like of int
         Pixel mask of an apStar file, of any shape.
     bits : iterable of int, default=(0, 1, 2, 3, 4, 5, 6, 7, 12)
-        Bit numbers that count.
+        Numbers of the bits that make a pixel bad.
 
     Returns
     -------
-    bad : ndarray of bool
-        Of the shape of `bitmask`.
+    bad : ndarray of bool of the shape of `bitmask`
 
     Raises
     ------
     TypeError
-        If `bitmask` is not of an integer type.
+        If `bitmask` does not have an integer type.
 
     Examples
     --------
@@ -65,14 +68,14 @@ def bad_pixels(bitmask, bits=DEFAULT_BAD_BITS):
     """
     from astropy.nddata.bitmask import bitfield_to_boolean_mask
 
-    bitmask = np.asarray(bitmask)
-    if bitmask.dtype.kind not in "iu":
+    values = np.asarray(bitmask)
+    if values.dtype.kind not in "iu":
         raise TypeError(
-            f"bitmask has type {bitmask.dtype}, expected integers: pass the third extension "
-            "of the apStar file as it is."
+            f"bitmask has type {values.dtype}, expected integers. Pass the third extension of the apStar file "
+            "unchanged."
         )
     flags = sum(1 << bit for bit in set(bits))
     if flags == 0:
-        return np.zeros(bitmask.shape, dtype=bool)
-    # ignoring the flipped flags leaves those that count; widened, so that bit 12 exists in any integer type
-    return bitfield_to_boolean_mask(bitmask.astype(np.int64), ignore_flags=~flags)
+        return np.zeros(values.shape, dtype=bool)
+    # ignore all other flags; int64, because a smaller type may have no bit 12
+    return bitfield_to_boolean_mask(values.astype(np.int64), ignore_flags=~flags)

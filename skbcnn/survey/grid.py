@@ -1,17 +1,17 @@
 """The pixel grid of APOGEE spectra: wavelengths, detectors and the gaps between them.
 
-Combined spectra (apStar) have 8575 pixels evenly spaced in log wavelength. Light falls on three detectors
-("chips"); the network sees their pixels only, joined without the gaps.
+Combined spectra (apStar) have 8575 pixels evenly spaced in log wavelength. The light falls on three detectors
+("chips"). The network reads the pixels of the chips only, joined without the gaps.
 """
 
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 N_APSTAR_PIXELS = 8575
-"""Pixels of an apStar spectrum, with the gaps between the chips."""
+"""Number of pixels of an apStar spectrum, including the gaps between the chips."""
 
 _LOG10_START, _LOG10_STEP = 4.179, 6e-6  # CRVAL1 and CDELT1 of every apStar file
 
@@ -24,8 +24,8 @@ class Chip(NamedTuple):
     stop: int
 
     @property
-    def n_pixels(self):
-        """Number of pixels kept of this chip."""
+    def n_pixels(self) -> int:
+        """Number of pixels of this chip."""
         return self.stop - self.start
 
 
@@ -35,28 +35,31 @@ _CHIPS_OF_RELEASE = {release: _DR12_CHIPS if release <= 12 else _DR13_CHIPS for 
 _CONTINUUM_TABLE_OF_RELEASE = {13: 14, 14: 14, 15: 14, 16: 17, 17: 17}
 
 
-def _row_of_release(table, data_release, what):
+_Row = TypeVar("_Row")
+
+
+def _row_of_release(table: dict[int, _Row], data_release: int, subject: str) -> _Row:
     try:
         return table[int(data_release)]
     except (KeyError, TypeError, ValueError):
         raise ValueError(
-            f"data_release={data_release!r}, but {what} known for APOGEE data releases "
+            f"data_release={data_release!r}, but {subject} known for APOGEE data releases "
             f"{min(table)} to {max(table)}. Pass one of these as a number."
         ) from None
 
 
-def chips(data_release=17):
-    """Detectors in a data release.
+def chips(data_release: int = 17) -> tuple[Chip, ...]:
+    """Return the chips of a data release.
 
     Parameters
     ----------
     data_release : int, default=17
-        SDSS data release, 11 to 17. Releases 13 to 17 share one layout.
+        SDSS data release, 11 to 17. Releases 13 to 17 have the same layout.
 
     Returns
     -------
     chips : tuple of Chip
-        Blue, green, red.
+        Blue, green and red chip.
 
     Raises
     ------
@@ -72,8 +75,8 @@ def chips(data_release=17):
     return _row_of_release(_CHIPS_OF_RELEASE, data_release, "the chips are")
 
 
-def kept_pixels(data_release=17):
-    """Indices of the apStar pixels that lie on a detector.
+def kept_pixels(data_release: int = 17) -> np.ndarray:
+    """Return the indices of the apStar pixels that lie on a chip.
 
     Parameters
     ----------
@@ -83,7 +86,7 @@ def kept_pixels(data_release=17):
     Returns
     -------
     indices : ndarray of shape (7514,), or (7214,) for releases 11 and 12
-        Ascending, 0-based.
+        0-based indices in ascending order.
 
     Examples
     --------
@@ -94,8 +97,8 @@ def kept_pixels(data_release=17):
     return np.concatenate([np.arange(chip.start, chip.stop) for chip in chips(data_release)])
 
 
-def chip_slices(data_release=17):
-    """Where each chip lies once the gaps are removed.
+def chip_slices(data_release: int = 17) -> dict[str, slice]:
+    """Return the position of each chip in a spectrum without gaps.
 
     Parameters
     ----------
@@ -105,7 +108,7 @@ def chip_slices(data_release=17):
     Returns
     -------
     slices : dict of str to slice
-        Keyed by chip name, in order of wavelength.
+        Pixels of each chip, by its name, in order of wavelength.
 
     Examples
     --------
@@ -120,13 +123,13 @@ def chip_slices(data_release=17):
     return slices
 
 
-def apstar_wavelength():
-    """Vacuum wavelengths of the 8575 apStar pixels.
+def apstar_wavelength() -> np.ndarray:
+    """Return the vacuum wavelengths of the 8575 apStar pixels.
 
     Returns
     -------
     wavelength : ndarray of shape (8575,)
-        In Angstrom.
+        Wavelengths in Angstrom.
 
     Examples
     --------
@@ -137,8 +140,8 @@ def apstar_wavelength():
     return 10.0 ** (_LOG10_START + _LOG10_STEP * np.arange(N_APSTAR_PIXELS))
 
 
-def wavelength(data_release=17):
-    """Vacuum wavelengths of the pixels that are kept.
+def wavelength(data_release: int = 17) -> np.ndarray:
+    """Return the vacuum wavelengths of the pixels without gaps.
 
     Parameters
     ----------
@@ -148,7 +151,7 @@ def wavelength(data_release=17):
     Returns
     -------
     wavelength : ndarray of shape (7514,), or (7214,) for releases 11 and 12
-        In Angstrom.
+        Wavelengths in Angstrom.
 
     Examples
     --------
@@ -160,7 +163,7 @@ def wavelength(data_release=17):
 
 
 @cache
-def _continuum_table(release):
+def _continuum_table(release: int) -> np.ndarray:
     table = files("skbcnn.survey") / "tables" / f"continuum_pixels_dr{release}.csv"
     with table.open() as lines:
         pixels = np.loadtxt(lines, dtype=np.intp, skiprows=3)
@@ -168,24 +171,24 @@ def _continuum_table(release):
     return pixels
 
 
-def continuum_pixels(data_release=17):
-    """Pixels in which giants show continuum.
+def continuum_pixels(data_release: int = 17) -> np.ndarray:
+    """Return the pixels in which the spectra of giants show the continuum.
 
     Parameters
     ----------
     data_release : int, default=17
-        13, 14 and 15 give the 529 pixels of DR14, which networks published for DR14 need whatever the release
-        of the file; 16 and 17 give the 532 pixels of DR17, which SDSS-V uses too.
+        SDSS data release. Releases 13 to 15 have the 529 pixels of DR14, which networks published for DR14 need for
+        files of any release. Releases 16 and 17 have the 532 pixels of DR17, which SDSS-V also uses.
 
     Returns
     -------
     pixels : ndarray of shape (n_continuum,)
-        Ascending, 0-based, on the 7514-pixel grid. Read-only.
+        0-based indices on the 7514-pixel grid, in ascending order. Read-only.
 
     Raises
     ------
     ValueError
-        If no continuum pixels are known for the release.
+        If the continuum pixels of the release are not known.
 
     Examples
     --------

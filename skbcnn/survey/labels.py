@@ -1,35 +1,47 @@
-"""The labels that a spectrum gets: names, spellings, units, and what counts as a missing value.
+"""Labels of a spectrum: names, spellings, units and missing values.
 
-Catalogues write the same label in many ways (``C1``, ``CI``, ``[CI/H]``, ``C_1_H``); every function that takes a
-label name understands all of them and answers in the canonical one.
+Catalogues write the same label in many ways (``C1``, ``CI``, ``[CI/H]``, ``C_1_H``). Every function that takes the name
+of a label accepts all of them and returns the canonical name.
 """
 
 import difflib
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 MISSING = -9999.0
-"""What catalogues write where a label was not measured."""
+"""Value in catalogues for a label that was not measured."""
 
-_MISSING_AT_MOST = -9990.0  # some releases write -9999.99, and float32 rounds either
+_LARGEST_MISSING = -9990.0  # some releases write -9999.99, and float32 rounds both
 
 
 class Label(NamedTuple):
-    """A label: canonical name, unit as astropy writes it, symbol for pictures."""
+    """A label.
+
+    Attributes
+    ----------
+    name : str
+        Canonical name.
+    unit : str
+        Unit in the spelling of astropy; empty if the label has none.
+    symbol : str
+        Symbol for plots.
+    """
 
     name: str
     unit: str
     symbol: str
 
 
-_ELEMENTS = ("C", "C1", "N", "O", "Na", "Mg", "Al", "Si", "P", "S")
+_ELEMENTS: tuple[str, ...] = ("C", "C1", "N", "O", "Na", "Mg", "Al", "Si", "P", "S")
 _ELEMENTS += ("K", "Ca", "Ti", "Ti2", "V", "Cr", "Mn", "Fe", "Co", "Ni")
-_SYMBOLS = {"C1": "C I", "Ti2": "Ti II"}  # as printed, where it is not the name
-_ROMAN = {"C1": "CI", "Ti2": "TiII"}  # as ASPCAP spells them
+_SYMBOLS = {"C1": "C I", "Ti2": "Ti II"}  # symbols that differ from the name
+_ASPCAP_NAMES = {"C1": "CI", "Ti2": "TiII"}  # names in the ASPCAP catalogues that differ
 
 APOGEE_LABELS = ("teff", "logg", *_ELEMENTS)
-"""The 22 labels of the DR14 network, in its order."""
+"""The 22 labels of the DR14 network, in the order of its outputs."""
 
 _LABELS = {
     "teff": Label("teff", "K", r"$T_\mathrm{eff}$"),
@@ -41,10 +53,10 @@ _LABELS = {
 }
 
 
-def _spellings(name):
-    """Every way in which catalogues write one label, lower-cased."""
-    stems = {name, _ROMAN.get(name, name)}
-    if name in _ROMAN:  # C1 is C_1 to SDSS-V
+def _spellings(name: str) -> Iterator[str]:
+    """Yield all spellings of a label in catalogues, in lower case."""
+    stems = {name, _ASPCAP_NAMES.get(name, name)}
+    if name in _ASPCAP_NAMES:  # SDSS-V writes C_1
         stems |= {f"{name[:-1]}_{name[-1]}", _SYMBOLS[name]}
     for stem in stems:
         yield from (text.lower() for text in (stem, f"[{stem}/H]", f"{stem}/H", f"{stem}_H"))
@@ -120,18 +132,18 @@ def label(name: str) -> Label:
     return found
 
 
-def label_unit(name):
-    """Unit of a label, where it is one that is known.
+def label_unit(name: str) -> str:
+    """Return the unit of a label, or an empty string for an unknown name.
 
     Parameters
     ----------
     name : str
-        In any spelling, or a name unknown here.
+        Any spelling of a label, or any other name.
 
     Returns
     -------
     unit : str
-        As astropy writes it; empty for a label without a unit, and for one that is not known here.
+        Unit in the spelling of astropy; empty for a label without a unit and for an unknown name.
 
     Examples
     --------
@@ -143,23 +155,24 @@ def label_unit(name):
     return "" if found is None else found.unit
 
 
-def resolve_target(target="all"):
-    """Canonical names of the labels that a target names.
+def resolve_target(target: str | Sequence[str] = "all") -> list[str]:
+    """Return the canonical names of labels.
 
     Parameters
     ----------
     target : "all", str or sequence of str, default="all"
-        ``"all"`` is the 22 labels of the DR14 network. ``M``, ``alpha`` and ``fakemag`` come by name only.
+        Labels in any spelling. ``"all"`` means the 22 labels of the DR14 network, without ``M``, ``alpha`` and
+        ``fakemag``.
 
     Returns
     -------
     names : list of str
-        In the order asked for.
+        Canonical names, in the order of `target`.
 
     Raises
     ------
     ValueError
-        If a name is unknown, or the same label is named twice, or none is.
+        If a name is unknown, a label is named twice, or `target` is empty.
 
     Examples
     --------
@@ -172,24 +185,23 @@ def resolve_target(target="all"):
     names = [label(name).name for name in target]
     if not names:
         raise ValueError("target is empty. Name at least one label, or pass 'all'.")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"target names {', '.join(twice)} more than once. Name each label once.")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"target names {', '.join(repeated)} more than once. Name each label once.")
     return names
 
 
-def is_missing(values):
-    """Whether label values stand for "not measured".
+def is_missing(values: ArrayLike) -> np.ndarray:
+    """Return which label values are missing: NaN, or -9990 and below.
 
     Parameters
     ----------
     values : array-like
-        Labels of any shape. NaN and anything at most -9990 (catalogues write -9999 or -9999.99) is missing.
+        Labels of any shape. Catalogues write -9999 or -9999.99 for a label that was not measured. Minus infinity is not
+        missing.
 
     Returns
     -------
-    missing : ndarray of bool
-        Of the shape of `values`.
+    missing : ndarray of bool of the shape of `values`
 
     Examples
     --------
@@ -197,5 +209,5 @@ def is_missing(values):
     >>> is_missing([4700.0, -9999.0, float("nan"), -9999.99])
     array([False,  True,  True,  True])
     """
-    values = np.asarray(values, dtype=float)
-    return np.isnan(values) | (np.isfinite(values) & (values <= _MISSING_AT_MOST))
+    numbers = np.asarray(values, dtype=float)
+    return np.isnan(numbers) | (np.isfinite(numbers) & (numbers <= _LARGEST_MISSING))

@@ -1,6 +1,7 @@
-"""How much the labels of giants vary: what an error bar of a label is to be compared with."""
+"""Standard deviations of the labels of giants, to compare label errors with."""
 
 import csv
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -10,33 +11,33 @@ from skbcnn.survey.labels import resolve_target
 
 
 @cache
-def _spread_table():
+def _spread_table() -> dict[str, float]:
     with (files("skbcnn.survey") / "tables" / "label_spreads_dr14.csv").open() as lines:
         rows = csv.DictReader(line for line in lines if not line.startswith("#"))
         return {row["label"]: float(row["std"]) for row in rows}
 
 
-def label_spreads(target="all"):
-    """Standard deviation of labels among the giants of APOGEE DR14.
+def label_spreads(target: str | Sequence[str] = "all") -> np.ndarray:
+    """Return the standard deviations of labels among the giants of APOGEE DR14.
 
     Parameters
     ----------
     target : "all", str or sequence of str, default="all"
-        Labels in any spelling; ``"all"`` is the 22 of the DR14 network.
+        Labels in any spelling. ``"all"`` means the 22 labels of the DR14 network.
 
     Returns
     -------
     spreads : ndarray of shape (n_labels,)
-        K for teff, dex for logg and [X/H].
+        Standard deviations, in K for teff and in dex for logg and [X/H].
 
     Raises
     ------
     ValueError
-        If a name is unknown, twice there, or of a label outside the 22.
+        If a name is unknown, a label is named twice, or it is not one of the 22.
 
     References
     ----------
-    .. [1] Leung & Bovy (2019), MNRAS 483, 3255: the training set whose labels these are.
+    .. [1] Leung & Bovy (2019), MNRAS 483, 3255, on the training set with these labels.
 
     Examples
     --------
@@ -47,7 +48,7 @@ def label_spreads(target="all"):
     names, table = resolve_target(target), _spread_table()
     if unknown := [name for name in names if name not in table]:
         raise ValueError(
-            f"The spread of {', '.join(unknown)} is not known here, only that of {', '.join(table)}. Take the standard "
+            f"The spread of {', '.join(unknown)} is not known here, only that of {', '.join(table)}. Use the standard "
             "deviation of your own stars."
         )
     return np.array([table[name] for name in names])

@@ -1,23 +1,29 @@
-"""Element windows: the pixels in which each element may be read.
+"""Element windows: the pixels from which the label of each element is read.
 
-`apogee_windows` is the table of DR14; `ElementWindows` also takes a user's own windows on any grid.
+`apogee_windows` returns the windows of DR14. `ElementWindows` holds these or other windows on any grid.
 """
 
+from __future__ import annotations
+
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 N_APOGEE_PIXELS = 7514
-_MOST_IN_REPR = 5
+_MAX_LABELS_IN_REPR = 5
 
 
-class ElementWindows(Mapping):
-    """Pixels in which each element may be read, on one wavelength grid.
+Widening = Mapping[str, tuple[int, int]]
 
-    A mapping from label name to an ascending array of pixel indices. Windows may overlap.
+
+class ElementWindows(Mapping[str, np.ndarray]):
+    """Pixels from which each label is read, on one wavelength grid.
+
+    This is a mapping from the name of a label to an ascending array of pixel indices. Windows may overlap.
 
     Parameters
     ----------
@@ -26,13 +32,12 @@ class ElementWindows(Mapping):
     n_pixels : int
         Number of pixels of the grid.
     widening : mapping of str to (int, int), default=None
-        Factors on the widths of the two window layers of the network, for labels that need wider ones; (1, 1)
-        where a label is not named.
+        Factors that multiply the widths of the two window layers of a label. Labels without an entry have (1, 1).
 
     Raises
     ------
     ValueError
-        If a window is empty or reaches outside the grid, or a widening names no window.
+        If a window is empty or extends beyond the grid, or `widening` names a label without a window.
 
     See Also
     --------
@@ -48,45 +53,48 @@ class ElementWindows(Mapping):
     ElementWindows(Mg: 4 of 10 pixels)
     """
 
-    def __init__(self, pixels, n_pixels, widening=None):
+    def __init__(self, pixels: Mapping[str, ArrayLike], n_pixels: int, widening: Widening | None = None) -> None:
         self.n_pixels = int(n_pixels)
-        self._pixels = {str(name): self._checked(name, window) for name, window in pixels.items()}
+        self._pixels = {str(name): self._check_window(name, window) for name, window in pixels.items()}
         self._widening = {str(name): tuple(int(w) for w in factors) for name, factors in (widening or {}).items()}
         if unknown := set(self._widening) - set(self._pixels):
-            raise ValueError(f"widening names {', '.join(sorted(unknown))}, for which there is no window.")
+            raise ValueError(f"widening names {', '.join(sorted(unknown))}, but there is no such window.")
         if any(len(factors) != 2 or min(factors) < 1 for factors in self._widening.values()):
             raise ValueError(f"widening is {self._widening}, expected two factors of at least 1 for each label.")
 
-    def _checked(self, name, window):
+    def _check_window(self, name: str, window: ArrayLike) -> np.ndarray:
+        """Return the pixels of a window in ascending order, read-only."""
         window = np.asarray(window)
         if window.size == 0:
             raise ValueError(f"The window of {name} has no pixel. Leave the label out of the windows instead.")
         if window.ndim != 1 or window.dtype.kind not in "iu":
             raise ValueError(
                 f"The window of {name} is an array of shape {window.shape} and type {window.dtype}, expected one "
-                "dimension of pixel numbers. Boolean masks go to ElementWindows.from_masks."
+                "dimension of pixel numbers. Pass boolean masks to ElementWindows.from_masks."
             )
-        window = np.unique(window).astype(np.intp)
-        if window[0] < 0 or window[-1] >= self.n_pixels:
+        pixels = np.unique(window).astype(np.intp)
+        if pixels[0] < 0 or pixels[-1] >= self.n_pixels:
             raise ValueError(
-                f"The window of {name} reaches pixels {window[0]} to {window[-1]}, but the grid has pixels 0 to "
+                f"The window of {name} has pixels {pixels[0]} to {pixels[-1]}, but the grid has pixels 0 to "
                 f"{self.n_pixels - 1}. Make the windows on the grid of the spectra."
             )
-        window.flags.writeable = False
-        return window
+        pixels.flags.writeable = False
+        return pixels
 
     @classmethod
-    def from_runs(cls, runs, n_pixels, widening=None):
-        """Make windows from runs of pixels.
+    def from_runs(
+        cls, runs: Mapping[str, Sequence[tuple[int, int]]], n_pixels: int, widening: Widening | None = None
+    ) -> ElementWindows:
+        """Create windows from runs of pixels.
 
         Parameters
         ----------
         runs : mapping of str to sequence of (int, int)
-            First and last pixel of each run, both included, 0-based.
+            First and last pixel of each run, both included and 0-based.
         n_pixels : int
             Number of pixels of the grid.
         widening : mapping of str to (int, int), default=None
-            As in the constructor.
+            Factors on the widths of the window layers, as in the constructor.
 
         Returns
         -------
@@ -94,14 +102,22 @@ class ElementWindows(Mapping):
         """
         pixels = {}
         for name, pairs in runs.items():
-            if backwards := [pair for pair in pairs if pair[0] > pair[1]]:
-                raise ValueError(f"The window of {name} has a run that ends before it starts: {backwards[0]}.")
+            if reversed_runs := [pair for pair in pairs if pair[0] > pair[1]]:
+                raise ValueError(
+                    f"The window of {name} has a run that ends before it starts: {reversed_runs[0]}. Pass the first "
+                    "pixel and then the last."
+                )
             pixels[name] = [pixel for first, last in pairs for pixel in range(first, last + 1)]
         return cls(pixels, n_pixels, widening)
 
     @classmethod
-    def from_wavelengths(cls, runs, wavelength, widening=None):
-        """Make windows from runs of wavelength.
+    def from_wavelengths(
+        cls,
+        runs: Mapping[str, Sequence[tuple[float, float]]],
+        wavelength: ArrayLike,
+        widening: Widening | None = None,
+    ) -> ElementWindows:
+        """Create windows from runs of wavelength.
 
         Parameters
         ----------
@@ -110,7 +126,7 @@ class ElementWindows(Mapping):
         wavelength : array-like of shape (n_pixels,)
             Wavelength of each pixel.
         widening : mapping of str to (int, int), default=None
-            As in the constructor.
+            Factors on the widths of the window layers, as in the constructor.
 
         Returns
         -------
@@ -124,37 +140,37 @@ class ElementWindows(Mapping):
         return cls({name: np.flatnonzero(mask) for name, mask in masks.items()}, len(wavelength), widening)
 
     @classmethod
-    def from_masks(cls, masks, widening=None):
-        """Make windows from boolean masks.
+    def from_masks(cls, masks: Mapping[str, ArrayLike], widening: Widening | None = None) -> ElementWindows:
+        """Create windows from boolean masks.
 
         Parameters
         ----------
         masks : mapping of str to array-like of bool of shape (n_pixels,)
-            True where the label may be read.
+            True for the pixels from which the label is read.
         widening : mapping of str to (int, int), default=None
-            As in the constructor.
+            Factors on the widths of the window layers, as in the constructor.
 
         Returns
         -------
         windows : ElementWindows
         """
-        masks = {name: np.asarray(mask) for name, mask in masks.items()}
-        lengths = {mask.shape for mask in masks.values()}
-        if len(lengths) != 1 or any(mask.dtype != bool or mask.ndim != 1 for mask in masks.values()):
+        arrays = {name: np.asarray(mask) for name, mask in masks.items()}
+        shapes = {mask.shape for mask in arrays.values()}
+        if len(shapes) != 1 or any(mask.dtype != bool or mask.ndim != 1 for mask in arrays.values()):
             raise ValueError(
-                f"The masks have shapes {sorted(lengths)} and types {sorted({str(m.dtype) for m in masks.values()})}, "
-                "expected one boolean per pixel of the same grid for each label."
+                f"The masks have shapes {sorted(shapes)} and types {sorted({str(m.dtype) for m in arrays.values()})}, "
+                "expected one boolean for each pixel of the same grid. Pass arrays of type bool and of one length."
             )
-        n_pixels = lengths.pop()[0]
-        return cls({name: np.flatnonzero(mask) for name, mask in masks.items()}, n_pixels, widening)
+        n_pixels = shapes.pop()[0]
+        return cls({name: np.flatnonzero(mask) for name, mask in arrays.items()}, n_pixels, widening)
 
-    def widening(self, name):
-        """Factors on the widths of the two window layers of a label.
+    def widening(self, name: str) -> tuple[int, ...]:
+        """Return the factors on the widths of the two window layers of a label.
 
         Parameters
         ----------
         name : str
-            A label that has a window.
+            Name of a label with a window.
 
         Returns
         -------
@@ -162,13 +178,13 @@ class ElementWindows(Mapping):
         """
         return self._widening.get(name, (1, 1))
 
-    def mask(self, name):
-        """The window of a label as a boolean mask.
+    def mask(self, name: str) -> np.ndarray:
+        """Return the window of a label as a boolean mask.
 
         Parameters
         ----------
         name : str
-            A label that has a window.
+            Name of a label with a window.
 
         Returns
         -------
@@ -179,16 +195,16 @@ class ElementWindows(Mapping):
         mask[self[name]] = True
         return mask
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> np.ndarray:
         return self._pixels[name]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._pixels)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._pixels)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, ElementWindows):
             return NotImplemented
         return (
@@ -198,34 +214,34 @@ class ElementWindows(Mapping):
             and all(self.widening(name) == other.widening(name) for name in self)
         )
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
-    def __reduce__(self):
-        """Copies and pickles are made anew, so that their arrays cannot be written to either."""
+    def __reduce__(self) -> tuple:
+        """Call the constructor for copies and pickles, so that their arrays are read-only, too."""
         return type(self), (self._pixels, self.n_pixels, self._widening)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         sizes = [f"{name}: {len(pixels)}" for name, pixels in self.items()]
-        if len(sizes) > _MOST_IN_REPR:
-            sizes = [*sizes[:_MOST_IN_REPR], f"... {len(sizes)} labels"]
+        if len(sizes) > _MAX_LABELS_IN_REPR:
+            sizes = [*sizes[:_MAX_LABELS_IN_REPR], f"... {len(sizes)} labels"]
         return f"ElementWindows({', '.join(sizes)} of {self.n_pixels} pixels)"
 
 
-def _runs(text):
-    """Pixel runs of one line of the table: '16-57 219' is pixels 16 to 57, and 219."""
+def _parse_runs(text: str) -> list[tuple[int, int]]:
+    """Return the pixel runs of one line of the table: '16-57 219' means pixels 16 to 57, and 219."""
     bounds = (run.split("-") for run in text.split())
     return [(int(bound[0]), int(bound[-1])) for bound in bounds]
 
 
 @cache
-def apogee_windows():
-    """The element windows of ASPCAP for DR14, on the 7514-pixel grid.
+def apogee_windows() -> ElementWindows:
+    """Return the element windows of ASPCAP for DR14, on the 7514-pixel grid.
 
     Returns
     -------
     windows : ElementWindows
-        25 elements: those of the 22 labels, and Cu, Ge, Rb, Y and Nd. Carbon and nitrogen, which are read from
-        molecular bands, get window layers 8 and 4 times as wide.
+        Windows of 25 elements: those of the 22 labels, and Cu, Ge, Rb, Y and Nd. Carbon and nitrogen are read from
+        molecular bands, so their two window layers are 8 and 4 times as wide.
 
     References
     ----------
@@ -243,4 +259,6 @@ def apogee_windows():
     with table.open() as lines:
         rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
     widening = {row["label"]: (int(row["wider_1"]), int(row["wider_2"])) for row in rows}
-    return ElementWindows.from_runs({row["label"]: _runs(row["pixels"]) for row in rows}, N_APOGEE_PIXELS, widening)
+    return ElementWindows.from_runs(
+        {row["label"]: _parse_runs(row["pixels"]) for row in rows}, N_APOGEE_PIXELS, widening
+    )

@@ -1,4 +1,4 @@
-"""Models to look into: smooth ones, so that finite differences in float32 tell their derivatives."""
+"""Models with smooth activations, whose derivatives agree with finite differences in float32."""
 
 import pickle
 
@@ -10,30 +10,38 @@ from skbcnn import CensoredBCNNRegressor
 
 @pytest.fixture(scope="session")
 def fit_smooth(tiny_parameters, tiny_data):
-    """Function that fits a network to `tiny_data` that has no kinks, not even of pools; parameters may be others."""
+    """Function that fits a network without kinks (no ReLU, no pooling) to `tiny_data`, with other parameters if given.
+
+    Equal parameters return the same model. Do not change it.
+    """
+    models = {}
 
     def fit(y=None, **parameters):
-        smooth = {**tiny_parameters, "activation": "tanh", "pool_length": 1, "lr": 0.02, "max_epochs": 20}
-        return CensoredBCNNRegressor(**{**smooth, **parameters}).fit(tiny_data.X, tiny_data.y if y is None else y)
+        y = tiny_data.y if y is None else y
+        key = repr((y.tolist(), sorted(parameters.items())))
+        if key not in models:
+            smooth = {**tiny_parameters, "activation": "tanh", "pool_length": 1, "lr": 0.02, "max_epochs": 10}
+            models[key] = CensoredBCNNRegressor(**{**smooth, **parameters}).fit(tiny_data.X, y)
+        return models[key]
 
     return fit
 
 
 @pytest.fixture(scope="session")
 def smooth_model(fit_smooth):
-    """Shared by all tests: do not change it."""
+    """Model that all tests share. Do not change it."""
     return fit_smooth()
 
 
 @pytest.fixture(scope="session")
-def told_earlier(fit_smooth):
-    """A model whose context is told to the second window layers, too. Shared by all tests: do not change it."""
+def hidden_context_model(fit_smooth):
+    """Model that passes the context to the second window layers. All tests share it. Do not change it."""
     return fit_smooth(context_layer="hidden", max_epochs=5)
 
 
-@pytest.fixture(scope="session", params=["smooth_model", "told_earlier"])
+@pytest.fixture(scope="session", params=["smooth_model", "hidden_context_model"])
 def either_model(request):
-    """A model as published, and one whose context is told earlier."""
+    """Model with each `context_layer`."""
     return request.getfixturevalue(request.param)
 
 
@@ -52,7 +60,7 @@ def with_weights():
 
 @pytest.fixture(scope="session")
 def by_differences():
-    """Function (model, X) to central differences of the predicted labels: (n_samples, n_labels, n_pixels)."""
+    """Function of (model, X) that returns central differences of predictions: (n_samples, n_labels, n_pixels)."""
 
     def differences(model, X, step=0.005):
         X = np.asarray(X, dtype=np.float64)

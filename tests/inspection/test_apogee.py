@@ -1,4 +1,4 @@
-"""At the widths of APOGEE: that derivatives are those of the predictions, and what 256 stars take, 22 labels each."""
+"""Derivatives of a network with the widths of APOGEE: accuracy, time and memory."""
 
 import json
 import subprocess
@@ -45,7 +45,7 @@ print(json.dumps(found))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("context_layer", ["output", "hidden"])
-def test_derivatives_are_what_changing_the_flux_gives(context_layer):
+def test_derivatives_agree_with_finite_differences(context_layer):
     rng = np.random.default_rng(0)
     X = rng.normal(1, 0.1, size=(64, 7514)).astype(np.float32)
     smooth = {"activation": "tanh", "pool_length": 1, "initializer": "glorot_uniform"}  # no kinks
@@ -70,13 +70,13 @@ def test_derivatives_are_what_changing_the_flux_gives(context_layer):
 def test_time_and_memory():
     """The array of 256 stars has 173 MB.
 
-    Measured: 4.5 s of processor time for 10 draws (1.9 s on two cores that have nothing else to do), and up to 200 MB
-    beyond the array, a good part of which the compiler leaves.
+    Measured: 4.5 s of processor time for 10 draws (1.9 s on two idle cores), and up to 200 MB beyond the array, mostly
+    of the compiler.
     """
     ended = subprocess.run([sys.executable, "-c", JACOBIANS], capture_output=True, text=True, check=True, timeout=1800)
     found = json.loads(ended.stdout.splitlines()[-1])
     seconds, megabytes, _ = (dict(zip(found, column, strict=True)) for column in zip(*found.values(), strict=True))
-    assert seconds["every star"] < 20, found
+    assert seconds["every star"] < 60, found
     assert megabytes["every star"] < 173 + 300, found
     for name in ("average", "average of more", "attribution"):
         assert megabytes[name] < 300, found

@@ -54,7 +54,7 @@ def test_default_bits():
 
 @pytest.mark.parametrize("bitmask", [[0.0, 1.0], [True, False], ["1"]])
 def test_only_integers(bitmask):
-    with pytest.raises(TypeError, match=r"bitmask has type .*, expected integers: pass the third extension"):
+    with pytest.raises(TypeError, match=r"bitmask has type .*, expected integers. Pass the third extension"):
         bad_pixels(bitmask)
 
 

@@ -86,7 +86,7 @@ def test_continuum_pixels_of_the_survey(data_release):
     assert_allclose(wavelength(data_release)[continuum_pixels(data_release)], angstrom, rtol=0, atol=6e-4)
 
 
-def test_continuum_pixels_cannot_be_changed_for_others():
+def test_continuum_pixels_are_read_only():
     with pytest.raises(ValueError, match="read-only"):
         continuum_pixels(17)[0] = 5
 

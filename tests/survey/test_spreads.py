@@ -1,4 +1,4 @@
-"""Spreads of the labels of giants."""
+"""Standard deviations of the labels of giants."""
 
 import csv
 from importlib.resources import files
@@ -15,7 +15,7 @@ def test_all_22_in_order():
     assert_array_equal(label_spreads(["Ni", "[CI/H]", "TEFF"]), [0.29, 0.27, 294])
 
 
-def test_synthetic_stars_scatter_by_them():
+def test_synthetic_stars_have_these_standard_deviations():
     with (files("skbcnn.datasets") / "tables" / "synthetic_labels.csv").open() as lines:
         rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
     assert_array_equal(label_spreads([row["label"] for row in rows]), [float(row["std"]) for row in rows])

@@ -1,4 +1,4 @@
-"""Element windows: the table of DR14, and a user's own."""
+"""Element windows: the table of DR14, and windows of the user."""
 
 import copy
 import csv
@@ -35,7 +35,7 @@ class TestApogeeWindows:
     def test_grid(self):
         assert apogee_windows().n_pixels == len(wavelength()) == 7514
 
-    def test_only_molecules_are_wider(self):
+    def test_only_carbon_and_nitrogen_have_wider_layers(self):
         widening = {name: apogee_windows().widening(name) for name in apogee_windows()}
         assert {name: factors for name, factors in widening.items() if factors != (1, 1)} == {"C": (8, 4), "N": (8, 4)}
 
@@ -139,13 +139,13 @@ class TestOwnWindows:
         assert repr(apogee_windows()) == first
 
 
-class TestWindowsThatCannotBe:
+class TestErrors:
     @pytest.mark.parametrize(
         ("pixels", "message"),
         [
             ([], "The window of Mg has no pixel"),
-            ([-1, 2], "reaches pixels -1 to 2, but the grid has pixels 0 to 9"),
-            ([2, 10], "reaches pixels 2 to 10, but the grid has pixels 0 to 9"),
+            ([-1, 2], "has pixels -1 to 2, but the grid has pixels 0 to 9"),
+            ([2, 10], "has pixels 2 to 10, but the grid has pixels 0 to 9"),
             ([True, False], "type bool, expected one dimension of pixel numbers.*from_masks"),
             ([1.5], "type float64, expected one dimension"),
             ([[1, 2]], r"shape \(1, 2\)"),
@@ -158,7 +158,7 @@ class TestWindowsThatCannotBe:
     @pytest.mark.parametrize(
         ("widening", "message"),
         [
-            ({"Al": (2, 2)}, "widening names Al, for which there is no window"),
+            ({"Al": (2, 2)}, "widening names Al, but there is no such window"),
             ({"Mg": (0, 1)}, "expected two factors of at least 1"),
             ({"Mg": (2,)}, "expected two factors of at least 1"),
         ],
@@ -167,7 +167,7 @@ class TestWindowsThatCannotBe:
         with pytest.raises(ValueError, match=message):
             ElementWindows({"Mg": [1]}, 10, widening)
 
-    def test_run_backwards(self):
+    def test_run_that_ends_before_it_starts(self):
         with pytest.raises(ValueError, match=r"The window of Mg has a run that ends before it starts: \(5, 3\)"):
             ElementWindows.from_runs({"Mg": [(1, 2), (5, 3)]}, 10)
 
@@ -185,9 +185,9 @@ class TestWindowsThatCannotBe:
         ],
     )
     def test_masks(self, masks):
-        with pytest.raises(ValueError, match="expected one boolean per pixel of the same grid"):
+        with pytest.raises(ValueError, match="expected one boolean for each pixel of the same grid"):
             ElementWindows.from_masks(masks)
 
-    def test_mask_of_nothing(self):
+    def test_empty_mask(self):
         with pytest.raises(ValueError, match="The window of Mg has no pixel"):
             ElementWindows.from_masks({"Mg": [False, False]})
