@@ -1,4 +1,4 @@
-"""Spectra and predictions outside what was trained on: by hand, on synthetic giants, and with a trained network."""
+"""Novelty of spectra and predictions: worked by hand, for simple spectra, and for synthetic giants."""
 
 import pickle
 import subprocess
@@ -10,14 +10,13 @@ import pytest
 
 from skbcnn import Prediction, make_apogee_spectra, prepare_spectra, read_apstar
 from skbcnn.novelty import NoveltyFlag, TrainingDomain
-from skbcnn.novelty.limits import upper_limit
-from tests.strangers import STRANGERS
+from tests.out_of_distribution import OUT_OF_DISTRIBUTION
 
 # By hand ------------------------------------------------------------------------------------------------------------
 
 
 def domain_by_hand(**others):
-    """Eight pixels of mean 1/2, one component (the first pixel), one label from 0 to 10, all limits 1."""
+    """Return a domain of eight pixels (mean 1/2), one component (the first pixel), a label from 0 to 10, limits 1."""
     arrays = {
         "center": np.full(8, 0.5, dtype=np.float32),
         "components": np.eye(1, 8, dtype=np.float32),
@@ -33,16 +32,16 @@ def domain_by_hand(**others):
 
 
 def predicted(mean, model=0.1, total=0.1, names=("x",), noisier=None):
-    """A prediction of one star for each row of `mean`."""
+    """Return a prediction with one star for each row of `mean`."""
     mean = np.atleast_2d(np.asarray(mean, dtype=float))
     model, total = (np.broadcast_to(np.asarray(std, dtype=float), mean.shape) for std in (model, total))
     return Prediction(mean, model, total, total, names, noisier)
 
 
 ODD = 0.5 + np.array([[0.2, 0, 0.1, 0, 0.1, 0, 0.1, 0]])
-# The residual 0, 0, 0.1, 0, 0.1, 0, 0.1, 0 has a covariance of 0.02/6 at lag 2. 0.03 is its power over 8 - 1 pixels.
-# 1 - flux is 0.3, 0.5, 0.4, 0.5, 0.4, 0.5, 0.4, 0.5, of covariance (0.12 + 3 * 0.25 + 2 * 0.16)/6; beside 1 - mean,
-# always 0.5, its strength is 3.5 * 0.5 / 2.
+# The residual is 0, 0, 0.1, 0, 0.1, 0, 0.1, 0, with a covariance of 0.02/6 at lag 2, and a power of 0.03 over 8 - 1
+# pixels. 1 - flux is 0.3, 0.5, 0.4, 0.5, 0.4, 0.5, 0.4, 0.5, with a covariance of (0.12 + 3 * 0.25 + 2 * 0.16)/6. Relative to
+# 1 - mean, always 0.5, the line strength is 3.5 * 0.5 / 2.
 NOISE = np.sqrt(0.03 / 7 - 0.02 / 6)
 CHANCE = 4 * NOISE**2 / np.sqrt(6)
 BY_HAND = {
@@ -57,23 +56,23 @@ def test_spectrum_statistics(which):
     inverse_limits = np.zeros(6)
     inverse_limits[which] = 2
     found = domain_by_hand(inverse_limits=inverse_limits).assess(ODD)
-    np.testing.assert_allclose(found.spectrum, [2 * BY_HAND[which]], rtol=1e-5)
+    np.testing.assert_allclose(found.spectrum, [2 * BY_HAND[which]], rtol=1e-5, atol=1e-6)
     assert np.isnan(found.bad_pixels).all()
 
 
-def test_the_largest_counts():
+def test_score_is_the_largest_statistic():
     assessment = domain_by_hand().assess(ODD)
-    np.testing.assert_allclose(assessment.spectrum, [max(BY_HAND.values())], rtol=1e-5)
+    np.testing.assert_allclose(assessment.spectrum, [max(BY_HAND.values())], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(assessment.score, assessment.spectrum)
     assert assessment.flags.tolist() == [NoveltyFlag.SPECTRUM_NOVEL]
     assert assessment.flags.dtype == np.int32
 
 
-def test_noise_is_that_of_the_spectrum():
+def test_noise_is_estimated_from_the_spectrum():
     for limit, flag in ((NOISE * 1.001, 0), (NOISE * 0.999, NoveltyFlag.NOISIER_THAN_TRAINED)):
         domain = domain_by_hand(inverse_limits=np.array([0, 0, 0, 0, 1 / limit, 0]))
         assert domain.flags(ODD).tolist() == [flag]
-        assert np.isnan(domain.score(ODD)).all()  # noise makes no star novel
+        assert np.isnan(domain.score(ODD)).all()  # noise alone does not make a star novel
 
 
 @pytest.mark.parametrize(
@@ -88,42 +87,23 @@ def test_bad_pixels(marks, x_err, n_bad):
     assert bool(domain.flags(x, x_err=x_err)[0] & NoveltyFlag.BAD_PIXELS) == (n_bad > 1)
 
 
-def test_bad_pixels_are_no_novelty():
-    """What stands in a bad pixel, here the cosmic ray that was marked, does not reach the statistics."""
+def test_flux_of_bad_pixels_is_not_used():
     domain = domain_by_hand(inverse_limits=np.array([1, 1, 1, 0, 0, 0]))
     x, x_err = np.full((2, 8), 0.5), np.ones((2, 8))
     x[1, 0], x_err[:, 0] = 5.0, 0
-    np.testing.assert_allclose(*domain.score(x, x_err=x_err), rtol=1e-6)
+    np.testing.assert_allclose(*domain.score(x, x_err=x_err), rtol=1e-6, atol=1e-6)
     assert domain.score(x)[1] > 2 * domain.score(x)[0]
 
 
 def test_bad_pixels_of_a_component_are_filled_from_the_others():
-    """A component over two pixels is still known where one of them is bad: from 0.2 in the other it is about 0.28."""
+    """The score of a component over two pixels is nearly recovered if one of them is bad."""
     component = np.sqrt([[0.5, 0.5, 0, 0, 0, 0, 0, 0]]).astype(np.float32)
     domain = domain_by_hand(components=component, noise=np.array(1.0), inverse_limits=np.array([0, 1, 0, 0, 0, 0]))
     x = 0.5 + np.array([[0.2, 0.2, 0, 0, 0, 0, 0, 0]])
     marked = np.where(np.arange(8) == 1, 1.0, x)
-    np.testing.assert_allclose(domain.score(x), [np.sqrt(0.08) / 0.1], rtol=1e-5)
-    # 1/2 of the score without the bad pixel, 3/4 once it is filled, 7/8 with that filled again
-    np.testing.assert_allclose(domain.score(marked), [7 / 8 * np.sqrt(0.08) / 0.1], rtol=1e-5)
-
-
-def test_limit_by_hand():
-    """Ten of a hundred are e, the others 1: a fall-off of 1, made slower by two of its standard errors."""
-    values = np.repeat([1.0, np.e], [90, 10])
-    expected = np.exp((1 + 2 / np.sqrt(10)) * np.log(0.1 * 400))
-    assert upper_limit(values, 0.5) == pytest.approx(expected, rel=1e-5)
-    assert upper_limit(values, 500) == pytest.approx(500, rel=1e-5)
-    assert upper_limit(np.zeros(100), 0.05) > 0.05  # stars that are all alike stay below
-
-
-@pytest.mark.parametrize("n_stars", [20, 100, 1000])
-def test_limit_keeps_its_promise(n_stars):
-    """Of heavy tails, normal ones and none at all, fewer than one in 400 exceed it, on average over many samples."""
-    rng = np.random.default_rng(5)
-    for tail in (lambda u: u**-0.5, lambda u: np.sqrt(-2 * np.log(u)), lambda u: 2 - u):
-        false_alarms = [np.mean(tail(rng.random(4000)) > upper_limit(tail(rng.random(n_stars)), 0.01)) for _ in range(100)]
-        assert np.mean(false_alarms) < 1 / 400
+    np.testing.assert_allclose(domain.score(x), [np.sqrt(0.08) / 0.1], rtol=1e-5, atol=1e-6)
+    # 1/2 of the score without the bad pixel, 3/4 after filling it once, 7/8 after filling it twice
+    np.testing.assert_allclose(domain.score(marked), [7 / 8 * np.sqrt(0.08) / 0.1], rtol=1e-5, atol=1e-6)
 
 
 # Predictions --------------------------------------------------------------------------------------------------------
@@ -135,7 +115,7 @@ def test_labels_out_of_range():
     means = [[-0.6], [-0.4], [0.0], [10.0], [10.4], [10.6]]
     domain = domain_by_hand(inverse_limits=np.zeros(6))
     assessment = domain.assess(np.repeat(PLAIN, 6, axis=0), predicted(means))
-    np.testing.assert_allclose(assessment.labels, [[1.2], [0.8], [0], [0], [0.8], [1.2]], rtol=1e-6)
+    np.testing.assert_allclose(assessment.labels, [[1.2], [0.8], [0], [0], [0.8], [1.2]], rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(assessment.score, assessment.labels[:, 0])
     expected = NoveltyFlag.LABEL_OUT_OF_RANGE
     assert assessment.flags.tolist() == [expected, 0, 0, 0, 0, expected]
@@ -146,7 +126,7 @@ def test_model_uncertainty():
         inverse_limits=np.array([0, 0, 0, 0, 0, 0.5]),
         label_range=np.array([[0.0] * 3, [10.0] * 3]),
         label_margin=np.ones(3),
-        model_scale=np.array([0.1, 0.2, 0.0]),  # nothing is known of the last
+        model_scale=np.array([0.1, 0.2, 0.0]),  # unknown for the last label
     )
     models = np.array([[0.1, 0.2, 9], [0.2, 0.6, 9]])  # 1, 1 and 2, 3 in units of the scale
     assessment = domain.assess(np.repeat(PLAIN, 2, axis=0), predicted(np.ones((2, 3)), models, names=tuple("abc")))
@@ -154,8 +134,8 @@ def test_model_uncertainty():
     assert assessment.flags.tolist() == [0, NoveltyFlag.MODEL_UNCERTAIN]
 
 
-def test_noise_in_the_draws_is_no_model_uncertainty():
-    """A wave from pixel to pixel is noise: of 0.1 and a little more per pixel."""
+def test_model_uncertainty_of_noisy_stars_is_not_assessed_with_flux_errors():
+    """A wave from pixel to pixel counts as noise: 0.05 and 0.1 per pixel, with 0.05 in training."""
     wave = 0.1 * np.array([[0.0, 1, 1, -1, -1, 1, 1, -1]])
     x, x_err = PLAIN + np.array([[0.5], [1.0]]) * wave, np.ones((2, 8))
     domain = domain_by_hand(noise=np.array(0.05), inverse_limits=np.array([0, 0, 0, 0, 1, 1.0]))
@@ -165,38 +145,17 @@ def test_noise_in_the_draws_is_no_model_uncertainty():
     assert domain.flags(x, prediction).tolist() == [uncertain, uncertain]
 
 
-def test_noise_told_by_the_flux_errors():
+def test_noise_by_the_flux_errors():
     prediction = predicted([[5.0], [5.0]], noisier=np.array([False, True]))
     domain = domain_by_hand(inverse_limits=np.zeros(6))
     flags = domain.flags(np.repeat(PLAIN, 2, axis=0), prediction, np.ones((2, 8)))
     assert flags.tolist() == [0, NoveltyFlag.NOISIER_THAN_TRAINED]
 
 
-def test_bits_of_sdss():
-    """The thresholds of its data model, a little above and below."""
-    names = ("teff", "logg", "Fe")
-    cases = {  # bit: (mean, total)
-        None: ([5000, 3.0, -0.5], [299, 0.224, 0.059]),  # 0.224 > 0.2, but not > 0.075 * 3
-        0: ([5000, 2.0, -0.5], [299, 0.201, 0.059]),
-        1: ([5000, 2.0, -0.5], [301, 0.199, 0.059]),
-        2: ([5000, 2.0, -0.5], [299, 0.199, 0.061]),
-        11: ([np.nan, 2.0, -0.5], [299, 0.199, 0.059]),
-    }
-    mean, total = np.array(list(cases.values()), dtype=float).transpose(1, 0, 2)
-    domain = domain_by_hand(
-        inverse_limits=np.zeros(6),
-        label_range=np.array([[3000.0, 0, -1], [6000.0, 5, 1]]),
-        label_margin=np.ones(3),
-        model_scale=np.zeros(3),
-    )
-    flags = domain.flags(np.repeat(PLAIN, len(cases), axis=0), predicted(mean, 0.1, total, names))
-    assert flags.tolist() == [0 if bit is None else 1 << bit for bit in cases]
-
-
-def test_what_counts_as_outside():
-    inside = ("UNCERTAIN_LOGG", "UNCERTAIN_TEFF", "UNCERTAIN_FE_H", "NO_RESULT", "NOISIER_THAN_TRAINED")
-    assert {flag.name for flag in NoveltyFlag if not flag & NoveltyFlag.OUTSIDE} == set(inside)
-    assert max(NoveltyFlag) < 2**31  # an int32 column holds them
+def test_flags_include_those_of_sdss_v():
+    domain = domain_by_hand(inverse_limits=np.zeros(6))
+    flags = domain.flags(PLAIN, predicted([[5000.0]], total=301, names=("teff",)))
+    assert flags & NoveltyFlag.UNCERTAIN_TEFF
 
 
 # Learning -----------------------------------------------------------------------------------------------------------
@@ -230,8 +189,8 @@ AWKWARD = {
 
 
 @pytest.mark.parametrize("x", AWKWARD.values(), ids=AWKWARD)
-def test_any_data_will_do(x):
-    """Stars learnt from are not novel, all that is kept is finite, and absurd flux is told."""
+def test_any_data_can_be_learnt(x):
+    """Training stars are not novel, all arrays are finite, and absurd flux is flagged."""
     labels = np.arange(len(x), dtype=float)
     domain = TrainingDomain.learn(x, labels, model_std=1 + labels, random_state=0)
     assert all(np.isfinite(values).all() for values in vars(domain).values())
@@ -241,8 +200,7 @@ def test_any_data_will_do(x):
     assert domain.flags(np.full((2, x.shape[1]), 3e38)).all()
 
 
-def test_two_in_ten_zeros_are_no_bad_pixels():
-    """Zeros and ones mark bad pixels only where they are rare: other data are full of them."""
+def test_zeros_mark_bad_pixels_only_if_they_are_rare():
     x = np.random.default_rng(0).normal(size=(50, 10))
     for n_zeros, expected in ((1, 1), (3, 0)):
         x[:, :n_zeros] = 0
@@ -250,7 +208,7 @@ def test_two_in_ten_zeros_are_no_bad_pixels():
 
 
 @pytest.mark.parametrize("n_stars", [1, 2, 9])
-def test_of_few_stars_nothing_is_said(n_stars):
+def test_fewer_than_ten_stars_give_no_limits(n_stars):
     x = np.random.default_rng(0).normal(size=(n_stars, 5))
     domain = TrainingDomain.learn(x, np.arange(n_stars), model_std=np.ones(n_stars), random_state=0)
     assessment = domain.assess(x + 1000, predicted(np.full((n_stars, 1), 1e6)))
@@ -272,7 +230,7 @@ def small_domain():
     return TrainingDomain.learn(spectra_by_hand(300, 0.01, seed=0), np.zeros(300), random_state=0)
 
 
-@pytest.mark.parametrize("noise", [0.0005, 0.002, 0.01, 0.05, 0.2])
+@pytest.mark.parametrize("noise", [0.0005, 0.01, 0.2])
 def test_noise_alone_is_not_novel(small_domain, noise):
     x = spectra_by_hand(1000, noise, seed=1)
     assert (small_domain.score(x) > 1).mean() <= 0.01
@@ -280,28 +238,28 @@ def test_noise_alone_is_not_novel(small_domain, noise):
     assert (noisier > 0).mean() == pytest.approx(float(noise > 0.01), abs=0.01)
 
 
-def test_noise_that_training_added_is_known():
+def test_noise_added_in_training_raises_the_limit():
     x, noisier = spectra_by_hand(300, 0.01, seed=0), spectra_by_hand(300, 0.035, seed=1)
     for added_noise, expected in ((0, 1), (4, 0)):
         domain = TrainingDomain.learn(x, np.zeros(300), added_noise=added_noise, random_state=0)
         assert ((domain.flags(noisier) & NoveltyFlag.NOISIER_THAN_TRAINED) > 0).mean() == expected
 
 
-@pytest.mark.parametrize("noise", [0.002, 0.01, 0.05])
+@pytest.mark.parametrize("noise", [0.002, 0.05])
 def test_noise_shared_with_the_next_pixel_is_not_novel(small_domain, noise):
-    """As that of resampled spectra is: here with a correlation of 0.4."""
+    """Resampled spectra have such noise; here with a correlation of 0.4."""
     fresh = np.random.default_rng(2).normal(size=(1000, 301)) / np.sqrt(1.25)
     x = spectra_by_hand(1000, 0, seed=1) + noise * (fresh[:, 1:] + 0.5 * fresh[:, :-1])
     assert (small_domain.score(x) > 1).mean() <= 0.01
 
 
-@pytest.mark.parametrize("noise", [0.0005, 0.01, 0.05])
-def test_lines_elsewhere_are_novel(small_domain, noise):
+@pytest.mark.parametrize("noise", [0.0005, 0.05])
+def test_shifted_or_missing_lines_are_novel(small_domain, noise):
     assert (small_domain.score(spectra_by_hand(100, noise, seed=1, shift=30)) > 1).all()
     assert (small_domain.score(1 + np.random.default_rng(0).normal(size=(100, 300)) * noise) > 1).all()
 
 
-def test_spectra_do_not_depend_on_their_neighbours(small_domain):
+def test_results_do_not_depend_on_other_spectra(small_domain):
     x = spectra_by_hand(600, 0.01, seed=3)
     x[::3, 5] = 0  # bad pixels
     whole, noise = small_domain.score(x), small_domain.pixel_noise(x)
@@ -310,7 +268,7 @@ def test_spectra_do_not_depend_on_their_neighbours(small_domain):
     np.testing.assert_array_equal(small_domain.pixel_noise(x[501:502]), noise[501:502])
 
 
-def test_equal_seeds_learn_the_same():
+def test_equal_seeds_give_equal_domains():
     x = spectra_by_hand(100, 0.01, seed=0)
     domains = [TrainingDomain.learn(x, np.zeros(100), random_state=seed) for seed in (0, 0, 1)]
     assert domains[0] == domains[1]
@@ -318,12 +276,12 @@ def test_equal_seeds_learn_the_same():
     assert domains[0] != "a domain"
 
 
-def test_comes_back_from_pickles_and_arrays(small_domain):
+def test_pickles_and_arrays_restore_the_domain(small_domain):
     assert pickle.loads(pickle.dumps(small_domain)) == small_domain
     assert TrainingDomain(**vars(small_domain)) == small_domain
 
 
-def test_leaves_arrays_as_they_were():
+def test_arrays_of_the_caller_do_not_change():
     x, x_err = spectra_by_hand(50, 0.01, seed=0).astype(np.float32), np.full((50, 300), 0.01, dtype=np.float32)
     x[:, 5] = 1
     before = x.copy(), x_err.copy()
@@ -343,12 +301,12 @@ def test_leaves_arrays_as_they_were():
         (np.ones((1, 8)), predicted([[1.0, 2.0]], names=("a", "b")), None, "1 stars and 2 labels, expected 1 and 1"),
     ],
 )
-def test_says_what_does_not_fit(x, prediction, x_err, match):
+def test_inputs_that_do_not_match_raise_an_error(x, prediction, x_err, match):
     with pytest.raises(ValueError, match=match):
         domain_by_hand().assess(x, prediction, x_err)
 
 
-def test_needs_no_tensorflow():
+def test_import_does_not_load_tensorflow():
     code = "import sys, skbcnn.novelty; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -364,13 +322,13 @@ def giants_domain():
 
 @pytest.fixture(scope="module")
 def good_stars():
-    """For each signal-to-noise ratio some giants of the same population."""
+    """Giants like the training stars, by signal-to-noise ratio."""
     return {snr: make_apogee_spectra(300, snr=snr, random_state=200 + snr) for snr in (50, 200)}
 
 
-@pytest.mark.parametrize("name", STRANGERS)
-def test_strangers_among_giants(giants_domain, good_stars, name):
-    make, bit = STRANGERS[name]
+@pytest.mark.parametrize("name", OUT_OF_DISTRIBUTION)
+def test_out_of_distribution_spectra_are_flagged(giants_domain, good_stars, name):
+    make, bit = OUT_OF_DISTRIBUTION[name]
     for snr, stars in good_stars.items():
         few = type(stars)(**{key: stars[key][:20] for key in ("X", "X_err", "truth")})
         x, x_err = make(few, snr, np.random.default_rng(7))
@@ -392,5 +350,5 @@ def test_real_giants_are_novel_to_synthetic_ones(giants_domain):
         assert (giants_domain.flags(x, x_err=x_err) & NoveltyFlag.SPECTRUM_NOVEL).all()
 
 
-def test_is_small(giants_domain):
+def test_domain_is_small(giants_domain):
     assert len(pickle.dumps(giants_domain)) < 1e6

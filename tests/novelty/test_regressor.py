@@ -1,4 +1,4 @@
-"""What a regressor says of stars unlike those that it was trained on."""
+"""Novelty methods of the regressor."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, make_apogee_spectra
 from skbcnn.catalog import prediction_table
 from skbcnn.novelty import NoveltyFlag
-from tests.strangers import STRANGERS
+from tests.out_of_distribution import OUT_OF_DISTRIBUTION
 
 PARAMETERS = {
     "num_hidden": (16, 8, 8, 4, 1),
@@ -26,7 +26,7 @@ PARAMETERS = {
 
 
 def draw(n, seed, noise=0.01):
-    """Two lines on 80 pixels, as deep as the labels say."""
+    """Return spectra with two lines on 80 pixels, whose depths depend on the labels, and the labels."""
     rng = np.random.default_rng(seed)
     z, pixel = rng.normal(size=(n, 2)), np.arange(80)
     depth = 0.3 + 0.05 * z
@@ -42,20 +42,20 @@ def model():
     return CensoredBCNNRegressor(**PARAMETERS).fit(*draw(500, seed=1))
 
 
-def strange(n):
-    """A third line where there was none."""
+def draw_novel(n):
+    """Return spectra with a third line."""
     return draw(n, seed=3)[0] - 0.2 * np.exp(-((np.arange(80) - 68) ** 2) / 8)
 
 
-def test_good_stars_and_strangers(model):
+def test_only_novel_spectra_are_flagged(model):
     good = draw(500, seed=2)[0]
     assert (model.novelty_score(good) > 1).mean() <= 0.01
-    assert (model.novelty_flags(strange(20)) & NoveltyFlag.SPECTRUM_NOVEL).all()
-    assert (model.novelty_score(strange(20)) > 1).all()
+    assert (model.novelty_flags(draw_novel(20)) & NoveltyFlag.SPECTRUM_NOVEL).all()
+    assert (model.novelty_score(draw_novel(20)) > 1).all()
 
 
-def test_three_ways_to_ask(model):
-    X = np.vstack([draw(5, seed=2)[0], strange(5)])
+def test_scores_and_flags_are_those_of_the_assessment(model):
+    X = np.vstack([draw(5, seed=2)[0], draw_novel(5)])
     assessment = model.assess(X)
     assert_array_equal(model.novelty_score(X), assessment.score)
     assert_array_equal(model.novelty_flags(X), assessment.flags)
@@ -64,7 +64,7 @@ def test_three_ways_to_ask(model):
     assert_array_equal(again.model, assessment.model)
 
 
-def test_labels_beyond_those_of_training(model):
+def test_labels_out_of_the_training_range_are_flagged(model):
     X = draw(5, seed=2)[0]
     prediction = model.predict_distribution(X)
     far = replace(prediction, mean=prediction.mean + np.array([0, 10]))
@@ -72,16 +72,16 @@ def test_labels_beyond_those_of_training(model):
     assert (model.assess(X, prediction=far).flags & NoveltyFlag.LABEL_OUT_OF_RANGE).all()
 
 
-def test_model_uncertainty_is_learnt_from_stars_held_out(model):
+def test_model_uncertainty_is_learnt_from_held_out_stars(model):
     assert (model.domain_.model_scale > 0).all()
-    none_held_out = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1}, validation_fraction=0).fit(
+    without_held_out = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1}, validation_fraction=0).fit(
         *draw(60, seed=1)
     )
-    assert (none_held_out.domain_.model_scale == 0).all()
-    assert np.isnan(none_held_out.assess(draw(3, seed=2)[0]).model).all()
+    assert (without_held_out.domain_.model_scale == 0).all()
+    assert np.isnan(without_held_out.assess(draw(3, seed=2)[0]).model).all()
 
 
-def test_noise_that_training_added_is_known():
+def test_noise_added_in_training_is_not_flagged():
     X, y = draw(300, seed=1)
     x_err = np.full_like(X, 0.01)
     quiet, noisy = (
@@ -103,10 +103,10 @@ def test_pixels_without_error_are_bad(model):
 def test_single_label():
     X, y = draw(200, seed=1)
     single = CensoredBCNNRegressor(max_epochs=1, n_draws=5, random_state=0).fit(X, y[:, 0])
-    assert single.assess(strange(4)).labels.shape == (4, 1)
+    assert single.assess(draw_novel(4)).labels.shape == (4, 1)
 
 
-def test_partial_fit_keeps_what_is_known():
+def test_partial_fit_keeps_the_domain():
     X, y = draw(200, seed=1)
     first = CensoredBCNNRegressor(**PARAMETERS).partial_fit(X, y)
     domain = first.domain_
@@ -114,39 +114,39 @@ def test_partial_fit_keeps_what_is_known():
     assert first.partial_fit(X[:10], y[:10]).domain_ is domain
 
 
-def test_warm_start_learns_of_the_new_stars():
+def test_warm_start_replaces_the_domain():
     X, y = draw(200, seed=1)
     model = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1}, warm_start=True).fit(X, y)
     domain = model.domain_
     assert model.fit(X, y).domain_ is not domain
 
 
-def test_nothing_is_known_and_said_so():
+def test_model_without_domain_raises_an_error():
     X, y = draw(60, seed=1)
     plain = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1}, calibrate=False).fit(X, y)
     assert plain.domain_ is None
-    for ask in (plain.assess, plain.novelty_score, plain.novelty_flags):
+    for method in (plain.assess, plain.novelty_score, plain.novelty_flags):
         with pytest.raises(ValueError, match=r"has no summary of its training set.*calibrate=True"):
-            ask(X)
+            method(X)
 
 
 @pytest.mark.parametrize("X", [np.ones((2, 79)), np.full((2, 80), np.nan), np.ones((0, 80)), np.ones(80)])
-def test_spectra_that_cannot_be_used(model, X):
+def test_invalid_spectra_raise_an_error(model, X):
     with pytest.raises(ValueError, match=r"79|NaN|0 sample|1D"):
         model.novelty_score(X)
 
 
-def test_residuals_of_the_stars_held_out(model):
+def test_residuals_of_the_held_out_stars(model):
     residuals = model.validation_residuals_
     assert list(residuals) == ["teff", "Al"]
     (bias, scatter, n), (_, _, n_al) = residuals.values()
     assert n == 50
     assert 30 < n_al < 50  # a seventh is missing
-    assert abs(bias) < scatter < 300  # less than what the label scatters by
+    assert abs(bias) < scatter < 300  # less than the scatter of the label
 
 
-def test_in_the_catalogue(model):
-    X = np.vstack([draw(2, seed=2)[0], strange(1)])
+def test_flags_and_novelty_in_a_table(model):
+    X = np.vstack([draw(2, seed=2)[0], draw_novel(1)])
     prediction = model.predict_distribution(X)
     table = prediction_table(prediction, assessment=model.assess(X, prediction=prediction))
     assert table.colnames[-2:] == ["result_flags", "novelty"]
@@ -164,7 +164,7 @@ def test_flags_of_sdss_v_without_an_assessment(model):
 
 
 @pytest.mark.slow
-def test_strangers_to_a_trained_network():
+def test_out_of_distribution_spectra_of_a_trained_network():
     train = make_apogee_spectra(1200, random_state=31)
     model = ApogeeBCNNCensoredRegressor(
         activation="silu",
@@ -179,7 +179,7 @@ def test_strangers_to_a_trained_network():
         good = make_apogee_spectra(500, snr=snr, random_state=400 + snr)
         assert (model.novelty_score(good.X) > 1).mean() <= 0.01
         few = type(good)(**{key: good[key][:10] for key in ("X", "X_err", "truth")})
-        for make, bit in STRANGERS.values():
+        for make, bit in OUT_OF_DISTRIBUTION.values():
             x, _ = make(few, snr, np.random.default_rng(7))
             assessment = model.assess(x)
             assert (assessment.score > 1).all()
