@@ -1,4 +1,4 @@
-"""Tables of labels: each column goes to the label that it names, whatever the order, spelling and kind of table."""
+"""Labels from tables: matching of columns by name, for any order, spelling and kind of table."""
 
 import copy
 import re
@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
 
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor
-from skbcnn._label_tables import label_columns, label_values
+from skbcnn._label_tables import label_and_error_values, label_array, label_columns, label_names, label_values
 from skbcnn.survey import APOGEE_LABELS
 
 TARGET = ["teff", "logg", "Mg"]
@@ -41,7 +41,9 @@ KINDS = {
 def training_sets(monkeypatch):
     """List of the normalised training sets of all fits, which train no network."""
     found = []
-    monkeypatch.setattr(CensoredBCNNRegressor, "_train_network", lambda self, stars, *args, **kwargs: found.append(stars))
+    monkeypatch.setattr(
+        CensoredBCNNRegressor, "_train_network", lambda self, stars, *args, **kwargs: found.append(stars)
+    )
     return found
 
 
@@ -61,7 +63,7 @@ def learnt(training_sets):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("cls", [CensoredBCNNRegressor, ApogeeBCNNCensoredRegressor])
-def test_columns_go_to_their_labels(learnt, kind, cls):
+def test_columns_are_matched_by_name(learnt, kind, cls):
     y_err = KINDS[kind]({f"{name}_ERR": np.abs(values) / 100 for name, values in COLUMNS.items()})
     model, stars = learnt(KINDS[kind](COLUMNS), y_err, cls)
     assert model.target_names_ == tuple(TARGET)
@@ -85,8 +87,8 @@ def test_the_22_in_any_spelling_and_order(learnt, spelling):
 
 
 class TestNames:
-    def test_exact_spelling_goes_first(self, learnt):
-        """Names that differ in case may be two labels of a user's own."""
+    def test_equal_spelling_has_priority(self, learnt):
+        """Names that differ in case may be two labels of the user."""
         y = pd.DataFrame({"s": [4.0, 5, 6], "S": [1.0, 2, 3]})
         model, stars = learnt(y, target=["S", "s"])
         assert_array_equal(stars.y, [[1, 4], [2, 5], [3, 6]])
@@ -100,7 +102,7 @@ class TestNames:
         y = pd.DataFrame(VALUES, columns=["TEFF", "logg", "mine"])
         assert learnt(y, target=None)[0].target_names_ == ("TEFF", "logg", "mine")
 
-    def test_numbers_are_no_names(self, learnt):
+    def test_numbers_do_not_count_as_names(self, learnt):
         model, stars = learnt(pd.DataFrame(VALUES, columns=[2, 0, 1]))
         assert model.target_names_ == tuple(TARGET)
         assert_array_equal(stars.y, VALUES)
@@ -147,7 +149,7 @@ class TestNames:
         with pytest.raises(ValueError, match=r"y has no columns\. Pass one for each label"):
             learnt(y, target=None)
 
-    def test_a_column_that_is_no_column_of_numbers(self, learnt):
+    def test_column_without_numbers(self, learnt):
         with pytest.raises(ValueError, match=r"Column 'Mg' of y has shape \(3, 2\), expected \(3,\)"):
             learnt(Table({"Mg": np.ones((3, 2))}), target=["Mg"])
         with pytest.raises(ValueError, match="Column 'Mg' of y holds values that are not numbers"):
@@ -170,7 +172,7 @@ class TestOneLabel:
         assert learnt(y, cls=ApogeeBCNNCensoredRegressor, target="Teff")[0].target_names_ == ("teff",)
 
     @pytest.mark.parametrize("name", [None, 0, "truth"])
-    def test_a_name_that_is_no_label_says_nothing(self, learnt, name):
+    def test_unknown_name_is_ignored(self, learnt, name):
         y = pd.Series(VALUES[:, 0], name=name)
         assert learnt(y, cls=ApogeeBCNNCensoredRegressor, target="teff")[0].target_names_ == ("teff",)
 
@@ -180,7 +182,7 @@ class TestOneLabel:
         with pytest.raises(ValueError, match=r"y is named '\[Mg/H\]', but the label is teff.*target=\['Mg'\]"):
             learnt(y, cls=cls, target=["teff"])
 
-    def test_not_for_22(self, learnt):
+    def test_22_labels_need_22_columns(self, learnt):
         with pytest.raises(ValueError, match="y has 1 columns, but target='all' means 22 labels"):
             learnt(pd.Series(VALUES[:, 0], name="teff"), cls=ApogeeBCNNCensoredRegressor, target="all")
 
@@ -193,7 +195,7 @@ class TestOneLabel:
 
 
 class TestErrors:
-    """Present labels only, so that none of the errors is missing."""
+    """Errors of labels without missing values."""
 
     Y = pd.DataFrame({"Mg": [0.1, 0.2, 0.3], "teff": [4500.0, 4600, 4700]})
     IN_ORDER = np.array([[10.0, 0.01], [20, 0.02], [30, 0.03]])  # of teff, Mg
@@ -208,17 +210,17 @@ class TestErrors:
         assert_array_equal(self.errors(learnt, y_err), self.IN_ORDER)
 
     @pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame])
-    def test_without_names_beside_y_as_it_came(self, learnt, kind):
+    def test_without_names_in_the_order_of_y(self, learnt, kind):
         assert_array_equal(self.errors(learnt, kind(self.IN_ORDER[:, ::-1])), self.IN_ORDER)
         assert_array_equal(self.errors(learnt, kind(self.IN_ORDER[:, ::-1]), target=None), self.IN_ORDER[:, ::-1])
 
-    def test_by_name_beside_an_array(self, learnt):
+    def test_by_name_for_labels_without_names(self, learnt):
         y, y_err = self.Y[["teff", "Mg"]].to_numpy(), pd.DataFrame(self.IN_ORDER[:, ::-1], columns=["Mg", "teff"])
         assert_array_equal(learnt(y, y_err, target=["teff", "Mg"])[1].y_err, self.IN_ORDER)
-        unnamed = learnt(y, y_err, target=None)[1].y_err  # there are no names to go by
+        unnamed = learnt(y, y_err, target=None)[1].y_err  # no names to match
         assert_array_equal(unnamed, self.IN_ORDER[:, ::-1])
 
-    def test_label_that_is_called_as_an_error(self, learnt):
+    def test_label_with_the_name_of_an_error(self, learnt):
         y = pd.DataFrame({"e_folding": [1.0, 2, 3], "folding": [4.0, 5, 6]})
         assert_array_equal(learnt(y, y_err=y / 10, target=["folding", "e_folding"])[1].y_err[0], [0.4, 0.1])
 
@@ -268,7 +270,7 @@ class TestMissingAndUnits:
         np.testing.assert_allclose(stars.y_err, [[50, 0.1, 0.1], [60, 0.1, 0.1], [0, 0.2, 0.1]])
 
     def test_missing_stays_missing_in_another_unit(self, learnt):
-        """-9999 mK would be a temperature."""
+        """-9999 mK would not be a missing temperature."""
         y = Table({"teff": [4.5e6, -9999.0, 4.6e6]}, units={"teff": "mK"})
         np.testing.assert_allclose(learnt(y, target=["teff"])[1].y, [[4500], [np.nan], [4600]])
 
@@ -279,7 +281,7 @@ class TestMissingAndUnits:
         ("name", "unit"), [("teff", "dex"), ("teff", "deg_C"), ("Mg", "K"), ("Mg", "mag"), ("logg", "m / s2")]
     )
     @pytest.mark.parametrize("kind", [Table, QTable])
-    def test_units_that_do_not_fit(self, learnt, kind, name, unit):
+    def test_units_that_cannot_be_converted(self, learnt, kind, name, unit):
         y = kind({name: u.Quantity([1.0, 2, 3], unit)})
         with pytest.raises(ValueError, match=f"Column '{name}' of y has the unit '{unit}', which cannot be converted"):
             learnt(y, target=[name])
@@ -303,10 +305,10 @@ class TestScore:
         with pytest.raises(NotFittedError):
             CensoredBCNNRegressor().score(tiny_data.X, tiny_data.y)
 
-    def test_names_against_a_fit_without_names(self):
+    def test_names_after_a_fit_without_names(self):
         y = pd.DataFrame(VALUES, columns=["a", "b", "c"])
         assert_array_equal(label_values(y, ("0", "1", "2")), VALUES)
-        numbers = y.set_axis(["1", "0", "2"], axis=1)  # names after all
+        numbers = y.set_axis(["1", "0", "2"], axis=1)  # the same names as those of the fit
         assert_array_equal(label_values(numbers, ("0", "1", "2")), VALUES[:, [1, 0, 2]])
 
 
@@ -324,7 +326,7 @@ def test_further_training_accepts_the_same_labels(tiny_model, tiny_data, trainin
 
 
 class TestScikitLearn:
-    """Splitters take rows of data frames and of structured arrays, and keep the names."""
+    """Splitters of scikit-learn select rows of data frames and structured arrays, and keep the names."""
 
     @pytest.fixture(autouse=True)
     def predict_without_network(self, training_sets, monkeypatch):
@@ -348,7 +350,7 @@ class TestScikitLearn:
         assert searches[0].best_estimator_.target_names_ == tuple(tiny_parameters["target"])
         assert searches[0].score(tiny_data.X, y) == searches[1].score(tiny_data.X, tiny_data.y)
 
-    def test_errors_are_split_along(self, tiny_parameters, tiny_data, training_sets):
+    def test_errors_are_split_with_the_labels(self, tiny_parameters, tiny_data, training_sets):
         parameters = {**tiny_parameters, "validation_fraction": 0, "labels_norm_mode": 0, "calibrate": False}
         model = CensoredBCNNRegressor(**parameters)
         y_err = pd.DataFrame(tiny_data.y_err, columns=["TEFF_ERR", "MG_H_ERR", "AL_H_ERR", "C_H_ERR"])
@@ -358,7 +360,7 @@ class TestScikitLearn:
         assert_array_equal(training_sets[0].y_err[present], tiny_data.y_err[15:][present])
 
     def test_names_of_the_pixels(self, learnt):
-        """Of X, as scikit-learn has them: other names are refused."""
+        """The names of the columns of X are kept, and other names raise an error."""
         model = CensoredBCNNRegressor(target=["teff"], calibrate=False)
         X = pd.DataFrame(np.ones((3, 4)), columns=list("abcd"))
         model.fit(X, VALUES[:, 0])
@@ -368,7 +370,38 @@ class TestScikitLearn:
             model._check_spectra(X[list("dcba")], reset=False)
 
 
-def test_what_came_stays_as_it_was():
+class TestReaders:
+    """Functions that need no names of labels, or return labels and errors together."""
+
+    @pytest.mark.parametrize("kind", [*KINDS.values(), QTable], ids=[*KINDS, "QTable"])
+    def test_array_keeps_the_order_of_columns(self, kind):
+        expected = np.column_stack(list(COLUMNS.values()))
+        assert_array_equal(label_array(kind(COLUMNS)), expected)
+        assert label_names(kind(COLUMNS)) == tuple(COLUMNS)
+
+    def test_array_of_masked_values_with_units(self):
+        y = Table({"TEFF": MaskedColumn([4.5, 4.6], mask=[False, True], unit="kK"), "age": Column([1, 2], unit="Gyr")})
+        assert_array_equal(label_array(y), [[4500, 1], [np.nan, 2]])
+
+    def test_names(self):
+        assert label_names(np.ones((2, 22))) == label_names(pd.DataFrame(np.ones((2, 22)))) == APOGEE_LABELS
+        assert label_names(np.ones((2, 3))) is None
+        assert label_names(pd.DataFrame(np.ones((2, 3)))) == ("0", "1", "2")
+        assert label_names(pd.Series([1.0], name="teff")) == ("teff",)
+        assert label_names(pd.Series([1.0], name=3)) == ("3",)
+
+    def test_labels_and_errors(self):
+        y, y_err = label_and_error_values(Table(COLUMNS), ERRORS[:, [2, 0, 1]], TARGET)
+        assert_array_equal(y, VALUES)
+        assert_array_equal(y_err, ERRORS)
+        assert label_and_error_values(VALUES, None, TARGET)[1] is None
+
+    def test_unique_names_need_names(self):
+        with pytest.raises(ValueError, match="The columns of y have no names"):
+            label_columns(VALUES).unique_names()
+
+
+def test_tables_of_the_caller_do_not_change():
     y = QTable({"teff": MaskedColumn([4500.0, 4600], mask=[False, True], unit="kK")})
     before = y.copy()
     label_values(y, ("teff",))

@@ -1,4 +1,4 @@
-"""Units in which labels are measured against each other."""
+"""Scales of labels in means over labels."""
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,11 @@ Y_TRUE = np.array([[4000, 0.1], [4200, MISSING], [4600, 0.3], [4800, 0.5]])
 Y_PRED = Y_TRUE + np.array([[100, 0.1], [100, 0.0], [-100, -0.1], [100, 0.1]])  # mean absolute errors 100 and 0.1
 
 
-def test_kelvin_drowns_dex_in_label_units():
+def test_kelvin_dominates_dex_without_scale():
     assert_allclose(mean_absolute_error(Y_TRUE, Y_PRED), (100 + 0.1) / 2)
 
 
-def test_std_is_that_of_the_labels_present():
+def test_std_is_that_of_the_present_labels():
     expected = [100 / np.std([4000, 4200, 4600, 4800]), 0.1 / np.std([0.1, 0.3, 0.5])]
     assert_allclose(mean_absolute_error(Y_TRUE, Y_PRED, label_scale="std", multioutput="raw_values"), expected)
 
@@ -29,7 +29,7 @@ def test_std_is_weighted():
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1e4])
-def test_std_frees_the_score_of_units(factor):
+def test_score_with_std_does_not_depend_on_units(factor):
     in_other_units = np.where(Y_TRUE == MISSING, MISSING, Y_TRUE * [1, factor])
     assert_allclose(
         mean_absolute_error(in_other_units, Y_PRED * [1, factor], label_scale="std"),
@@ -42,7 +42,7 @@ def test_label_without_spread():
     with pytest.warns(UndefinedMetricWarning, match="label 1 .*no spread"):
         scaled = mean_absolute_error(y_true, y_pred, label_scale="std")
     assert_allclose(scaled, 1 / 3 / np.std([1, 2, 3]))
-    with pytest.raises(ValueError, match="There is no mean absolute error, because .*no spread to scale by"):
+    with pytest.raises(ValueError, match=r"There is no mean absolute error, because .*no spread to scale by"):
         mean_absolute_error([0.1, 0.1], [0.2, 0.3], label_scale="std")
 
 
@@ -61,7 +61,7 @@ class TestApogee:
         scaled = mean_absolute_error(y, y + label_spreads(), label_scale="apogee", multioutput="raw_values")
         assert_allclose(scaled, 1)
 
-    def test_nameless(self):
+    def test_labels_without_names(self):
         with pytest.raises(ValueError, match=r"2 columns without names\. Pass y_true as a data frame, or"):
             mean_absolute_error(Y_TRUE, Y_PRED, label_scale="apogee")
 
@@ -75,6 +75,6 @@ class TestApogee:
         ([1.0, np.nan], "finite numbers above 0"),
     ],
 )
-def test_scales_that_are_none(label_scale, message):
+def test_invalid_scales(label_scale, message):
     with pytest.raises(ValueError, match=message):
         mean_absolute_error(Y_TRUE, Y_PRED, label_scale=label_scale)

@@ -1,4 +1,4 @@
-"""Metrics of scikit-learn, made to leave missing labels out."""
+"""Metrics of scikit-learn, wrapped to leave missing labels out."""
 
 import pickle
 from functools import partial
@@ -39,7 +39,7 @@ def of_each_label(metric, y_true, y_pred, **kwargs):
 
 class TestCompleteData:
     @of_five
-    @settings(deadline=None, max_examples=25)
+    @settings(max_examples=10)
     @given(seed=st.integers(0, 10**6))
     def test_raw_values_are_those_of_sklearn(self, metric, seed):
         raw = magic_metric(metric)(*labels(seed), multioutput="raw_values")
@@ -52,9 +52,9 @@ class TestCompleteData:
             assert_allclose(ours, metric(*labels(0), multioutput=multioutput), rtol=1e-12)
 
     @of_weighted
-    @settings(deadline=None, max_examples=25)
+    @settings(max_examples=10)
     @given(seed=st.integers(0, 10**6))
-    def test_weights_are_handed_on(self, metric, seed):
+    def test_weights_are_passed_to_the_metric(self, metric, seed):
         weight = np.random.default_rng(seed).uniform(0.1, 2, 11)
         raw = magic_metric(metric)(*labels(seed), sample_weight=weight, multioutput="raw_values")
         theirs = metric(*labels(seed), sample_weight=weight, multioutput="raw_values")
@@ -68,8 +68,8 @@ class TestCompleteData:
 
 class TestMissingLabels:
     @of_five
-    @pytest.mark.parametrize("missing", [np.nan, MISSING, -9999.99])
-    def test_raw_values_are_those_of_the_labels_present(self, metric, missing):
+    @pytest.mark.parametrize("missing", [np.nan, MISSING])
+    def test_raw_values_are_those_of_present_labels(self, metric, missing):
         y_true, y_pred = labels(2)
         absent = np.random.default_rng(2).random(y_true.shape) < 0.4
         expected = [metric(t[~a], p[~a]) for t, p, a in zip(y_true.T, y_pred.T, absent.T, strict=True)]
@@ -86,14 +86,15 @@ class TestMissingLabels:
             metric(t[c], p[c], sample_weight=weight[c]) for t, p, c in zip(y_true.T, y_pred.T, counts.T, strict=True)
         ]
         magic = magic_metric(metric)
-        spoilt = np.where(absent, np.nan, y_true)
-        assert_allclose(magic(spoilt, y_pred, sample_weight=weight, multioutput="raw_values"), expected, rtol=1e-12)
+        present = np.where(absent, np.nan, y_true)
+        assert_allclose(magic(present, y_pred, sample_weight=weight, multioutput="raw_values"), expected, rtol=1e-12)
         assert_allclose(
-            magic(spoilt, y_pred, sample_weight=weight, multioutput=[3, 1, 1]), np.average(expected, weights=[3, 1, 1])
+            magic(present, y_pred, sample_weight=weight, multioutput=[3, 1, 1]),
+            np.average(expected, weights=[3, 1, 1]),
         )
 
     @pytest.mark.parametrize("metric", [r2_score, d2_absolute_error_score], ids=lambda metric: metric.__name__)
-    def test_label_with_one_value_has_no_score_where_sklearn_gives_none(self, metric):
+    def test_label_with_one_value_is_undefined_if_sklearn_returns_nan(self, metric):
         y_true, y_pred = labels(4)
         y_true[1:, 1] = MISSING
         with (
@@ -111,7 +112,7 @@ class TestMissingLabels:
     @pytest.mark.parametrize(
         "metric", [mean_absolute_error, max_error, explained_variance_score], ids=lambda metric: metric.__name__
     )
-    def test_label_with_one_value_scores_as_sklearn_says(self, metric):
+    def test_label_with_one_value_has_the_score_of_sklearn(self, metric):
         y_true, y_pred = labels(4)
         y_true[1:, 1] = MISSING
         raw = magic_metric(metric)(y_true, y_pred, multioutput="raw_values")
@@ -127,12 +128,12 @@ class TestMissingLabels:
 
 
 class TestArguments:
-    def test_label_scale_divides_what_the_metric_sees(self):
+    def test_label_scale_divides_labels_and_predictions(self):
         y_true, y_pred = labels(6)
         scaled = magic_metric(max_error)(y_true, y_pred, label_scale=[1, 10, 0.1], multioutput="raw_values")
         assert_allclose(scaled, np.array(of_each_label(max_error, y_true, y_pred)) / [1, 10, 0.1])
 
-    def test_others_are_handed_on(self):
+    def test_others_are_passed_to_the_metric(self):
         assert_allclose(
             magic_metric(mean_pinball_loss)(*labels(7), alpha=0.1), mean_pinball_loss(*labels(7), alpha=0.1)
         )
@@ -140,7 +141,7 @@ class TestArguments:
             magic_metric(partial(mean_pinball_loss, alpha=0.1))(*labels(7)), mean_pinball_loss(*labels(7), alpha=0.1)
         )
 
-    def test_error_bars_and_errors_of_labels(self):
+    def test_standard_deviations_and_label_errors(self):
         def mean_excess(y_true, y_pred, y_std, *, y_err):
             return np.mean(np.abs(y_true - y_pred) - y_std - y_err)
 
@@ -156,17 +157,17 @@ class TestArguments:
         assert_allclose(excess, [(2 - 0.5 - 0.3 + 0 - 0.1 - 0.1) / 2, (0.4 - 0.1 - 0.2) / 0.1])
 
     @pytest.mark.parametrize("name", ["sample_weight", "y_err"])
-    def test_what_the_metric_does_not_take(self, name):
+    def test_argument_that_the_metric_does_not_accept(self, name):
         with pytest.raises(TypeError, match=f"max_error has no argument {name}"):
             magic_metric(max_error)([1.0, 2.0], [1.0, 2.0], **{name: [1.0, 1.0]})
 
-    def test_no_function(self):
+    def test_metric_that_is_not_callable(self):
         with pytest.raises(TypeError, match="metric is 'r2', expected a function"):
             magic_metric("r2")
 
 
 class TestObject:
-    def test_metrics_that_are_magic_already(self):
+    def test_metrics_of_the_package_are_returned_unchanged(self):
         for name in ("r2_score", "crps_gaussian", "median_bias"):
             assert magic_metric(getattr(metrics, name)) is getattr(metrics, name)
         magic = magic_metric(max_error)

@@ -1,4 +1,4 @@
-"""Scores of error bars: numbers by hand, an oracle, and what the scores are for."""
+"""Metrics of standard deviations: worked by hand, compared with scoringrules, and best for the true values."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ class TestNumbersWorkedByHand:
             (0, 3, 3 * (np.sqrt(2) - 1) / np.sqrt(np.pi)),
             (1, 1, 0.6826894921370859 + 2 * 0.24197072451914337 - 0.5641895835477563),  # z = 1: erf, phi, 1/sqrt(pi)
             (-1, 1, 0.6826894921370859 + 2 * 0.24197072451914337 - 0.5641895835477563),
-            (2, 1e-9, 2),  # without error bars, the absolute error
+            (2, 1e-9, 2),  # the absolute error for a standard deviation near 0
         ],
     )
     def test_crps(self, residual, std, expected):
@@ -58,7 +58,7 @@ class TestNumbersWorkedByHand:
         assert_allclose(expected_calibration_error([1.0, 2.0, 3.0], [2.0, 1.0, 9.0], np.full(3, std)), 0.5)
 
     def test_ends_of_an_interval_are_inside(self):
-        level = erf(1 / np.sqrt(2))  # whose interval is one sigma wide on each side
+        level = erf(1 / np.sqrt(2))  # the interval extends one sigma to each side
         assert_allclose(expected_calibration_error([1.0] * 4, [2.0] * 4, [1.0] * 4, levels=[level]), 1 - level)
 
 
@@ -94,21 +94,20 @@ class TestErrorsOfTheTrueLabels:
         with_err = metric(y_true, y_pred, np.full((2, 2), 3.0), y_err=np.full((2, 2), 4.0))
         assert_allclose(with_err, metric(y_true, y_pred, np.full((2, 2), 5.0)))
 
-    def test_make_up_for_a_prediction_without_error_bar(self, metric):
+    def test_suffice_for_a_prediction_without_standard_deviation(self, metric):
         assert_allclose(metric([1.0, 2.0], [1.5, 4.0], [0, 0], y_err=[2, 2]), metric([1.0, 2.0], [1.5, 4.0], [2, 2]))
 
-    @pytest.mark.parametrize("beside", [np.nan, MISSING, -1.0, np.inf])
-    def test_beside_missing_labels_are_not_looked_at(self, metric, beside):
+    def test_of_missing_labels_are_ignored(self, metric):
         y_true, y_pred, y_std = [1.0, MISSING, np.nan], [1.5, 4.0, 0.0], [1.0, 1.0, 1.0]
-        assert metric(y_true, y_pred, y_std, y_err=[0.3, beside, beside]) == metric(
-            y_true[:1], [1.5], [1.0], y_err=[0.3]
-        )
+        expected = metric(y_true[:1], [1.5], [1.0], y_err=[0.3])
+        for value in (np.nan, MISSING, -1.0, np.inf):
+            assert metric(y_true, y_pred, y_std, y_err=[0.3, value, value]) == expected
 
-    @pytest.mark.parametrize("unknown", [np.nan, MISSING])
-    def test_unknown_ones_are_0(self, metric, unknown):
+    def test_unknown_errors_are_0(self, metric):
         data = [1.0, 2.0], [1.5, 4.0], [1.0, 1.0]
-        with pytest.warns(UserWarning, match="1 labels have no error in y_err"):
-            assert metric(*data, y_err=[0.3, unknown]) == metric(*data, y_err=[0.3, 0.0])
+        for unknown in (np.nan, MISSING):
+            with pytest.warns(UserWarning, match="1 labels have no error in y_err"):
+                assert metric(*data, y_err=[0.3, unknown]) == metric(*data, y_err=[0.3, 0.0])
 
     @pytest.mark.parametrize("wrong", [-0.1, np.inf])
     def test_negative_or_infinite(self, metric, wrong):
@@ -125,11 +124,11 @@ class TestErrorsOfTheTrueLabels:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-class TestBadErrorBars:
-    @pytest.mark.parametrize("wrong", [-0.1, np.nan, MISSING])
-    def test_negative_or_missing(self, metric, wrong):
-        with pytest.raises(ValueError, match="y_std is negative or missing in 1 places"):
-            metric([1.0, 2.0], [1.5, 4.0], [1.0, wrong])
+class TestInvalidStandardDeviations:
+    def test_negative_or_missing(self, metric):
+        for invalid in (-0.1, np.nan, MISSING):
+            with pytest.raises(ValueError, match="y_std is negative or missing in 1 places"):
+                metric([1.0, 2.0], [1.5, 4.0], [1.0, invalid])
 
     def test_zero(self, metric):
         with pytest.raises(ValueError, match="y_std is 0 in 1 places where y_true is present and has no error"):
@@ -158,14 +157,14 @@ class TestLabelScale:
 
 
 @pytest.mark.parametrize("levels", [[], [0.0], [1.0], [0.5, np.nan], 0.5, [[0.5]]])
-def test_levels_that_are_none(levels):
+def test_invalid_levels(levels):
     with pytest.raises(ValueError, match="expected a list of nominal coverages between 0 and 1"):
         expected_calibration_error([1.0], [1.0], [1.0], levels=levels)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("factor", [0.5, 2.0])
-def test_true_error_bars_score_best(metric, factor):
+def test_true_standard_deviations_score_best(metric, factor):
     random = np.random.default_rng(3)
     y_std = random.uniform(0.5, 2, 4000)
     y_true, y_err = y_std * random.normal(size=4000), random.uniform(0, 1, 4000)
@@ -173,4 +172,4 @@ def test_true_error_bars_score_best(metric, factor):
     prediction = np.zeros(4000)
     best = metric(y_true, prediction, y_std, y_err=y_err)
     assert best < metric(y_true, prediction, factor * y_std, y_err=y_err)
-    assert best < metric(y_true, prediction, y_std)  # which takes the labels for exact
+    assert best < metric(y_true, prediction, y_std)  # as if the labels were exact

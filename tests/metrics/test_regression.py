@@ -1,4 +1,4 @@
-"""Metrics of predicted labels: numbers by hand, and scikit-learn's own where nothing is missing."""
+"""Metrics of predicted labels: worked by hand, and compared with scikit-learn if no label is missing."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ whole_numbers = st.integers(-20, 20).map(float)  # sums of them are exact, so co
 
 
 def label_pairs(min_stars=2, min_labels=1):
-    """Strategy: true and predicted labels of one shape."""
+    """Return a strategy for true and predicted labels of the same shape."""
     shapes = st.tuples(st.integers(min_stars, 8), st.integers(min_labels, 4))
     return shapes.flatmap(lambda shape: st.tuples(*(arrays(float, shape, elements=whole_numbers) for _ in range(2))))
 
@@ -67,7 +67,7 @@ class TestNumbersWorkedByHand:
         assert_array_equal(median_bias(*pair, absolute=True, multioutput="raw_values"), [1, 1])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(label_pairs(min_stars=1, min_labels=2), st.lists(st.integers(1, 5), min_size=8, max_size=8))
 def test_errors_agree_with_sklearn_where_nothing_is_missing(pair, weights):
     weights, importance = weights[: len(pair[0])], np.arange(1, 1 + pair[0].shape[1])
@@ -81,14 +81,14 @@ def test_errors_agree_with_sklearn_where_nothing_is_missing(pair, weights):
 
 class TestR2:
     def test_number_worked_by_hand(self):
-        # truth 1, 2, 3 about 2: spread 2; missed 1 once: 1 - 1/2
+        # truth 1, 2, 3 with mean 2: sum of squares 2; squared error 1: 1 - 1/2
         assert r2_score([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]) == 0.5
 
     def test_number_worked_by_hand_with_weights(self):
-        # weights 1, 1, 2: mean 9/4; spread (25 + 1 + 18)/16 = 11/4; missed 2: 1 - 8/11
+        # weights 1, 1, 2: mean 9/4; sum of squares (25 + 1 + 18)/16 = 11/4; squared error 2: 1 - 8/11
         assert_allclose(r2_score([1.0, 2.0, 3.0], [1.0, 2.0, 4.0], sample_weight=[1, 1, 2]), 3 / 11)
 
-    @settings(deadline=None, max_examples=150)
+    @settings(max_examples=60)
     @given(label_pairs())
     def test_agrees_with_sklearn_where_nothing_is_missing(self, pair):
         for multioutput in ("raw_values", "uniform_average", "variance_weighted"):
@@ -96,24 +96,12 @@ class TestR2:
                 r2_score(*pair, multioutput=multioutput), sklearn.metrics.r2_score(*pair, multioutput=multioutput)
             )
 
-    @settings(deadline=None, max_examples=100)
+    @settings(max_examples=60)
     @given(label_pairs(min_labels=2), st.lists(st.integers(1, 5), min_size=8, max_size=8))
     def test_agrees_with_sklearn_on_weights(self, pair, weights):
         weights, importance = weights[: len(pair[0])], np.arange(1, 1 + pair[0].shape[1])
         theirs = sklearn.metrics.r2_score(*pair, sample_weight=weights, multioutput=importance)
         assert_allclose(r2_score(*pair, sample_weight=weights, multioutput=importance), theirs, rtol=1e-9, atol=1e-9)
-
-    @settings(deadline=None, max_examples=100)
-    @given(label_pairs(min_stars=3), st.sampled_from([np.nan, MISSING, -9999.99]), st.data())
-    def test_missing_is_the_same_as_absent(self, pair, missing, data):
-        y_true, y_pred = pair[0][:, :1], pair[1][:, :1]
-        extra = data.draw(st.integers(1, 4))
-        padded = np.vstack([y_true, np.full((extra, 1), missing)])
-        nonsense = np.vstack([y_pred, np.full((extra, 1), data.draw(st.sampled_from([0.0, 1e6, np.nan])))])
-        assert_allclose(r2_score(padded, nonsense), r2_score(y_true, y_pred))
-
-    def test_weight_zero_is_the_same_as_absent(self):
-        assert r2_score([1.0, 2.0, 3.0, 50.0], [1.0, 2.0, 4.0, 0.0], sample_weight=[1, 1, 1, 0]) == 0.5
 
     @pytest.mark.parametrize("value", [5.0, 0.1])
     def test_constant_label(self, value):
@@ -136,17 +124,10 @@ class TestR2:
     @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
     def test_means_over_labels_that_have_a_score(self):
         y_true = [[1.0, np.nan], [1.0, np.nan], [1.0, 2.0]]
-        # no spread anywhere: the plain mean, as in scikit-learn
+        # without any spread it is the plain mean, as in scikit-learn
         assert r2_score(y_true, np.ones((3, 2)), multioutput="variance_weighted") == 1.0
         with pytest.raises(ValueError, match="all have weight 0"):
             r2_score(y_true, np.ones((3, 2)), multioutput=[0.0, 1.0])
-
-    @pytest.mark.parametrize(
-        ("multioutput", "message"), [("mean", "multioutput='mean', expected"), ([1.0], r"shape \(1,\)")]
-    )
-    def test_unknown_means(self, multioutput, message):
-        with pytest.raises(ValueError, match=message):
-            r2_score(np.eye(3), np.eye(3), multioutput=multioutput)
 
     @pytest.mark.parametrize("label_scale", [None, [100, 0.1], "std"])
     def test_scale_enters_the_variance_weighted_mean_only(self, label_scale):

@@ -1,4 +1,4 @@
-"""Scorers in model selection: missing labels, error bars of the estimator, label errors and weights of the fold."""
+"""Scorers in model selection: missing labels, predicted standard deviations, label errors and weights."""
 
 import pickle
 from copy import deepcopy
@@ -30,7 +30,7 @@ OF_LABELS = {
     "neg_root_mean_squared_error": metrics.root_mean_squared_error,
     "neg_mad_std_error": metrics.mad_std_error,
 }
-OF_ERROR_BARS = {
+OF_STDS = {
     "neg_gaussian_nll_loss": metrics.gaussian_nll_loss,
     "neg_crps_gaussian": metrics.crps_gaussian,
     "neg_expected_calibration_error": metrics.expected_calibration_error,
@@ -38,7 +38,7 @@ OF_ERROR_BARS = {
 
 
 class MissingAwareRidge(RegressorMixin, BaseEstimator):
-    """Linear regression, label by label, of the stars that have the label; the scatter of those is the error bar."""
+    """Linear regression of each label, with the scatter of its residuals as standard deviation."""
 
     n_predictions = 0
 
@@ -60,7 +60,7 @@ class MissingAwareRidge(RegressorMixin, BaseEstimator):
 
 
 def make_stars(n_stars, missing_share, seed=0):
-    """Stars with a temperature and two abundances, measured with errors, of which some are missing."""
+    """Return stars with errors of a temperature and two abundances, of which some are missing."""
     random = np.random.default_rng(seed)
     X = random.normal(size=(n_stars, 5))
     y_err = random.uniform(0.1, 0.6, size=(n_stars, 3)) * [100, 0.1, 0.1]
@@ -82,7 +82,7 @@ def many():
 
 @pytest.fixture(scope="module")
 def model():
-    """Fitted to other stars, of which no label is missing."""
+    """Estimator fitted to other stars without missing labels."""
     others = make_stars(300, missing_share=0, seed=2)
     return MissingAwareRidge().fit(others.X, others.complete)
 
@@ -97,9 +97,9 @@ def folds(stars):
     return KFold(3).split(stars.X)
 
 
-class TestReadyScorers:
+class TestNamedScorers:
     def test_names(self):
-        assert set(get_scorer_names()) == {*OF_LABELS, *OF_ERROR_BARS, "neg_absolute_median_bias"}
+        assert set(get_scorer_names()) == {*OF_LABELS, *OF_STDS, "neg_absolute_median_bias"}
 
     def test_unknown_name(self):
         with pytest.raises(ValueError, match=r"no scorer 'crps_gausian'\. Did you mean neg_crps_gaussian"):
@@ -115,33 +115,33 @@ class TestReadyScorers:
             assert isinstance(score, float)
             assert score == expected
 
-    def test_bias_drops_its_sign(self):
+    def test_absolute_bias(self):
         model = DummyRegressor(strategy="constant", constant=[2.0, 5.0]).fit([[0]], [[2.0, 5.0]])
         y = [[1.0, 9.0], [1.0, 9.0], [0.0, MISSING]]  # biases 1 and -4
         assert get_scorer("neg_absolute_median_bias")(model, np.zeros((3, 1)), y) == -2.5
 
-    @pytest.mark.parametrize("name", OF_ERROR_BARS)
-    def test_of_error_bars(self, name, stars):
+    @pytest.mark.parametrize("name", OF_STDS)
+    def test_of_standard_deviations(self, name, stars):
         model = MissingAwareRidge().fit(stars.X, stars.y)
-        expected = -OF_ERROR_BARS[name](stars.y, *model.predict(stars.X, return_std=True), label_scale="std")
+        expected = -OF_STDS[name](stars.y, *model.predict(stars.X, return_std=True), label_scale="std")
         assert get_scorer(name, label_scale="std")(model, stars.X, stars.y) == expected
 
     @pytest.mark.parametrize("name", ["r2", "neg_mean_absolute_error", "neg_root_mean_squared_error"])
-    def test_same_name_same_number_where_nothing_is_missing(self, name, stars):
+    def test_equal_to_those_of_sklearn_if_no_label_is_missing(self, name, stars):
         model = Ridge().fit(stars.X, stars.complete)
         theirs = sklearn.metrics.get_scorer(name)(model, stars.X, stars.complete)
         assert_allclose(get_scorer(name)(model, stars.X, stars.complete), theirs, rtol=1e-12)
 
-    def test_each_call_makes_a_new_one(self, routing):
+    def test_each_call_returns_a_new_object(self, routing):
         get_scorer("neg_crps_gaussian").set_score_request(y_err=True)
         assert get_scorer("neg_crps_gaussian").get_metadata_routing().score.requests["y_err"] is None
 
 
 class TestMissingAtRandom:
-    """Deleting labels at random changes a score no more than leaving out as many stars at random."""
+    """Removing random labels changes a score no more than removing as many random stars."""
 
     @pytest.mark.parametrize("name", get_scorer_names())
-    def test_scores_the_same_within_sampling_error(self, name, many, model):
+    def test_score_agrees_within_sampling_error(self, name, many, model):
         scorer, random = get_scorer(name, label_scale="std"), np.random.default_rng(3)
         subsets = [random.choice(3000, 2100, replace=False) for _ in range(40)]
         sampling_error = np.std([scorer(model, many.X[some], many.complete[some]) for some in subsets])
@@ -150,7 +150,7 @@ class TestMissingAtRandom:
         assert abs(scorer(model, many.X, many.y) - full) < 4 * sampling_error
 
     @pytest.mark.parametrize("name", ["neg_mean_absolute_error", "neg_root_mean_squared_error", "r2"])
-    def test_the_scorer_of_sklearn_is_wildly_wrong(self, name, many, model):
+    def test_score_of_sklearn_differs(self, name, many, model):
         ours, theirs = get_scorer(name), sklearn.metrics.get_scorer(name)
         assert_allclose(theirs(model, many.X, many.complete), ours(model, many.X, many.complete))
         right, wrong = ours(model, many.X, many.y), theirs(model, many.X, many.y)
@@ -161,7 +161,7 @@ class TestMissingAtRandom:
 
 class TestMagicScorers:
     @pytest.mark.parametrize("metric", [max_error, d2_absolute_error_score], ids=lambda metric: metric.__name__)
-    def test_is_the_metric_of_labels_that_are_present(self, metric, stars):
+    def test_score_is_the_metric_of_present_labels(self, metric, stars):
         model = MissingAwareRidge().fit(stars.X, stars.y)
         present = ~is_missing(stars.y)
         columns = zip(stars.y.T, model.predict(stars.X).T, present.T, strict=True)
@@ -169,7 +169,7 @@ class TestMagicScorers:
         assert_allclose(make_magic_scorer(metric)(model, stars.X, stars.y), expected)
         assert_allclose(make_magic_scorer(metric, greater_is_better=False)(model, stars.X, stars.y), -expected)
 
-    def test_own_metric_of_error_bars(self, stars):
+    def test_metric_of_the_user_with_standard_deviations(self, stars):
         def share_within(y_true, y_pred, y_std, n_sigma=1):
             return np.mean(np.abs(y_true - y_pred) < n_sigma * y_std)
 
@@ -205,7 +205,7 @@ class TestMagicScorers:
             assert repr(same) == repr(scorer)
             assert same.get_metadata_routing().score.requests == scorer.get_metadata_routing().score.requests
 
-    def test_is_itself_only_as_those_of_sklearn(self):
+    def test_equality_is_identity(self):
         scorer = get_scorer("r2")
         assert scorer == scorer
         assert scorer != get_scorer("r2")
@@ -216,9 +216,9 @@ class TestMagicScorers:
         assert repr(clone(search).scoring) == repr(search.scoring)
 
 
-class TestErrorBars:
+class TestStandardDeviations:
     @pytest.mark.parametrize("on", [True, False])
-    def test_through_a_pipeline_whether_routing_is_on_or_not(self, on, stars):
+    def test_through_a_pipeline_with_and_without_routing(self, on, stars):
         model = make_pipeline(StandardScaler(), BayesianRidge()).fit(stars.X, stars.complete[:, 1])
         y = stars.y[:, 1]
         expected = -metrics.crps_gaussian(y, *model.predict(stars.X, return_std=True))
@@ -231,36 +231,36 @@ class TestErrorBars:
         expected = -metrics.gaussian_nll_loss(stars.y, *model.predict(stars.X, return_std=True))
         assert get_scorer("neg_gaussian_nll_loss")(model, stars.X, stars.y) == expected
 
-    def test_estimator_without(self, stars):
+    def test_estimator_without_return_std(self, stars):
         model = Ridge().fit(stars.X, stars.complete)
         with pytest.raises(
             TypeError, match=r"Ridge gives no standard deviations .* predict\(X, return_std=True\) must return"
         ):
             get_scorer("neg_crps_gaussian")(model, stars.X, stars.y)
 
-    def test_estimator_that_forgets_them(self, stars):
-        class Forgetful(DummyRegressor):
+    def test_estimator_that_ignores_return_std(self, stars):
+        class WithoutStd(DummyRegressor):
             def predict(self, X, return_std=False):
                 return super().predict(X)
 
-        model = Forgetful().fit(stars.X, stars.complete)
+        model = WithoutStd().fit(stars.X, stars.complete)
         with pytest.raises(TypeError, match="returned no standard deviations"):
             get_scorer("neg_crps_gaussian")(model, stars.X, stars.y)
 
-    def test_other_faults_of_an_estimator_stay_what_they_are(self, stars):
+    def test_other_errors_of_an_estimator_do_not_change(self, stars):
         class Faulty(DummyRegressor):
             def predict(self, X, return_std=False):
-                raise TypeError("a fault within")
+                raise TypeError("another error")
 
-        with pytest.raises(TypeError, match=r"^a fault within$"):
+        with pytest.raises(TypeError, match=r"^another error$"):
             get_scorer("neg_crps_gaussian")(Faulty(), stars.X, stars.y)
 
     @pytest.mark.parametrize(
         ("names", "n_predictions"),
         [
-            ([*OF_ERROR_BARS], 1),
-            ([*OF_ERROR_BARS, *OF_LABELS], 1),
-            ([*OF_LABELS, *OF_ERROR_BARS], 2),
+            ([*OF_STDS], 1),
+            ([*OF_STDS, *OF_LABELS], 1),
+            ([*OF_LABELS, *OF_STDS], 2),
             (["neg_crps_gaussian"], 1),
         ],
     )
@@ -276,30 +276,32 @@ class TestErrorBars:
 
 @pytest.mark.usefixtures("routing")
 class TestMetadataOfTheFold:
-    @pytest.mark.parametrize("name", OF_ERROR_BARS)
+    @pytest.mark.parametrize("name", OF_STDS)
     def test_label_errors_by_hand(self, name, stars):
-        metric, expected = OF_ERROR_BARS[name], []
+        metric, expected = OF_STDS[name], []
         for train, test in folds(stars):
             model = MissingAwareRidge().fit(stars.X[train], stars.y[train])
             predicted = model.predict(stars.X[test], return_std=True)
             expected.append(-metric(stars.y[test], *predicted, y_err=stars.y_err[test], label_scale="std"))
         scorer = get_scorer(name, label_scale="std").set_score_request(y_err=True)
         estimator = MissingAwareRidge().set_fit_request(y_err=True)
-        told = cross_validate(
+        scores = cross_validate(
             estimator, stars.X, stars.y, scoring=scorer, cv=KFold(3), params={"y_err": stars.y_err}, error_score="raise"
         )
-        assert_array_equal(told["test_score"], expected)
-        untold = cross_val_score(estimator, stars.X, stars.y, scoring=get_scorer(name, label_scale="std"), cv=KFold(3))
-        assert (untold != expected).all()
+        assert_array_equal(scores["test_score"], expected)
+        without_errors = cross_val_score(
+            estimator, stars.X, stars.y, scoring=get_scorer(name, label_scale="std"), cv=KFold(3)
+        )
+        assert (without_errors != expected).all()
 
-    def test_spy_sees_the_errors_of_the_fold(self, stars):
+    def test_metric_gets_the_errors_and_weights_of_the_fold(self, stars):
         seen = []
 
-        def spy(y_true, y_pred, *, y_err, sample_weight):
+        def record(y_true, y_pred, *, y_err, sample_weight):
             seen.append((y_true, y_err, sample_weight))
             return 0.0
 
-        scorer = make_magic_scorer(spy).set_score_request(y_err=True, sample_weight=True)
+        scorer = make_magic_scorer(record).set_score_request(y_err=True, sample_weight=True)
         estimator = MissingAwareRidge().set_fit_request(y_err=False, sample_weight=False)
         weight = np.arange(60.0)
         search = GridSearchCV(estimator, {"alpha": [0.1, 1]}, scoring=scorer, cv=KFold(3), error_score="raise")
@@ -335,13 +337,13 @@ class TestMetadataOfTheFold:
         expected = -metrics.crps_gaussian(stars.y, *model.predict(stars.X, return_std=True), y_err=stars.y_err)
         assert search.best_score_ == expected
 
-    def test_errors_that_were_not_asked_for_are_not_dropped_in_silence(self, stars):
+    def test_errors_without_a_request_raise_an_error(self, stars):
         estimator = MissingAwareRidge().set_fit_request(y_err=True)
         search = GridSearchCV(estimator, {"alpha": [1]}, scoring=get_scorer("neg_crps_gaussian"))
         with pytest.raises(UnsetMetadataPassedError, match="y_err"):
             search.fit(stars.X, stars.y, y_err=stars.y_err)
 
-    def test_metric_that_takes_none_asks_for_none(self):
+    def test_requests_are_those_that_the_metric_accepts(self):
         assert make_magic_scorer(max_error).get_metadata_routing().score.requests == {}
         requests = get_scorer("neg_crps_gaussian").get_metadata_routing().score.requests
         assert requests == {"y_err": None, "sample_weight": None}
@@ -360,7 +362,7 @@ class TestMetadataOfTheFold:
         assert (results["mean_test_with_err"] != results["mean_test_without"]).all()
         assert np.isfinite([results[f"mean_test_{name}"] for name in scoring]).all()
 
-    def test_argument_given_twice(self, stars):
+    def test_argument_and_metadata_of_the_same_name(self, stars):
         scorer = get_scorer("neg_crps_gaussian", y_err=stars.y_err)
         with pytest.warns(UserWarning, match="y_err"):
             scorer.set_score_request(y_err=True)
@@ -382,7 +384,7 @@ class TestGridSearch:
             assert np.isfinite(search.cv_results_[f"mean_test_{name}"]).all()
 
     @pytest.mark.usefixtures("routing")
-    def test_two_workers_find_the_same(self, stars):
+    def test_two_workers_give_equal_scores(self, stars):
         y, y_err = stars.complete[:, 1], np.nan_to_num(stars.y_err[:, 1], nan=0.03)
         searches = [
             GridSearchCV(
@@ -403,7 +405,7 @@ class TestGridSearch:
             assert_array_equal(one, two)
 
     @pytest.mark.filterwarnings("ignore:The scoring:UserWarning")  # that max_error takes no weights
-    def test_weights_reach_scorers_without_routing_where_sklearn_hands_them_on(self, stars):
+    def test_weights_without_routing_as_in_sklearn(self, stars):
         y = stars.complete[:, 0]
         weight = np.random.default_rng(0).uniform(size=60)
 

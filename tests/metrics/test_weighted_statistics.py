@@ -18,7 +18,7 @@ def column(values):
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(stars=st.lists(st.tuples(numbers, st.integers(0, 4)), min_size=1, max_size=9))
 def test_integer_weight_is_that_many_stars(statistic, stars):
     values, counts = (np.array(part) for part in zip(*stars, strict=True))
@@ -34,7 +34,7 @@ def test_integer_weight_is_that_many_stars(statistic, stars):
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(numbers, min_size=1, max_size=12), st.sampled_from([1.0, 0.1, 1 / 3, 1e-7]))
 def test_equal_weights_are_no_weights(values, weight):
     values = column(values)

@@ -40,8 +40,8 @@ def predicted(mean, model=0.1, total=0.1, names=("x",), noisier=None):
 
 ODD = 0.5 + np.array([[0.2, 0, 0.1, 0, 0.1, 0, 0.1, 0]])
 # The residual is 0, 0, 0.1, 0, 0.1, 0, 0.1, 0, with a covariance of 0.02/6 at lag 2, and a power of 0.03 over 8 - 1
-# pixels. 1 - flux is 0.3, 0.5, 0.4, 0.5, 0.4, 0.5, 0.4, 0.5, with a covariance of (0.12 + 3 * 0.25 + 2 * 0.16)/6. Relative to
-# 1 - mean, always 0.5, the line strength is 3.5 * 0.5 / 2.
+# pixels. 1 - flux is 0.3, 0.5, 0.4, 0.5, 0.4, 0.5, 0.4, 0.5, with a covariance of (0.12 + 3 * 0.25 + 2 * 0.16)/6.
+# Relative to 1 - mean, always 0.5, the line strength is 3.5 * 0.5 / 2.
 NOISE = np.sqrt(0.03 / 7 - 0.02 / 6)
 CHANCE = 4 * NOISE**2 / np.sqrt(6)
 BY_HAND = {

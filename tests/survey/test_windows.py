@@ -74,7 +74,7 @@ class TestOwnWindows:
         assert_array_equal(windows["Mg"], [1, 2, 3])
         assert windows.n_pixels == 5
 
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 10)), min_size=1, max_size=5))
     def test_runs_wavelengths_and_masks_agree(self, starts_and_lengths):
         grid = 15000 + 0.2 * np.arange(41)
