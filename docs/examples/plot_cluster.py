@@ -2,18 +2,19 @@
 Does it measure aluminium, or guess it?
 =======================================
 
-In the Milky Way aluminium follows magnesium. In the globular cluster M13 it does not: there aluminium differs from star
-to star, and magnesium hardly does. A network that has learnt from the Milky Way may read aluminium where it should, in
-the lines of aluminium, or guess it from the lines of magnesium; only such a cluster tells which. This is the experiment
-of `Leung & Bovy (2019) <https://doi.org/10.1093/mnras/sty3217>`_, section 6, on synthetic stars and in small.
+In the Milky Way, the abundance of aluminium follows that of magnesium. In the globular cluster M13 it does not:
+aluminium differs from star to star, and magnesium hardly varies. A network that was trained on the Milky Way may
+measure aluminium from the lines of aluminium, or guess it from the lines of magnesium. Such a cluster shows which. This
+is the experiment of `Leung & Bovy (2019) <https://doi.org/10.1093/mnras/sty3217>`_, section 6, on a small number of
+synthetic stars.
 """
 
 # %%
 # Stars and networks
 # ------------------
 #
-# Two networks by one recipe learn from stars of the Milky Way. The *censored* one reads each element in that element's
-# own windows, the other sees the whole spectrum.
+# Two networks with the same preset are trained on stars of the Milky Way. The *censored* network reads each element
+# from the windows of this element. The other network reads all labels from the full spectrum.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -42,9 +43,9 @@ for network in networks.values():
 # Aluminium, predicted and true
 # -----------------------------
 #
-# Neither network has seen a star of the cluster. The slope of least squares of predicted against true [Al/H] is 1 for
-# one that measures aluminium, and 0 for one that knows nothing of it. The slope of [Mg/H] against true [Al/H] should be
-# 0.
+# No star of the cluster is in the training set. The least-squares slope of predicted against true [Al/H] is 1 for a
+# network that measures aluminium, and 0 for a network without information about aluminium. The slope of the predicted
+# [Mg/H] against the true [Al/H] should be 0.
 
 al, mg = APOGEE_LABELS.index("Al"), APOGEE_LABELS.index("Mg")
 true_al = cluster.truth[:, al]
@@ -56,7 +57,7 @@ for name, labels in predicted.items():
     print("{:21} {:6.2f}  {:6.2f}".format(name, *slopes[name]))
 
 # %%
-# The dashed line is where prediction and truth agree, with a slope of 1; the orange line is the fit.
+# Prediction and truth agree on the dashed line, which has a slope of 1. The orange line is the least-squares fit.
 
 plt.rc("font", size=8)
 plt.rc("axes", titlesize=9, labelsize=9)
@@ -77,15 +78,15 @@ for ax, (name, labels) in zip(axes, predicted.items(), strict=True):
 axes[0].set_ylabel("Predicted [Al/H] (dex)")
 
 # %%
-# The censored network follows aluminium, though not all the way where there is little of it: hardly any star that it
-# learnt from is like these. The other one stays near one value.
+# The censored network follows the true abundance, but not completely where there is little aluminium: the training set
+# has hardly any such stars. The predictions of the other network stay near one value.
 #
 # Aluminium and magnesium
 # -----------------------
 #
-# Which value that is, magnesium tells. In the plane of both elements the Milky Way is a diagonal, and the cluster a
-# column across it. The censored network sees a column, too, if a shorter one. The other one puts the stars of the
-# cluster onto the diagonal.
+# Magnesium explains this value. In the plane of both elements, the stars of the Milky Way are on a diagonal, and those
+# of the cluster form a vertical column. The predictions of the censored network form a column, too, but a shorter one.
+# The other network places the stars of the cluster on the diagonal.
 
 plane = {"x_name": "Mg", "y_name": "Al", "y_true": cluster.truth}
 figure, axes = plt.subplots(1, 2, **panels)
@@ -99,5 +100,5 @@ axes[1].set_ylabel("")
 plt.show()
 
 # %%
-# How much slope any honest estimate must lose, what more stars change, and which numbers were measured on which seeds,
-# is in :doc:`/trust`, under *Does it measure aluminium?*
+# The page :doc:`/trust` has more results under *Does it measure aluminium?*: the slope that a perfect method could
+# reach, the effect of more training stars, and the numbers for several seeds.

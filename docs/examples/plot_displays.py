@@ -1,10 +1,10 @@
 """
-All pictures of one network
-===========================
+All figures of one network
+==========================
 
-A small network, trained in a minute or less, and what :mod:`skbcnn.plotting` draws of it. The displays work as those of
-scikit-learn do: ``from_estimator`` asks a fitted model, ``from_predictions`` takes what was predicted before, both
-draw, and ``plot`` draws again. ``ax`` lets them draw in a figure of one's own.
+This program trains a small network in about a minute, and draws all figures of :mod:`skbcnn.plotting`. The displays
+work like those of scikit-learn: ``from_estimator`` predicts with a fitted model, and ``from_predictions`` takes
+predictions. Both draw, and ``plot`` draws again. Pass ``ax`` to draw on axes of your own figure.
 """
 
 # sphinx_gallery_thumbnail_number = 7
@@ -44,7 +44,7 @@ model.fit(train.X, train.y, x_err=train.X_err, y_err=train.y_err)
 # One spectrum
 # ------------
 #
-# Flux and its error, chip by chip. The windows in which the network may read aluminium are shaded.
+# The flux and its error, with a panel for each chip. The windows of aluminium are shaded.
 
 SpectrumDisplay.from_spectrum(test.X[0], test.X_err[0], label_name="Al")
 
@@ -52,7 +52,7 @@ SpectrumDisplay.from_spectrum(test.X[0], test.X_err[0], label_name="Al")
 # The network
 # -----------
 #
-# What is told to what, how wide each layer is, and how many weights it has.
+# The layers with their connections, their widths and their numbers of weights.
 
 ArchitectureDisplay.from_estimator(model)
 
@@ -60,8 +60,8 @@ ArchitectureDisplay.from_estimator(model)
 # Learning curve
 # --------------
 #
-# The loss of the stars that it learns from and of those held out, and the learning rate: two epochs up, then down along
-# half a cosine.
+# The loss of the training stars and of the held-out stars, and the learning rate, which increases during two epochs and
+# then decreases along half a cosine.
 
 TrainingHistoryDisplay.from_estimator(model)
 
@@ -69,8 +69,8 @@ TrainingHistoryDisplay.from_estimator(model)
 # Residuals of all labels
 # -----------------------
 #
-# Predicted against true, of stars that the network has not seen. It has learnt from few, which shows where lines are
-# few and weak: phosphorus, sulphur, vanadium.
+# Predicted against true labels of stars that were not used in training. The training set is small, so that elements
+# with few and weak lines are inaccurate: phosphorus, sulphur and vanadium.
 
 ResidualOverviewDisplay.from_estimator(model, test.X, test.truth)
 
@@ -78,7 +78,7 @@ ResidualOverviewDisplay.from_estimator(model, test.X, test.truth)
 # Residuals of one label
 # ----------------------
 #
-# Prediction minus truth along the true value, with its running median and scatter. Colours are S/N.
+# Prediction minus truth against the true value, with the running median and scatter. The colours show the S/N.
 
 ResidualDisplay.from_estimator(model, test.X, test.truth, label_name="Fe", snr=snr)
 
@@ -86,10 +86,10 @@ ResidualDisplay.from_estimator(model, test.X, test.truth, label_name="Fe", snr=s
 # Do the error bars cover?
 # ------------------------
 #
-# On the left the share of true labels within intervals of each nominal coverage, a line for each label; error bars of
-# the right size follow the diagonal. On the right the residuals in units of their error bars, beside the unit normal.
-# Stars that were held out in training told how large these error bars should be; a tenth of 600 is too few to get each
-# label right.
+# The left panel shows the observed against the nominal coverage of intervals, with a line for each label. Correct error
+# bars are on the diagonal. The right panel shows the residuals in units of their error bars, and the standard normal
+# distribution. These error bars were calibrated on the held-out stars. A tenth of 600 stars is too few to calibrate
+# each label.
 
 prediction = model.predict_distribution(test.X)
 ErrorCalibrationDisplay.from_predictions(test.truth, prediction.mean, prediction.std("calibrated"))
@@ -98,7 +98,7 @@ ErrorCalibrationDisplay.from_predictions(test.truth, prediction.mean, prediction
 # Kiel diagram
 # ------------
 #
-# Where the stars stand in temperature and gravity, in the colours of a third label.
+# Surface gravity against effective temperature, with a third label as colour.
 
 KielDisplay.from_predictions(prediction.mean, prediction.total)
 
@@ -106,7 +106,7 @@ KielDisplay.from_predictions(prediction.mean, prediction.total)
 # Abundance plane
 # ---------------
 #
-# Two labels, or ratios of abundances, with their errors; truth behind.
+# Two labels, or ratios of abundances, with their errors. True values are grey.
 
 AbundancePlaneDisplay.from_predictions(
     prediction.mean,
@@ -117,11 +117,11 @@ AbundancePlaneDisplay.from_predictions(
 )
 
 # %%
-# What the network looks at
-# -------------------------
+# Pixels that the network uses
+# ----------------------------
 #
-# Derivative of a label by the flux of each pixel, averaged over stars and draws. The legend tells how much of it falls
-# into the label's own windows; the rest is what the network asks about the star as a whole.
+# The derivative of a label with respect to the flux of each pixel, averaged over stars and draws. The legend shows the
+# share within the windows of the label. The rest comes from the context, which depends on the full spectrum.
 
 JacobianDisplay.from_estimator(model, test.X[:20], label_name="Al")
 plt.show()
