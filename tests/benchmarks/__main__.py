@@ -1,7 +1,8 @@
-"""Speed and memory, ours beside the naive network: ``python -m tests.benchmarks [--out FOLDER]``, in under 15 minutes.
+"""Compare speed and memory with the naive network: ``python -m tests.benchmarks [--out FOLDER]``, in 15 minutes.
 
-Prints the table of docs/performance.md. With ``--out`` the figures are kept as ``speed.json`` and the picture as
-``performance.png``. Each measurement is a process of its own (`speed`); what is compared is measured in one run.
+Prints the tables of docs/performance.md. With ``--out`` the numbers are saved as ``speed.json`` and the figure as
+``performance.png``. Each measurement of `tests.benchmarks.speed` runs in a new process; all belong to one run, because
+only numbers of one run can be compared.
 """
 
 import argparse
@@ -14,15 +15,18 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.picture import save_picture
+from tests.benchmarks.markdown import print_table
+from tests.benchmarks.speed_figure import save_figure
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = (1_000, 4_000, 20_000, 100_000)
 DRAWS = (10, 25, 50, 100, 200, 400)
+N_SPECTRA, N_FEW = 10_000, 64
+N_STEP = 64_000  # spectra in a thousand training steps of 64
 
 
 def measure(name, *args, threads=None):
-    """One measurement in a fresh process, on some number of threads or on all."""
+    """Run one measurement in a new process, on some threads or on all."""
     print(f"  {name} {' '.join(map(str, args))}".rstrip(), file=sys.stderr, flush=True)
     settings = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-m", "tests.benchmarks.speed", name, *map(str, args)]
@@ -33,9 +37,9 @@ def measure(name, *args, threads=None):
 
 
 def processor():
-    """Its name, where Linux tells it."""
+    """Return the number of cores and, on Linux, the name of the processor."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor()
@@ -43,7 +47,7 @@ def processor():
 
 
 def measure_all():
-    """All figures, as one JSON object."""
+    """Return all measurements as one JSON object."""
     n_threads = sorted({1, os.cpu_count()})
     return {
         "processor": processor(),
@@ -69,101 +73,114 @@ def measure_all():
 
 
 def versions():
-    """Of what the figures depend on."""
+    """Return the versions of Python and of the packages that affect the speed."""
     from importlib.metadata import version
 
     return {"python": platform.python_version()} | {name: version(name) for name in ("tensorflow", "keras", "numpy")}
 
 
-def rows(found):
-    """Table: what, ours, naive, ratio or figure, at least, aim, share of the floating-point limit."""
-    peak = found["peak_gflops"] * 1e9
-    ours, naive = found["predict"]["ours"], found["predict"]["naive"]
-    step = {name: np.mean(values) for name, values in found["training"].items()}  # throughput is of all epochs
-    first = np.median(found["first_step"]["ours"])
-    largest = found["by_size"][-1]
-    n_many = 10_000
-    training_rate = 64e3 / step["ours"]
+def rows(results):
+    """Yield the rows of the first table."""
+    peak = results["peak_gflops"] * 1e9
+    ours, naive = results["predict"]["ours"], results["predict"]["naive"]
+    step = {name: np.mean(values) for name, values in results["training"].items()}  # ms per step, mean of all epochs
+    first, first_naive = np.median(results["first_step"]["ours"]), results["first_step"]["naive"]
+
+    def row(name, value, decimals, minimum, aim, *, compared=None, compared_decimals=0, ratio=None, limit=""):
+        text = "" if compared is None else f"{compared:.{compared_decimals}f}"
+        return name, f"{value:.{decimals}f}", text, "" if ratio is None else f"{ratio:.1f}x", minimum, aim, limit
 
     def share(rate, operations):
-        return f"{100 * rate * found['operations'][operations] / peak:.0f} %"
+        return f"{100 * rate * results['operations'][operations] / peak:.0f} %"
 
-    yield (
-        "training, spectra/s", f"{training_rate:.0f}", f"{64e3 / step['naive']:.0f}", step["naive"] / step["ours"],
-        2.5, 4, share(training_rate, "training"),
-    )  # fmt: skip
-    yield (
-        "first training step, s",
-        f"{first:.2f}",
-        f"{found['first_step']['naive']:.1f}",
-        (found["first_step"]["naive"] / first),
-        10,
-        20,
-        "",
+    yield row(
+        "training, spectra/s",
+        N_STEP / step["ours"],
+        0,
+        2.5,
+        4,
+        compared=N_STEP / step["naive"],
+        ratio=step["naive"] / step["ours"],
+        limit=share(N_STEP / step["ours"], "training"),
     )
-    yield (
+    yield row(
+        "first training step, s", first, 2, 10, 20, compared=first_naive, compared_decimals=1, ratio=first_naive / first
+    )
+    yield row(
         "`predict_std`, 10 000 spectra, s",
-        f"{ours['first']:.1f}",
-        f"{naive['first']:.0f}",
-        (naive["first"] / ours["first"]),
+        ours["first"],
+        1,
         8,
         16,
-        share(n_many / ours["first"], "shared"),
+        compared=naive["first"],
+        ratio=naive["first"] / ours["first"],
+        limit=share(N_SPECTRA / ours["first"], "shared"),
     )
-    if found["torch"]:
-        rate = n_many / ours["again"]
-        yield (
-            "`predict_std`, spectra/s, beside PyTorch", f"{rate:.0f}", f"{found['torch']['rate']:.1f}",
-            rate / found["torch"]["rate"], 10, 20, share(rate, "shared"),
-        )  # fmt: skip
-    yield (
-        "`predict_std`, 64 spectra, warm, s",
-        f"{ours['few']:.3f}",
-        f"{naive['few']:.0f}",
-        (naive["few"] / ours["few"]),
+    if results["torch"]:
+        rate, rate_torch = N_SPECTRA / ours["again"], results["torch"]["rate"]
+        yield row(
+            "`predict_std`, spectra/s, compared with PyTorch",
+            rate,
+            0,
+            10,
+            20,
+            compared=rate_torch,
+            compared_decimals=1,
+            ratio=rate / rate_torch,
+            limit=share(rate, "shared"),
+        )
+    yield row(
+        "`predict_std`, 64 spectra, repeated call, s",
+        ours["few"],
+        3,
         50,
         200,
-        share(64 / ours["few"], "shared"),
+        compared=naive["few"],
+        ratio=naive["few"] / ours["few"],
+        limit=share(N_FEW / ours["few"], "shared"),
     )
-    yield "memory beyond, 100 000 spectra, GB", f"{largest['bytes'] / 1e9:.2f}", "", None, 1, 0.4, ""
+    yield row("additional memory, 100 000 spectra, GB", results["by_size"][-1]["bytes"] / 1e9, 2, 1, 0.4)
     for name in ("bare", "regressor"):
-        seconds = min(imports[name] for imports in found["imports"])
-        yield f"import, {name}, s", f"{seconds:.3f}", "", None, 0.3, 0.1, ""
+        yield row(f"import, {name}, s", min(imports[name] for imports in results["imports"]), 3, 0.3, 0.1)
 
 
-def print_table(found):
-    """The table in Markdown."""
-    print(f"{found['processor']}; " + ", ".join(f"{name} {number}" for name, number in found["versions"].items()))
-    print(f"matrix products: {found['peak_gflops']:.0f} GFLOP/s\n")
-    print("| | ours | naive | ratio | at least | aim | of the floating-point limit |\n|---|---|---|---|---|---|---|")
-    for what, ours, naive, ratio, least, aim, share in rows(found):
-        print(f"| {what} | {ours} | {naive} | {'' if ratio is None else f'{ratio:.1f}x'} | {least} | {aim} | {share} |")
-    spread = {name: f"{min(values):.1f} to {max(values):.1f}" for name, values in found["training"].items()}
-    print(f"\nms a training step, epoch by epoch: ours {spread['ours']}, naive {spread['naive']}")
-    print(
-        f"naive: {found['predict']['naive']['rate']:.1f} spectra/s of predict_std once its stack of networks is built"
+def print_results(results):
+    """Print all tables in Markdown."""
+    version_text = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    print(f"{results['processor']}; {version_text}")
+    print(f"matrix products: {results['peak_gflops']:.0f} GFLOP/s")
+    header = ["", "ours", "naive", "ratio", "at least", "aim", "share of the floating-point limit"]
+    print_table(header, rows(results))
+    if not results["torch"]:
+        print("\nThe row of PyTorch is left out, because torch is not installed.")
+    spread = {name: f"{min(values):.1f} to {max(values):.1f}" for name, values in results["training"].items()}
+    print(f"\nms per training step, range over epochs: ours {spread['ours']}, naive {spread['naive']}")
+    print(f"naive: {results['predict']['naive']['rate']:.1f} spectra/s of predict_std after building its networks")
+    print(f"predict_std with x_err: {results['with_errors']:.0f} spectra/s")
+    print_table(
+        ["spectra", "s", "spectra/s", "additional memory, GB"],
+        (
+            [size["n"], f"{size['seconds']:.1f}", f"{size['n'] / size['seconds']:.0f}", f"{size['bytes'] / 1e9:.2f}"]
+            for size in results["by_size"]
+        ),
     )
-    print(f"predict_std with x_err: {found['with_errors']:.0f} spectra/s")
-    print("\n| spectra | s | spectra/s | memory beyond, GB |\n|---|---|---|---|")
-    for size in found["by_size"]:
-        rate = size["n"] / size["seconds"]
-        print(f"| {size['n']} | {size['seconds']:.1f} | {rate:.0f} | {size['bytes'] / 1e9:.2f} |")
-    print("\n| threads | training, spectra/s | `predict_std`, spectra/s |\n|---|---|---|")
-    for n_threads, training, predicting in found["by_threads"]:
-        print(f"| {n_threads} | {training:.0f} | {predicting:.0f} |")
+    print_table(
+        ["threads", "training, spectra/s", "`predict_std`, spectra/s"],
+        ([n, f"{training:.0f}", f"{prediction:.0f}"] for n, training, prediction in results["by_threads"]),
+    )
 
 
 def main():
-    """Measure, print, and keep what is asked for."""
+    """Measure, print the tables, and save the results if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="folder for speed.json and performance.png")
     out = parser.parse_args().out
-    found = measure_all()
-    print_table(found)
+    results = measure_all()
+    print_results(results)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "speed.json").write_text(json.dumps(found, indent=1) + "\n")
-        save_picture(found, out / "performance.png")
+        (out / "speed.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        save_figure(results, out / "performance.png")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Accuracy beside linear models, on synthetic spectra whose truth is known.
+"""Accuracy of the network and of linear models on synthetic spectra with known labels.
 
-Run ``python tests/benchmarks/accuracy.py --seed 20261122``. Every model is trained on the same stars (S/N 200) and
-predicts the same others (S/N 100); what is compared is the scatter of predictions about the truth, per label.
+Run ``python -m tests.benchmarks.accuracy --seed 20261122``. Each model is trained on the same stars (S/N 200) and
+predicts the same other stars (S/N 100). The table shows the scatter of prediction minus truth of each label.
 
-- ours: `ApogeeBCNNCensoredRegressor` by the recipe of ``skbcnn demo``, but for 60 epochs. It may read each element in
-  its own windows only.
-- PCA + ridge: principal components of the whole spectrum (100 or 300, the better of the two for each label), ridge
-  regression with the penalty chosen by generalised cross-validation. It may use what censoring forbids: the lines of
-  other elements.
+- ours: `ApogeeBCNNCensoredRegressor` with the preset of ``skbcnn demo`` and 60 epochs. It may read each element only in
+  its own windows.
+- PCA + ridge: ridge regression on 100 or 300 principal components of the whole spectrum, the better of the two for each
+  label, with the penalty chosen by generalised cross-validation. It may use the lines of other elements, which the
+  censored network may not.
 - windows + ridge: ridge regression on the pixels of the element's own windows.
 """
 
@@ -15,104 +15,76 @@ import argparse
 import time
 
 import numpy as np
-from astropy.stats import mad_std
 from astropy.table import Table
-from sklearn.decomposition import PCA
-from sklearn.linear_model import RidgeCV
 
 from skbcnn import ApogeeBCNNCensoredRegressor
 from skbcnn.apogee import preset
 from skbcnn.datasets import make_apogee_spectra
-from skbcnn.survey import apogee_windows, is_missing, label
+from skbcnn.survey import label_unit
+from tests.benchmarks.linear_models import pca_ridge, window_ridge
+from tests.benchmarks.markdown import print_table
+from tests.benchmarks.synthetic_stars import fit_to, residual_scatter
 
-RECIPE = preset("few_thousand_stars") | {"max_epochs": 60}
-ALPHAS = np.logspace(-6, 3, 19)
-N_COMPONENTS = (100, 300)
-
-
-def ridge(X, y, X_test):
-    """Ridge regression of one label on the stars that have it."""
-    known = ~is_missing(y)
-    centre, scale = y[known].mean(), y[known].std()
-    model = RidgeCV(ALPHAS).fit(X[known], (y[known] - centre) / scale)
-    return model.predict(X_test) * scale + centre
+PARAMETERS = preset("few_thousand_stars") | {"max_epochs": 60}
 
 
-def scatter(predicted, truth):
-    """Robust standard deviation of the residuals of each label."""
-    return np.array([mad_std(column) for column in (predicted - truth).T])
-
-
-def pca_ridge(train, test):
-    """Scatter of the better of two PCA + ridge models, label by label."""
-    scatters = []
-    for n_components in N_COMPONENTS:
-        pca = PCA(n_components, svd_solver="randomized", random_state=0)
-        Z, Z_test = pca.fit_transform(train.X), pca.transform(test.X)
-        predicted = np.column_stack([ridge(Z, y, Z_test) for y in train.y.T])
-        scatters.append(scatter(predicted, test.truth))
-    return np.min(scatters, axis=0)
-
-
-def window_ridge(train, test):
-    """Scatter of ridge regression on each element's own window pixels; NaN for labels without."""
-    windows = apogee_windows()
-    predicted = np.full(test.truth.shape, np.nan)
-    for j, name in enumerate(train.label_names):
-        if name in windows:
-            predicted[:, j] = ridge(train.X[:, windows[name]], train.y[:, j], test.X[:, windows[name]])
-    return scatter(predicted, test.truth)
-
-
-def censored(train, test):
-    """Scatter of the censored network, and how often its error bars cover the truth."""
-    model = ApogeeBCNNCensoredRegressor(verbose=1, random_state=0, **RECIPE)
-    model.fit(train.X, train.y, x_err=train.X_err, y_err=train.y_err)
+def predict_by_network(train, test):
+    """Predict labels by the censored network, and print the coverage of its error bars."""
+    model = ApogeeBCNNCensoredRegressor(verbose=1, random_state=0, **PARAMETERS)
+    fit_to(model, train)
     prediction = model.predict_distribution(test.X)
     z = np.abs(prediction.mean - test.truth) / prediction.total
-    for bound, nominal in ((1, 0.683), (1.96, 0.95)):
-        covered = (z < bound).mean(axis=0)
+    for limit, nominal in ((1, 0.683), (1.96, 0.95)):
+        covered = (z < limit).mean(axis=0)
         print(
-            f"|z| < {bound} for {covered.mean():.3f} of all ({nominal} if calibrated), "
-            f"{covered.min():.3f} to {covered.max():.3f} label by label"
+            f"|z| < {limit}: {covered.mean():.3f} of all labels ({nominal} if calibrated), {covered.min():.3f} to "
+            f"{covered.max():.3f} by label"
         )
-    return scatter(prediction.mean, test.truth)
+    return prediction.mean
+
+
+MODELS = {
+    "ours": predict_by_network,
+    "PCA + ridge": lambda train, test: pca_ridge(train, {"test": test})["test"],
+    "windows + ridge": window_ridge,
+}
 
 
 def compare(seed, n_train, n_test):
-    """Table of the scatter of each model, and the seconds that each took."""
+    """Return a table with the scatter of each model, and the seconds of each model."""
     train = make_apogee_spectra(n_train, snr=200, random_state=seed)
     test = make_apogee_spectra(n_test, snr=100, random_state=seed + 1)
-    table, seconds = Table({"label": train.label_names, "unit": [label(n).unit for n in train.label_names]}), {}
-    for name, scatter_of in {"ours": censored, "PCA + ridge": pca_ridge, "windows + ridge": window_ridge}.items():
+    names = train.label_names
+    table, seconds = Table({"label": names, "unit": [label_unit(name) for name in names]}), {}
+    for name, predict in MODELS.items():
         start = time.perf_counter()
-        table[name] = scatter_of(train, test)
-        table[name].format = "%.3g"
+        table[name] = residual_scatter(predict(train, test), test.truth)
         seconds[name] = time.perf_counter() - start
     return table, seconds
 
 
-def print_markdown(table):
-    """Print a table as the README shows it, the least scatter of each row in bold."""
-    print("|", " | ".join(table.colnames), "|\n|", "---|" * len(table.colnames), sep="")
+def table_rows(table):
+    """Yield the cells of each row, with the smallest scatter in bold."""
     for row in table:
-        figures = {name: f"{row[name]:.3g}" for name in table.colnames[2:] if np.isfinite(row[name])}
-        best = min(figures, key=lambda name: row[name])
-        cells = [f"**{text}**" if name == best else text for name, text in figures.items()]
-        print("|", " | ".join([row["label"], row["unit"], *cells, *[""] * (len(table.colnames) - 2 - len(cells))]), "|")
+        scatter = {name: row[name] for name in MODELS}
+        best = min((name for name in MODELS if np.isfinite(scatter[name])), key=scatter.get)
+        cells = {name: f"{value:.3g}" if np.isfinite(value) else "" for name, value in scatter.items()}
+        yield row["label"], row["unit"], *(cells | {best: f"**{cells[best]}**"}).values()
 
 
 def main():
-    """Run the comparison and print it."""
+    """Compare the models, and print the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--n-train", type=int, default=4000)
-    parser.add_argument("--n-test", type=int, default=1000)
+    parser.add_argument("--seed", type=int, required=True, help="seed of the stars")
+    parser.add_argument("--n-train", type=int, default=4000, help="number of training stars")
+    parser.add_argument("--n-test", type=int, default=1000, help="number of test stars")
     arguments = parser.parse_args()
     table, seconds = compare(arguments.seed, arguments.n_train, arguments.n_test)
-    print_markdown(table)
+    print_table(table.colnames, table_rows(table))
     better = table["ours"] < table["PCA + ridge"]
-    print(f"ours better than PCA + ridge: {better.sum()} of {len(table)} labels; not for", *table["label"][~better])
+    print(
+        f"ours is better than PCA + ridge for {better.sum()} of {len(table)} labels; not for", *table["label"][~better]
+    )
     print("seconds:", {name: round(value) for name, value in seconds.items()})
 
 

@@ -1,7 +1,7 @@
-"""The network of Leung & Bovy (2019) as one would first write it in Keras: the baseline of every speed claim.
+"""The network of Leung & Bovy (2019) in straightforward Keras: the baseline of every speed claim.
 
 One Dense layer per element and stage, dropout that is always on, ``compile`` and ``fit``; a prediction builds one
-model that stacks T calls of the network. Nothing here is tuned, and nothing here changes.
+model that stacks T calls of the network. This code is not tuned. Do not change it.
 """
 
 import keras
@@ -15,7 +15,7 @@ WIDER = {"C": (8, 4), "N": (8, 4)}
 
 
 def build(num_hidden=(192, 96, 32, 16, 2), dropout_rate=0.3, l2=5e-9):
-    """Spectra (n, 7514) to means and log-variances (n, 2, 22), in normalised units."""
+    """Return a network from spectra (n, 7514) to means and log-variances (n, 2, 22), in normalised units."""
     h0, h1, h2, h3, h4 = num_hidden
     windows = apogee_windows()
 
@@ -58,7 +58,7 @@ def build(num_hidden=(192, 96, 32, 16, 2), dropout_rate=0.3, l2=5e-9):
 
 
 def loss(targets, moments):
-    """Mean over a star's present labels of 0.5 ((y - mu)^2 / var + log var), var = exp(s) + e^2."""
+    """Return the mean over the present labels of a star of 0.5 ((y - mu)^2 / var + log var), var = exp(s) + e^2."""
     y, error, present = targets[:, 0], targets[:, 1], targets[:, 2]
     variance = ops.exp(ops.clip(moments[:, 1], -20, 20)) + error**2
     terms = 0.5 * ((y - moments[:, 0]) ** 2 / variance + ops.log(variance)) * present
@@ -66,7 +66,7 @@ def loss(targets, moments):
 
 
 def fit(model, x, y, y_err, epochs, batch_size=64, lr=5e-4):
-    """Train on normalised spectra and labels, NaN where missing."""
+    """Train on normalised spectra and labels; missing labels are NaN."""
     present = ~np.isnan(y)
     targets = np.stack([np.where(present, y, 0), np.where(present, y_err, 0), present], axis=1).astype("float32")
     model.compile(keras.optimizers.Adam(lr), loss)
@@ -74,7 +74,7 @@ def fit(model, x, y, y_err, epochs, batch_size=64, lr=5e-4):
 
 
 def predict_std(model, x, n_draws=100, batch_size=64):
-    """Mean and total standard deviation of each label over T draws, in normalised units."""
+    """Return mean and total standard deviation of each label over T draws, in normalised units."""
     pixels = keras.Input(model.input_shape[1:])
     stacked = keras.Model(pixels, ops.stack([model(pixels) for _ in range(n_draws)], axis=1))
     draws = stacked.predict(x, batch_size=batch_size, verbose=0)

@@ -1,24 +1,26 @@
-"""Which operation takes what: ``python -m tests.benchmarks.ops``, in about a minute.
+"""Profile the operations of training and prediction: ``python -m tests.benchmarks.ops``, in about a minute.
 
-TensorFlow's own profiler looks on while a fit of one epoch and a prediction run, on one thread, so that no operation
-spreads over threads that it does not name. Each prints a table: the operations by the time spent within them, and their
-share of all. What waits for operations or hands them out is left out.
+TensorFlow's profiler records a training of one epoch and a prediction on one thread, so that no operation uses threads
+that are not attributed to it. Each table shows the operations with the longest times and their shares of the total.
+Events that wait for operations or schedule them are left out.
 """
 
+import argparse
 import os
 import re
 import tempfile
 from collections import Counter
 from pathlib import Path
 
+from tests.benchmarks.markdown import print_table
 from tests.benchmarks.speed import BATCH, fitted, spectra
 
-N_BATCHES, N_SPECTRA, N_ROWS = 60, 2048, 16
-WAITS = re.compile(r"\w+::|BlockUntilReady|tf\.constant|\$")
+N_ROWS = 16
+NOT_OPERATIONS = re.compile(r"\w+::|BlockUntilReady|tf\.constant|\$")
 
 
 def profiled(function):
-    """Seconds within each operation while a function runs, and how often each was called."""
+    """Return the seconds in each operation while a function runs, and the number of calls of each."""
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
@@ -28,16 +30,18 @@ def profiled(function):
             function()
         for path in Path(folder).rglob("*.xplane.pb"):
             space = xplane_pb2.XSpace.FromString(path.read_bytes())
-            for line in (line for plane in space.planes if plane.name == "/host:CPU" for line in plane.lines):
-                for name, own in own_times(line, next(p for p in space.planes if p.name == "/host:CPU")):
-                    if not WAITS.match(name):
-                        seconds[kind_of(name)] += own
-                        calls[kind_of(name)] += 1
+            planes = [plane for plane in space.planes if plane.name == "/host:CPU"]
+            for name, duration in (
+                event for plane in planes for line in plane.lines for event in own_times(line, plane)
+            ):
+                if not NOT_OPERATIONS.match(name):
+                    seconds[kind_of(name)] += duration
+                    calls[kind_of(name)] += 1
     return seconds, calls
 
 
 def own_times(line, plane):
-    """Name and seconds of the events of one thread, less those of the events within them."""
+    """Yield the name of each event of a thread, and its seconds without those of the events inside it."""
     running = []
     for event in sorted(line.events, key=lambda event: (event.offset_ps, -event.duration_ps)):
         while running and running[-1][1] <= event.offset_ps:
@@ -52,27 +56,34 @@ def own_times(line, plane):
 
 
 def kind_of(name):
-    """An operation without the number that tells it from others of its kind."""
+    """Return the name of an operation without its number."""
     return re.sub(r"[_.]\d+", "", name.partition(":")[2] or name)
 
 
 def print_profile(title, function):
-    """The operations that take longest."""
-    function()  # compiles
+    """Print the operations with the longest times while a function runs."""
+    function()  # compiles before the measurement
     seconds, calls = profiled(function)
     total = sum(seconds.values())
-    print(f"\n{title}: {total:.2f} s in operations\n\n| operation | calls | ms | share |\n|---|---|---|---|")
-    for name, value in seconds.most_common(N_ROWS):
-        print(f"| {name} | {calls[name]} | {1e3 * value:.0f} | {100 * value / total:.0f} % |")
+    rows = (
+        [name, calls[name], f"{1e3 * value:.0f}", f"{100 * value / total:.0f} %"]
+        for name, value in seconds.most_common(N_ROWS)
+    )
+    print_table(["operation", "calls", "ms", "share"], rows, f"{title}: {total:.2f} s in operations")
 
 
 def main():
-    """Profile both kinds of work."""
+    """Profile training and prediction."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n-batches", type=int, default=60, help="number of training steps")
+    parser.add_argument("--n-spectra", type=int, default=2048, help="number of spectra to predict")
+    arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    X, y = spectra(BATCH * N_BATCHES)
+    X, y = spectra(max(BATCH * arguments.n_batches, arguments.n_spectra))
     model = fitted()
-    print_profile(f"{N_BATCHES} training steps", lambda: model.partial_fit(X, y))
-    print_profile(f"predict_std of {N_SPECTRA} spectra", lambda: model.predict_std(X[:N_SPECTRA]))
+    n_train, n_spectra = BATCH * arguments.n_batches, arguments.n_spectra
+    print_profile(f"{arguments.n_batches} training steps", lambda: model.partial_fit(X[:n_train], y[:n_train]))
+    print_profile(f"predict_std of {n_spectra} spectra", lambda: model.predict_std(X[:n_spectra]))
 
 
 if __name__ == "__main__":

@@ -1,23 +1,32 @@
-"""The network as SDSS-V runs it: one full forward pass of a PyTorch module for each draw. Needs torch."""
+"""A PyTorch network like that of SDSS-V, with one full forward pass for each draw.
+
+Only this comparison needs PyTorch. `tests.benchmarks` leaves it out if PyTorch is not installed.
+"""
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional
 
 from skbcnn.survey import APOGEE_LABELS, apogee_windows
+
+try:
+    import torch
+    from torch import nn
+    from torch.nn import functional
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "The comparison with SDSS-V's network needs PyTorch, which skbcnn does not install. Run pip install torch."
+    ) from error
 
 FULL = ("teff", "logg", "Fe")
 RATE = 0.3
 
 
 def dropped(x):
-    """Dropout that is always on."""
+    """Apply dropout, also in prediction."""
     return functional.dropout(x, RATE, training=True)
 
 
 class Network(nn.Module):
-    """Default widths, one Linear per element and stage."""
+    """Network with the default widths, and one Linear layer for each element and stage."""
 
     def __init__(self):
         super().__init__()
@@ -37,7 +46,7 @@ class Network(nn.Module):
                 )
 
     def forward(self, x):
-        """Means and log-variances of all labels."""
+        """Return means and log-variances of all labels."""
         hidden = dropped(functional.relu(self.conv1(functional.pad(x[:, None], (3, 4)))))
         hidden = functional.max_pool1d(functional.relu(self.conv2(functional.pad(hidden, (3, 4)))), 4)
         hidden = dropped(functional.relu(self.full1(dropped(hidden.transpose(1, 2).flatten(1)))))
@@ -54,7 +63,7 @@ class Network(nn.Module):
 
 @torch.inference_mode()
 def predict_std(network, x, n_draws=100, batch_size=256):
-    """Total standard deviation of each label over T draws."""
+    """Return the total standard deviation of each label over T draws."""
     stds = []
     for batch in torch.as_tensor(x).split(batch_size):
         draws = [network(batch) for _ in range(n_draws)]

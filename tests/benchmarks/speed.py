@@ -1,7 +1,8 @@
-"""The measurements of speed and memory, each in a process of its own: ``python -m tests.benchmarks.speed NAME ...``.
+"""Measure speed and memory, one measurement per process: ``python -m tests.benchmarks.speed NAME ...``.
 
-What is measured here is what a user calls: `fit` and `predict_std` of `ApogeeBCNNCensoredRegressor` at its default
-widths, beside `naive` and, where torch is installed, `sdssv`. Each prints one JSON object.
+The measurements call `fit` and `predict_std` of `ApogeeBCNNCensoredRegressor` with default widths, the naive network
+(`tests.benchmarks.naive`) and, if PyTorch is installed, the network of `tests.benchmarks.sdssv`. NAME is a function of
+this module that returns numbers, which are printed as one JSON object.
 """
 
 import json
@@ -19,21 +20,21 @@ N_PIXELS, N_LABELS = 7514, 22
 
 
 def timed(function, *args, **kwargs):
-    """Seconds that a call takes."""
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     function(*args, **kwargs)
     return time.perf_counter() - start
 
 
 def spectra(n, seed=0):
-    """Random flux about 1, and labels about 0: speed does not depend on what they are."""
+    """Return random flux about 1 and random labels about 0. The speed does not depend on their values."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, N_PIXELS), dtype=np.float32)
     return 1 + np.float32(0.05) * x, rng.standard_normal((n, N_LABELS))
 
 
 def regressor(**parameters):
-    """Ours at its defaults, TensorFlow imported."""
+    """Return our regressor with default widths, after the import of TensorFlow."""
     import tensorflow  # noqa: F401
 
     from skbcnn import ApogeeBCNNCensoredRegressor
@@ -42,19 +43,19 @@ def regressor(**parameters):
 
 
 def fitted():
-    """A model to ask: fitted to one batch."""
+    """Return a regressor that is fitted to one batch."""
     return regressor(max_epochs=1, validation_fraction=0).fit(*spectra(BATCH))
 
 
 def first_step_ours():
-    """From `fit` to the end of the first step."""
+    """Measure the time from `fit` to the end of the first training step."""
     model = regressor(max_epochs=1, validation_fraction=0)
     X, y = spectra(BATCH)
     return {"seconds": timed(model.fit, X, y)}
 
 
 def first_step_naive():
-    """From building the network to the end of the first step."""
+    """Measure the time from building the naive network to the end of its first training step."""
     from tests.benchmarks import naive
 
     X, y = spectra(BATCH)
@@ -62,7 +63,10 @@ def first_step_naive():
 
 
 def training(n_batches=60, n_epochs=10):
-    """Seconds of each epoch of one `fit` of both, that take turns so that both meet the same machine."""
+    """Measure the milliseconds per training step in each epoch, for our network and the naive one.
+
+    Both take turns after each epoch, so that other work on the machine affects both.
+    """
     import keras
 
     from tests.benchmarks import naive
@@ -85,8 +89,8 @@ def training(n_batches=60, n_epochs=10):
         )
         model.fit(X, y)
 
-    class Fit:
-        """What `naive.fit` calls, with a callback."""
+    class NetworkWithCallback:
+        """Naive network whose `fit` has a callback."""
 
         network = naive.build()
         compile = network.compile
@@ -98,14 +102,14 @@ def training(n_batches=60, n_epochs=10):
     thread = threading.Thread(target=fit_ours)
     thread.start()
     started = {"naive": time.perf_counter()}
-    naive.fit(Fit(), X - 1, y, np.zeros_like(y), epochs=n_epochs)
+    naive.fit(NetworkWithCallback(), X - 1, y, np.zeros_like(y), epochs=n_epochs)
     turn["ours"].release()
     thread.join()
     return {name: [1e3 * value / n_batches for value in values[2:-1]] for name, values in seconds.items()}
 
 
 def predict_ours(n=10_000):
-    """Wall time of `predict_std`: the first call of a process, then 64 spectra twice, then many again."""
+    """Measure `predict_std`: the first call of a process, repeated calls with 64 spectra, and all spectra again."""
     X, _ = spectra(n)
     model = fitted()
     first = timed(model.predict_std, X)
@@ -113,23 +117,24 @@ def predict_ours(n=10_000):
     return {"first": first, "few": float(np.median(few[1:])), "again": timed(model.predict_std, X)}
 
 
-def predict_naive(n=10_000, n_asked=1024):
-    """The same; each call builds its stack of networks anew, then takes as long for any batch.
+def predict_naive(n=10_000, n_measured=1024):
+    """Measure `predict_std` of the naive network.
 
-    So what 10 000 spectra would take, many minutes, follows from some of them and from one batch.
+    Each call builds its stack of networks again, and then takes the same time for each batch. The time for 10 000
+    spectra, which is many minutes, is extrapolated from fewer spectra and from one batch.
     """
     from tests.benchmarks import naive
 
-    X = spectra(n_asked)[0] - 1
+    X = spectra(n_measured)[0] - 1
     network = naive.build()
     some = timed(naive.predict_std, network, X, N_DRAWS)
     few = timed(naive.predict_std, network, X[:BATCH], N_DRAWS)
-    each = (some - few) / (n_asked - BATCH)
-    return {"first": some + (n - n_asked) * each, "few": few, "rate": 1 / each}
+    each = (some - few) / (n_measured - BATCH)
+    return {"first": some + (n - n_measured) * each, "few": few, "rate": 1 / each}
 
 
 def predict_torch(n=256):
-    """Spectra a second of the PyTorch network; nothing if torch is not installed."""
+    """Measure the spectra per second of the PyTorch network; return nothing if PyTorch is not installed."""
     try:
         from tests.benchmarks import sdssv
     except ModuleNotFoundError:
@@ -140,7 +145,7 @@ def predict_torch(n=256):
 
 
 def rate(n="2048", n_draws="100", with_errors=""):
-    """Spectra a second of `predict_std` once it is compiled, the best of three."""
+    """Measure the spectra per second of `predict_std` after compilation, the best of three."""
     X, _ = spectra(int(n))
     model = fitted().set_params(n_draws=int(n_draws))
     x_err = np.full_like(X, 0.01) if with_errors else None
@@ -149,14 +154,14 @@ def rate(n="2048", n_draws="100", with_errors=""):
 
 
 def training_rate(n_batches=40):
-    """Spectra a second of `partial_fit`, alone on the machine."""
+    """Measure the spectra per second of `partial_fit`, the best of three."""
     X, y = spectra(BATCH * n_batches)
     model = fitted().partial_fit(X, y)
     return {"rate": len(X) / min(timed(model.partial_fit, X, y) for _ in range(3))}
 
 
 def anonymous_bytes():
-    """Memory of this process that belongs to no file; 0 where Linux does not tell."""
+    """Return the memory of this process without mapped files, in bytes; 0 on systems other than Linux."""
     try:
         lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return int(lines["RssAnon"].split()[0]) * 1024
@@ -165,7 +170,7 @@ def anonymous_bytes():
 
 
 class PeakMemory:
-    """Largest anonymous memory within a ``with`` block, beyond what there was before, in bytes."""
+    """Context manager that measures the largest increase of the memory of this process: `beyond`, in bytes."""
 
     def __enter__(self):
         self.before = self.peak = anonymous_bytes()
@@ -185,17 +190,17 @@ class PeakMemory:
 
 
 def memory(n, dtype="float64"):
-    """Time and peak memory of the first `predict_std` on spectra in a file of float64."""
+    """Measure time and additional memory of the first `predict_std` on spectra in a file of float64."""
     model = fitted()
     with tempfile.TemporaryDirectory() as folder:
-        X = np.memmap(Path(folder) / "spectra", dtype=dtype, mode="w+", shape=(int(n), N_PIXELS))  # zeros, on no disk
+        X = np.memmap(Path(folder) / "spectra", dtype=dtype, mode="w+", shape=(int(n), N_PIXELS))  # a sparse file
         with PeakMemory() as memory:
             seconds = timed(model.predict_std, X)
     return {"n": int(n), "seconds": seconds, "bytes": memory.beyond}
 
 
 def imports():
-    """Seconds to import the package, and the regressor beyond scikit-learn's base."""
+    """Measure the seconds to import the package, and the regressor after the base module of scikit-learn."""
     bare = timed(__import__, "skbcnn")
     import sklearn.base  # noqa: F401
 
@@ -206,7 +211,7 @@ def imports():
 
 
 def peak_gflops():
-    """Matrix products of this machine: floating-point operations a nanosecond."""
+    """Measure the floating-point operations per nanosecond in large matrix products."""
     import tensorflow as tf
 
     a = tf.random.normal((2048, 2048))
@@ -216,10 +221,10 @@ def peak_gflops():
 
 
 def operations():
-    """Floating-point operations a spectrum: of a training step, and of 100 draws with each mask its own and as shared.
+    """Return the floating-point operations per spectrum: of a training step, and of 100 draws with and without sharing.
 
-    A product and a sum are two. The gradient of a layer takes twice its forward pass; the first layers need none by
-    their input.
+    A multiplication and an addition are two operations. The gradient of a layer takes twice the operations of its
+    forward pass. The first layers need no gradient with respect to their input.
     """
     from skbcnn.network.masks import draws_per_mask
 
