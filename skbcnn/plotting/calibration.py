@@ -5,7 +5,6 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from skbcnn._label_tables import label_values
-from skbcnn.metrics import weighted_statistics
 from skbcnn.metrics.label_pairs import check_errors, check_pairs, check_stds
 from skbcnn.plotting._axes import several_axes
 from skbcnn.plotting._display import MultiPanelDisplay
@@ -249,12 +248,12 @@ def _coverage(z: np.ndarray, levels: ArrayLike) -> np.ndarray:
 
 def _statistics_text(z: np.ndarray) -> str:
     """Return the number, median and robust standard deviation of standardised residuals, and the number of outliers."""
-    column, weight = z[:, None], np.ones((len(z), 1))
-    spread = weighted_statistics.MAD_TO_STD * weighted_statistics.median_absolute_deviation(column, weight)[0]
+    from astropy.stats import mad_std  # here, because importing astropy is slow
+
     lines = [
         f"$n$ = {format_integer(len(z))}",
         f"median {format_number(np.median(z), 2)}",
-        f"mad_std {format_number(spread, 2)}",
+        f"mad_std {format_number(mad_std(z), 2)}",
     ]
     n_outside = int((np.abs(z) > _MAX_Z).sum())
     return "\n".join(lines + ([rf"{format_integer(n_outside)} at $|z|$ > {_MAX_Z:.0f}"] if n_outside else []))
