@@ -6,7 +6,6 @@ _PACKAGES = {  # import names of the packages of each extra
     "cli": ("click", "rich"),
     "pandas": ("pandas",),
     "plot": ("matplotlib",),
-    "torch": ("torch",),
 }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from skbcnn.catalog import check_table_name
-from skbcnn.persistence.files import check_replaceable
+from skbcnn.persistence.model_files import check_replaceable
 
 
 def check_tables(paths: Iterable[Path], overwrite: bool) -> None:

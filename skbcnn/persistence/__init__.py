@@ -1,14 +1,16 @@
-"""Fitted models as folders or zip files of text and arrays, and back.
+"""Saving fitted models as folders or zip files of text and arrays, and loading them.
 
-A model is ``model.json``, all that can be said in words and numbers, and ``weights.h5``, one plain array for each
-weight and normaliser statistic; a card for people and checksums stand beside them. Neither holds code: `load_folder`
-rebuilds the model from our own classes, and takes nothing from the files but text and numbers that it has checked.
-What others published it reads likewise: folders of astroNN, and the checkpoint of SDSS-V.
+A model folder holds ``model.json``, with everything that text and numbers can say, and ``weights.h5``, with one plain
+array for each weight and normalizer statistic. A card for people and checksums are beside them. The files hold no
+code: `load_folder` rebuilds the model from our own classes and takes only checked text and numbers from the files.
+It also reads models of other software: folders of astroNN and the checkpoint of SDSS-V.
+
+`safe_files` is the only module that opens such files. `model_folder` saves and loads; `savable_classes` lists what can
+be saved, and the modules ``..._document`` convert it; `foreign` reads the models of other software.
 """
 
-from skbcnn.persistence.astronn import from_astronn
-from skbcnn.persistence.files import ModelFolderError
-from skbcnn.persistence.folder import load_folder, save_folder
-from skbcnn.persistence.sdssv import from_sdssv
+from skbcnn.persistence.foreign import from_astronn, from_sdssv
+from skbcnn.persistence.model_folder import load_folder, save_folder
+from skbcnn.persistence.safe_files import ModelFolderError
 
 __all__ = ["ModelFolderError", "from_astronn", "from_sdssv", "load_folder", "save_folder"]

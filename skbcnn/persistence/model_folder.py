@@ -1,0 +1,237 @@
+"""Saving fitted models as folders or zip files, and loading them and the models of other software."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from skbcnn import __version__
+from skbcnn._atomic_writes import atomic_path
+from skbcnn.persistence.foreign.astronn import from_astronn, is_astronn
+from skbcnn.persistence.foreign.sdssv import SUFFIXES, from_sdssv
+from skbcnn.persistence.json_values import decode_float, to_json
+from skbcnn.persistence.model_card import card_of
+from skbcnn.persistence.model_files import (
+    CARD,
+    CHECKSUMS,
+    DOCUMENT,
+    WEIGHTS,
+    check_checksum,
+    check_checksums,
+    check_replaceable,
+    check_sizes,
+    checksums_of,
+    encode_zip,
+    read_folder,
+    read_zip,
+)
+from skbcnn.persistence.pipeline_document import PIPELINE, check_savable, regressor_of
+from skbcnn.persistence.regressor_document import MODEL_ENTRIES
+from skbcnn.persistence.safe_files import ModelFolderError, parse_json, wrap_read_errors
+from skbcnn.persistence.savable_classes import REGRESSORS
+from skbcnn.persistence.weights_file import decode_arrays, encode_arrays
+
+FORMAT_VERSION = 1
+_ZIP = ".zip"
+_WRITER = f"save_folder in format {FORMAT_VERSION}"
+_MODELS = REGRESSORS | {"Pipeline": PIPELINE}
+_PACKAGES = ("numpy", "scikit-learn", "tensorflow", "keras", "h5py")
+
+
+def save_folder(
+    model: Any,
+    path: str | Path,
+    *,
+    preprocessing: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Save a fitted regressor, or a pipeline that ends in one, as a folder or zip file of text and arrays.
+
+    Parameters
+    ----------
+    model : CensoredBCNNRegressor, ApogeeBCNNCensoredRegressor or sklearn.pipeline.Pipeline
+        Fitted model. A pipeline may have the steps `ChipGapRemover`, `ContinuumNormalizer`, `SpectraNormalizer`, None
+        and ``"passthrough"`` before a regressor. Not saved are `callbacks`, the `memory` of a pipeline, and a
+        `random_state` that is not a number.
+    path : str or path-like
+        Folder to make. A name that ends in ``.zip`` makes one file with the same contents.
+    preprocessing : mapping, default=None
+        Preparation of the training spectra: the parameters of the `ContinuumNormalizer`, and under ``"combination"``
+        the combined spectrum that was read. It may hold text, numbers, lists and mappings. None: that of a model that
+        was loaded, else none.
+    provenance : mapping, default=None
+        Origin of the model, such as ``{"training_data": "synthetic", "n_stars": 4000, "snr": 200}``, and the short
+        name of a ``"license"``. The model card shows it. None: that of a model that was loaded, else none.
+    overwrite : bool, default=False
+        Whether an existing model of this name is replaced, together with its card.
+
+    Returns
+    -------
+    path : pathlib.Path
+        Folder or file that was written.
+
+    Raises
+    ------
+    NotFittedError
+        If the model is not fitted.
+    TypeError
+        If the model or a step of the pipeline is of another class, or `preprocessing` or `provenance` holds anything
+        but text, numbers, lists and mappings.
+    ValueError
+        If the weights are not finite, or the model is larger than what `load_folder` reads.
+    FileExistsError
+        If `path` exists and `overwrite` is False, or it holds files that belong to no model.
+    OSError
+        If it cannot be written. Nothing is then left under its name.
+
+    See Also
+    --------
+    load_folder : Load such a folder or file.
+
+    Notes
+    -----
+    A `random_state` that is not a number is saved as null. Predictions do not change, because they depend on `seed_`,
+    which is saved. After loading, `windows` is an `ElementWindows`, and other sequences are lists, or tuples where the
+    default is a tuple. ``docs/persistence.md`` describes the files: the model document, the weights, a card for people
+    (``README.md``) and checksums (``SHA256SUMS``).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from skbcnn import CensoredBCNNRegressor
+    >>> from skbcnn.persistence import load_folder, save_folder
+    >>> X = np.random.default_rng(0).normal(size=(20, 30))
+    >>> model = CensoredBCNNRegressor(num_hidden=(8, 8, 4, 4, 2), max_epochs=1, random_state=0).fit(X, X[:, 0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     saved = save_folder(model, f"{folder}/giants", provenance={"training_data": "random numbers"})
+    ...     again = load_folder(saved)
+    >>> bool((again.predict(X) == model.predict(X)).all()), again.provenance_
+    (True, {'training_data': 'random numbers'})
+    """
+    path = Path(path)
+    check_savable(model)
+    files = _encode(model, preprocessing, provenance)
+    check_sizes(files, path)
+    _rebuild(files, path)  # raises if the model could not be loaded
+    if overwrite:
+        check_replaceable(path)
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        if path.suffix.lower() == _ZIP:
+            temporary.write_bytes(encode_zip(files))
+        else:
+            temporary.mkdir()
+            for name, data in files.items():
+                (temporary / name).write_bytes(data)
+    return path
+
+
+def load_folder(path: str | Path) -> Any:
+    """Load a model that `save_folder` saved, or a published model of astroNN or SDSS-V.
+
+    Nothing in the files is run, imported or unpickled. TensorFlow is not imported before the first prediction.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Model folder or zip file, or a folder of astroNN's ApogeeBCNNCensored, or SDSS-V's checkpoint, which ends in
+        ``.pt`` or ``.pth``.
+
+    Returns
+    -------
+    model : CensoredBCNNRegressor, ApogeeBCNNCensoredRegressor or sklearn.pipeline.Pipeline
+        Fitted model. The regressor, which is the last step of a pipeline, has the attributes `preprocessing_` and
+        `provenance_`: the arguments of `save_folder`, as dicts.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder or file.
+    ModelFolderError
+        If it does not hold a whole model of a known format; the message says why. It is a ValueError.
+
+    See Also
+    --------
+    save_folder : Save a model, with an example.
+    skbcnn.persistence.from_astronn, skbcnn.persistence.from_sdssv : What is read of published models.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return from_astronn(path) if is_astronn(path) else _rebuild(read_folder(path), path)
+    if path.suffix.lower() in SUFFIXES:
+        return from_sdssv(path)
+    if path.is_file() and path.suffix.lower() == _ZIP:
+        return _rebuild(read_zip(path), path)
+    raise FileNotFoundError(
+        f"There is no folder {path}, nor a zip file ending in {_ZIP}. Give the path of a model that save_folder wrote."
+    )
+
+
+def _encode(
+    model: Any, preprocessing: Mapping[str, Any] | None, provenance: Mapping[str, Any] | None
+) -> dict[str, bytes]:
+    """Return the contents of all files of a model by name."""
+    savable, regressor = _MODELS[type(model).__name__], regressor_of(model)
+    weights = encode_arrays(savable.arrays_of(model))
+    document = {
+        "format_version": FORMAT_VERSION,
+        "class": type(model).__name__,
+        "written_with": _versions(),
+        **savable.document_of(model),
+        "preprocessing": to_json(preprocessing or getattr(regressor, "preprocessing_", {}), "preprocessing"),
+        "provenance": to_json(provenance or getattr(regressor, "provenance_", {}), "provenance"),
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    files = {DOCUMENT: text.encode(), WEIGHTS: weights, CARD: card_of(model, document).encode()}
+    return files | {CHECKSUMS: checksums_of(files)}
+
+
+def _versions() -> dict[str, str | None]:
+    """Return the versions of the software that made the model. They are never read, only shown."""
+    versions: dict[str, str | None] = {"skbcnn": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return versions
+
+
+def _rebuild(files: Mapping[str, bytes], path: Path) -> Any:
+    """Return the model in the contents of its files; `path` is for the messages."""
+    check_checksums(files, path)
+    document = parse_json(files[DOCUMENT], path / DOCUMENT, decode_float)
+    _check_format(document, path / DOCUMENT)
+    savable = _MODELS[document["class"]]
+    with wrap_read_errors(path / DOCUMENT, _WRITER):
+        types = savable.array_types(document)
+        checksum = str(document["weights_sha256"])
+    check_checksum(files[WEIGHTS], checksum, path / WEIGHTS, DOCUMENT)
+    arrays = decode_arrays(files[WEIGHTS], types, path / WEIGHTS)
+    with wrap_read_errors(path / DOCUMENT, _WRITER):
+        model = savable.rebuild(document, arrays)
+        vars(regressor_of(model)).update({f"{name}_": dict(document[name]) for name in MODEL_ENTRIES})
+    return model
+
+
+def _check_format(document: Mapping[str, Any], path: Path) -> None:
+    if "format_version" not in document:
+        raise ModelFolderError(
+            f"{path} has no format_version, so it describes no model of skbcnn. Load another folder."
+        )
+    if document["format_version"] != FORMAT_VERSION:
+        raise ModelFolderError(
+            f"{path} has format version {document['format_version']}, but skbcnn {__version__} reads version "
+            f"{FORMAT_VERSION}. Update skbcnn, or save the model again with this version."
+        )
+    if document.get("class") not in list(_MODELS):  # a list, because a wrong entry may not be hashable
+        raise ModelFolderError(
+            f"{path} is of class {document.get('class')!r}, expected {', '.join(_MODELS)}. Load another model."
+        )
