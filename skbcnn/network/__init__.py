@@ -6,7 +6,7 @@ What both implementations share is plain NumPy and stands here once:
 - `masks`: the dropout masks and the flux noise of the posterior draws; `draw_cache` keeps those of the last prediction;
 - `weight_packing`: weights and masks of many labels as few large arrays;
 - `chunks`: the size of chunks of spectra, and computing them in threads;
-- `moments`: the moments of the draws, which is what a posterior returns;
+- `moments`: the moments of the draws, and the interface of the two posterior classes;
 - `training_recipe`: the stars and the settings of a training.
 
 `tensorflow` trains and predicts and is the only package that imports TensorFlow; `numpy` predicts without it.

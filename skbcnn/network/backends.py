@@ -11,8 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from skbcnn.network.numpy.posterior import NumpyPosterior
-    from skbcnn.network.tensorflow.posterior import Posterior
+    from skbcnn.network.moments import BasePosterior
 
 BACKENDS = ("auto", "tensorflow", "numpy")
 
@@ -21,7 +20,7 @@ class NumpyBackendWarning(UserWarning):
     """TensorFlow cannot be imported and NumPy computes the predictions. Issued once in a process."""
 
 
-def posterior_class(backend: str) -> type[Posterior] | type[NumpyPosterior]:
+def posterior_class(backend: str) -> type[BasePosterior]:
     """Return the class that computes the posterior draws of a fitted model.
 
     Parameters

@@ -1,8 +1,14 @@
-"""Moments of the posterior draws: the result of a posterior, whichever library computes it."""
+"""Moments of the posterior draws, and the interface of the classes that compute them."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import numpy as np
+
+from skbcnn.network.chunks import ordered_map
+from skbcnn.network.spec import NetworkSpec
 
 LOGVAR_LIMIT = 20.0  # predicted log-variances are clipped to +- this, so that their exponential stays finite
 
@@ -23,3 +29,53 @@ class Moments(NamedTuple):
     mean: np.ndarray
     model_variance: np.ndarray
     predictive_variance: np.ndarray
+
+
+class BasePosterior(ABC):
+    """Posterior draws of a trained network, computed for chunks of spectra in threads.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Architecture of the network.
+    weights : mapping of str to ndarray
+        Arrays keyed and shaped as `NetworkSpec.weight_shapes`.
+    seed : int
+        Seed of the draws.
+
+    Attributes
+    ----------
+    chunk : int
+        Largest number of spectra computed at once.
+    """
+
+    chunk: int
+
+    @abstractmethod
+    def __init__(self, spec: NetworkSpec, weights: Mapping[str, np.ndarray], seed: int) -> None: ...
+
+    def moments(self, chunks: Iterable[tuple[np.ndarray, np.ndarray | None]], n_draws: int) -> Iterator[Moments]:
+        """Compute the moments of the draws, chunk by chunk.
+
+        Parameters
+        ----------
+        chunks : iterable of (ndarray of shape (n, n_pixels), ndarray of the same shape or None)
+            Normalised spectra and their flux errors, at most `chunk` spectra at a time. None: no flux noise.
+        n_draws : int
+            Number of draws.
+
+        Yields
+        ------
+        moments : Moments
+            Moments of each chunk.
+        """
+        with self._threads() as n_threads:
+            yield from ordered_map(lambda chunk: self._chunk_moments(*chunk, n_draws), chunks, n_threads)
+
+    @abstractmethod
+    def _threads(self) -> AbstractContextManager[int]:
+        """Return a context that gives the number of chunks to compute at once."""
+
+    @abstractmethod
+    def _chunk_moments(self, x: np.ndarray, x_err: np.ndarray | None, n_draws: int) -> Moments:
+        """Compute the moments of one chunk."""

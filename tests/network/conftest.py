@@ -1,4 +1,4 @@
-"""Networks to test, and the network of Leung & Bovy (2019) written a second time, in plain NumPy."""
+"""Networks to test, and the network of Leung & Bovy (2019) written a second time, in float64."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from skbcnn.survey import APOGEE_LABELS, apogee_windows
 
 OTHER_SHAPES = {
     "no windows": {"windows": (None,) * 6},
-    "no free numbers": {"num_hidden": (8, 7, 4, 3, 0)},
+    "no free context units": {"num_hidden": (8, 7, 4, 3, 0)},
     "only windows": {"windows": ((0, 1),) * 6},
     "no context": {"windows": ((0, 1),) * 6, "num_hidden": (8, 7, 4, 3, 0)},
     "3 pixels": {"n_pixels": 3, "windows": (None, (0,), (1, 2), (0,), None, None)},
@@ -19,14 +19,14 @@ OTHER_SHAPES = {
     "no overhang": {"filter_len": 1, "pool_length": 2},
     "long filter": {"filter_len": 20, "pool_length": 3},
     "long pool": {"filter_len": 2, "pool_length": 11},
-    "falling activation": {"activation": "silu"},
-    "told earlier": {"context_layer": "hidden", "activation": "silu"},
+    "decreasing activation": {"activation": "silu"},
+    "context in hidden layers": {"context_layer": "hidden", "activation": "silu"},
 }
 
 
 @pytest.fixture(scope="session")
 def small_spec():
-    """Six labels: two without a window, and two pairs of windows whose layers have different widths."""
+    """Six labels: two full-spectrum labels, and two pairs of window labels with layers of different widths."""
     return NetworkSpec(
         n_pixels=42,  # pooling by 4 drops the last two
         windows=((1, 2, 3, 30), None, (7, 8), tuple(range(20, 31)), None, (0, 41, 5)),
@@ -38,13 +38,13 @@ def small_spec():
 
 @pytest.fixture(params=OTHER_SHAPES)
 def other_spec(request, small_spec):
-    """Networks that differ from the small one in what may go wrong."""
+    """Networks that differ from the small one in one aspect."""
     return dataclasses.replace(small_spec, **OTHER_SHAPES[request.param])
 
 
 @pytest.fixture(scope="session")
 def dr14_spec():
-    """The published layout: 22 labels of APOGEE, default widths."""
+    """The published network: 22 labels of APOGEE, default widths."""
     table = apogee_windows()
     windowed = [name if name in table and name != "Fe" else None for name in APOGEE_LABELS]
     return NetworkSpec(
@@ -56,7 +56,7 @@ def dr14_spec():
 
 @pytest.fixture(scope="session")
 def random_weights():
-    """Function that draws weights, biases too, with which every layer matters."""
+    """Function that draws weights and biases with which every layer affects the output."""
 
     def draw(spec, seed=0):
         rng = np.random.default_rng(seed)
@@ -81,7 +81,7 @@ _ACTIVATIONS = {"relu": _relu, "tanh": np.tanh, "silu": _silu}
 
 
 def _same_convolution(x, kernel, bias):
-    """Cross-correlation of (n, pixels, channels): of an even kernel, the smaller half hangs over on the left."""
+    """Cross-correlate (n, pixels, channels); an even kernel extends one pixel further to the right."""
     length = len(kernel)
     left = (length - 1) // 2
     padded = np.pad(x, ((0, 0), (left, length - 1 - left), (0, 0)))
@@ -89,11 +89,11 @@ def _same_convolution(x, kernel, bias):
 
 
 class PlainNetwork:
-    """Figure 6 of Leung & Bovy (2019) in float64; the masks of one draw by place, each over the flattened units."""
+    """Figure 6 of Leung & Bovy (2019) in float64, with the masks of one draw over the flattened units of each place."""
 
     def __init__(self, spec, weights, masks=None):
         self.spec, self.weights, self.masks, self.act = spec, weights, masks, _ACTIVATIONS[spec.activation]
-        self.windowless = [j for j, window in enumerate(spec.windows) if window is None]
+        self.full_labels = [j for j, window in enumerate(spec.windows) if window is None]
 
     def drop(self, values, place):
         if self.masks is None:
@@ -108,7 +108,7 @@ class PlainNetwork:
         return values @ kernel + bias
 
     def full(self, x):
-        """What comes before the heads of the full spectrum."""
+        """Compute the input of the heads of the full-spectrum labels."""
         pixels = self.act(_same_convolution(x[:, :, None], *self.weighted("conv1")))
         pixels = self.act(_same_convolution(self.drop(pixels, "conv1"), *self.weighted("conv2")))
         pool = self.spec.pool_size
@@ -117,24 +117,24 @@ class PlainNetwork:
         return self.act(self.dense(self.drop(full, "full1"), "full2"))
 
     def context(self, x):
-        """What labels with a window are told."""
+        """Compute the context."""
         full = self.full(np.asarray(x, dtype=float))
-        told = (["aux"] if self.spec.n_free else []) + [f"label{j}.mean" for j in self.windowless]
-        return np.column_stack([np.empty((len(x), 0)), *(self.dense(full, name) for name in told)])
+        layers = (["aux"] if self.spec.n_free else []) + [f"label{j}.mean" for j in self.full_labels]
+        return np.column_stack([np.empty((len(x), 0)), *(self.dense(full, layer) for layer in layers)])
 
     def __call__(self, x, context=None):
-        """Means and log-variances; a context may be given in place of that of the spectra."""
+        """Compute means and log-variances, with the context of the spectra or a given one."""
         x, n_labels = np.asarray(x, dtype=float), len(self.spec.windows)
         context = self.context(x) if context is None else context
         moments = np.empty((2, len(x), n_labels))
         full = self.full(x)
         for j, window in enumerate(self.spec.windows):
-            seen = full if window is None else self.read_window(x[:, list(window)], context, f"label{j}")
-            moments[:, :, j] = [self.dense(seen, f"label{j}.{head}")[:, 0] for head in ("mean", "logvar")]
+            inputs = full if window is None else self.read_window(x[:, list(window)], context, f"label{j}")
+            moments[:, :, j] = [self.dense(inputs, f"label{j}.{head}")[:, 0] for head in ("mean", "logvar")]
         return moments
 
     def read_window(self, pixels, context, name):
-        """What comes before the heads of a label with a window."""
+        """Compute the input of the heads of a window label."""
         hidden = self.drop(self.act(self.dense(pixels, f"{name}.hidden1")), f"{name}.hidden1")
         if self.spec.context_layer == "hidden":
             hidden = np.column_stack([hidden, context])

@@ -1,13 +1,14 @@
 """Moments of the posterior draws, computed by NumPy."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
-from skbcnn.network.chunks import chunk_size, ordered_map
+from skbcnn.network.chunks import chunk_size
 from skbcnn.network.draw_cache import DrawCache
 from skbcnn.network.masks import draws_per_mask
-from skbcnn.network.moments import LOGVAR_LIMIT, Moments
+from skbcnn.network.moments import LOGVAR_LIMIT, BasePosterior, Moments
 from skbcnn.network.numpy.blas import ONE_THREAD_PER_PRODUCT, equally_rounded_columns
 from skbcnn.network.numpy.forward import Layers
 from skbcnn.network.spec import NetworkSpec
@@ -18,7 +19,7 @@ _CHUNK_BYTES = 32 * 2**20  # of the activations between the convolutions
 _MAX_THREADS = 8  # chunks at once: bounds the memory on machines with many cores
 
 
-class NumpyPosterior:
+class NumpyPosterior(BasePosterior):
     """Posterior draws of a trained network, computed by NumPy.
 
     It has the interface and the random numbers of `skbcnn.network.tensorflow.posterior.Posterior`, so that the results
@@ -67,25 +68,10 @@ class NumpyPosterior:
         self.chunk = len(self._columns)
         self._draw_cache = DrawCache(spec, seed, lambda masks, n_draws: pack_masks(spec, masks))
 
-    def moments(self, chunks: Iterable[tuple[np.ndarray, np.ndarray | None]], n_draws: int) -> Iterator[Moments]:
-        """Compute the moments of the draws, chunk by chunk.
-
-        Parameters
-        ----------
-        chunks : iterable of (ndarray of shape (n, n_pixels), ndarray of the same shape or None)
-            Normalised spectra and their flux errors, at most `chunk` spectra at a time. None: no flux noise.
-        n_draws : int
-            Number of draws.
-
-        Yields
-        ------
-        moments : Moments
-            Moments of each chunk.
-        """
+    @contextmanager
+    def _threads(self) -> Iterator[int]:
         with ONE_THREAD_PER_PRODUCT as n_threads:
-            yield from ordered_map(
-                lambda chunk: self._chunk_moments(*chunk, n_draws), chunks, min(n_threads, _MAX_THREADS)
-            )
+            yield min(n_threads, _MAX_THREADS)
 
     def _chunk_moments(self, x: np.ndarray, x_err: np.ndarray | None, n_draws: int) -> Moments:
         """Accumulate the moments of one chunk by Welford's update."""

@@ -1,15 +1,16 @@
 """Moments of the posterior draws, computed by TensorFlow."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
-from skbcnn.network.chunks import chunk_size, ordered_map
+from skbcnn.network.chunks import chunk_size
 from skbcnn.network.draw_cache import DrawCache
 from skbcnn.network.masks import draws_per_mask
-from skbcnn.network.moments import LOGVAR_LIMIT, Moments
+from skbcnn.network.moments import LOGVAR_LIMIT, BasePosterior, Moments
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.tensorflow.compiling import fused, is_large
 from skbcnn.network.tensorflow.draw_graph import DrawGraph, Tensors
@@ -21,7 +22,7 @@ N_THREADS = 2  # chunks at once: one uses the core that another leaves idle for 
 _CHUNK_BYTES = 32 * 2**20  # of the activations between the convolutions: about the size of a CPU's caches
 
 
-class Posterior:
+class Posterior(BasePosterior):
     """Posterior draws of a trained network, computed by TensorFlow.
 
     Parameters
@@ -46,22 +47,8 @@ class Posterior:
         self.chunk = posterior_chunk_size(spec)
         self._draw_cache = DrawCache(spec, seed, functools.partial(mask_tensors, spec), tf.constant)
 
-    def moments(self, chunks: Iterable[tuple[np.ndarray, np.ndarray | None]], n_draws: int) -> Iterator[Moments]:
-        """Compute the moments of the draws, chunk by chunk.
-
-        Parameters
-        ----------
-        chunks : iterable of (ndarray of shape (n, n_pixels), ndarray of the same shape or None)
-            Normalised spectra and their flux errors, at most `chunk` spectra at a time. None: no flux noise.
-        n_draws : int
-            Number of draws.
-
-        Yields
-        ------
-        moments : Moments
-            Moments of each chunk.
-        """
-        yield from ordered_map(lambda chunk: self._chunk_moments(*chunk, n_draws), chunks, N_THREADS)
+    def _threads(self) -> AbstractContextManager[int]:
+        return nullcontext(N_THREADS)
 
     def _chunk_moments(self, x: np.ndarray, x_err: np.ndarray | None, n_draws: int) -> Moments:
         """Compute the moments of one chunk."""

@@ -1,4 +1,4 @@
-"""The network in plain NumPy: numbers worked by hand, the Keras network, and the posterior that TensorFlow asks."""
+"""The NumPy network: against numbers worked by hand, the Keras network, and TensorFlow's posterior."""
 
 import copy
 import dataclasses
@@ -19,36 +19,40 @@ from skbcnn.network.numpy import forward as module
 from skbcnn.network.numpy import posterior as posterior_module
 from skbcnn.network.numpy.posterior import NumpyPosterior
 from skbcnn.network.spec import NetworkSpec
-from skbcnn.network.tensorflow.draw_graph import DrawGraph
-from skbcnn.network.tensorflow.draw_tensors import mask_tensors, weight_tensors
 from skbcnn.network.tensorflow.keras_network import CensoredNetwork
 from skbcnn.network.tensorflow.posterior import Posterior
 from skbcnn.network.tensorflow.weights import set_weights
 from skbcnn.persistence import from_astronn, from_sdssv
 
 SEED = 11
-MORE_SHAPES = {
-    "small": {},
+FEW_UNITS = {
     "one label": {"windows": (None,), "widening": ((1, 1),)},
-    "one label with a window": {"windows": ((40, 41),), "widening": ((2, 1),)},
+    "one window label": {"windows": ((40, 41),), "widening": ((2, 1),)},
     "widths of one": {"num_hidden": (1, 1, 1, 1, 1), "num_filters": (1, 1)},
+}
+LONG_SPECTRA = {
     "many blocks": {"n_pixels": 1301, "pool_length": 3, "filter_len": 7},
     "pools larger than a block": {"n_pixels": 1301, "pool_length": 130},
-    "falling activation in many blocks": {"n_pixels": 1301, "activation": "silu"},
+    "decreasing activation in many blocks": {"n_pixels": 1301, "activation": "silu"},
 }
 
 
-@pytest.fixture(params=MORE_SHAPES)
-def more_spec(request, small_spec):
-    return dataclasses.replace(small_spec, **MORE_SHAPES[request.param])
+@pytest.fixture(params=FEW_UNITS)
+def few_units_spec(request, small_spec):
+    return dataclasses.replace(small_spec, **FEW_UNITS[request.param])
+
+
+@pytest.fixture(params=LONG_SPECTRA)
+def long_spec(request, small_spec):
+    return dataclasses.replace(small_spec, **LONG_SPECTRA[request.param])
 
 
 def spectra(spec, n=5, seed=1):
     return np.random.default_rng(seed).normal(size=(n, spec.n_pixels)).astype(np.float32)
 
 
-def keras_answer(spec, weights, x):
-    """Means and log-variances, dropout off."""
+def keras_output(spec, weights, x):
+    """Means and log-variances without dropout."""
     network = CensoredNetwork(spec)
     set_weights(network, weights)
     return np.asarray(network(np.pad(x, ((0, 0), network.frames.margins)))).transpose(1, 0, 2)
@@ -64,7 +68,7 @@ def ask(posterior, x, x_err=None, n_draws=7):
 
 
 class TestByHand:
-    """Two pixels (3, 5); one label is read from both, the other in a window that holds the second."""
+    """Two pixels (3, 5). One label is read from both, the other from a window with the second."""
 
     @pytest.fixture
     def spec(self):
@@ -100,7 +104,7 @@ class TestByHand:
         assert set(weights) == set(spec.weight_shapes)
         return weights
 
-    def test_dropout_off(self, spec, weights):
+    def test_without_dropout(self, spec, weights):
         """Pixels 3 + 2 * 5, 5 + 0; then 13 - 5 + 1, 5 - 0 + 1, of which 9 is the larger; full 10, 6; free 2."""
         mean, logvar = module.forward(spec, weights, [[3, 5]])
         assert mean.dtype == logvar.dtype == np.float32
@@ -115,46 +119,45 @@ class TestByHand:
         assert_array_equal(logvar, [[-25, 8 + 2 * 22 - 0.5 * 78]])
 
     def test_moments(self, spec, weights):
-        """A quarter of the units dropped, in four draws: of the two that come after the window, three are kept."""
-        windowless = dataclasses.replace(spec, windows=((1,), (1,)), num_hidden=(1, 1, 1, 1, 0), dropout_rate=0.25)
-        weights = {name: np.zeros(shape, dtype=np.float32) for name, shape in windowless.weight_shapes.items()}
+        """With a dropout rate of 1/4 and four draws, each unit after the window is kept in three."""
+        two_windows = dataclasses.replace(spec, windows=((1,), (1,)), num_hidden=(1, 1, 1, 1, 0), dropout_rate=0.25)
+        weights = {name: np.zeros(shape, dtype=np.float32) for name, shape in two_windows.weight_shapes.items()}
         weights["label0.hidden2.bias"] += 3  # 4 where it is kept, 0 where not
         weights["label0.mean.kernel"] += 1
         weights["label0.logvar.kernel"] += 10  # 40, cut at 20, or 0
-        moments = ask(NumpyPosterior(windowless, weights, SEED), np.zeros((1, 2)), n_draws=4)
+        moments = ask(NumpyPosterior(two_windows, weights, SEED), np.zeros((1, 2)), n_draws=4)
         assert_allclose(moments[0], [[3, 0]])
         assert_allclose(moments[1], [[(3 * 1**2 + 3**2) / 4, 0]])
         assert_allclose(moments[2], [[np.exp(20 * 3 / 4), 1]])
 
 
-class TestAgainstKeras:
+class TestForward:
+    """Against the float64 network, which the Keras network is tested against, too."""
+
     def assert_agree(self, spec, weights, forward):
-        """With dropout off, and with given masks: as draws are asked of it, and in double precision without Keras."""
+        """Compare without dropout and with the masks of a draw."""
         x = spectra(spec)
-        ours = module.forward(spec, weights, x)
-        assert_allclose(ours, keras_answer(spec, weights, x), rtol=2e-5, atol=2e-5)
-        drawn = draw_masks(spec.dropout_sizes, spec.dropout_rate, SEED, 1)
-        of_draw = {place: mask[0] for place, mask in drawn.items()}
-        ours = module.forward(spec, weights, x, of_draw)
-        graph, stacked = DrawGraph(spec), weight_tensors(spec, weights)
-        masks = {place: part[0] for place, part in mask_tensors(spec, drawn, 1, 1).items()}
-        (answer,) = np.asarray(graph.outputs(stacked, graph.features(stacked, x), masks))
-        assert_allclose(ours, answer.transpose(0, 2, 1), rtol=3e-5, atol=2e-5)
-        assert_allclose(ours, forward(spec, weights, x, of_draw), rtol=3e-5, atol=2e-5)
+        masks = draw_masks(spec.dropout_sizes, spec.dropout_rate, SEED, 1)
+        for of_draw in (None, {place: mask[0] for place, mask in masks.items()}):
+            expected = forward(spec, weights, x, of_draw)
+            assert_allclose(module.forward(spec, weights, x, of_draw), expected, rtol=3e-5, atol=2e-5)
 
     def test_other_shapes(self, other_spec, random_weights, forward):
         self.assert_agree(other_spec, random_weights(other_spec), forward)
 
-    def test_more_shapes(self, more_spec, random_weights, forward):
-        self.assert_agree(more_spec, random_weights(more_spec), forward)
+    def test_few_units(self, few_units_spec, random_weights, forward):
+        self.assert_agree(few_units_spec, random_weights(few_units_spec), forward)
 
-    def test_published_layout(self, dr14_spec, random_weights):
+    def test_long_spectra(self, long_spec, random_weights, forward):
+        self.assert_agree(long_spec, random_weights(long_spec), forward)
+
+    def test_published_layout_against_keras(self, dr14_spec, random_weights):
         weights, x = random_weights(dr14_spec), 0.5 * spectra(dr14_spec, 3)
-        ours = module.forward(dr14_spec, weights, x)
-        assert_allclose(ours, keras_answer(dr14_spec, weights, x), rtol=3e-5, atol=3e-5)
+        outputs = module.forward(dr14_spec, weights, x)
+        assert_allclose(outputs, keras_output(dr14_spec, weights, x), rtol=3e-5, atol=3e-5)
 
-    def test_infinity_is_an_answer(self, small_spec, random_weights):
-        """Without a warning, as in TensorFlow; warnings are errors here."""
+    def test_infinite_outputs_do_not_warn(self, small_spec, random_weights):
+        """As in TensorFlow. Warnings are errors in these tests."""
         weights, x = random_weights(small_spec), spectra(small_spec, 2)
         x[0] *= np.float32(1e37)
         weights["conv2.kernel"] *= 100
@@ -164,28 +167,25 @@ class TestAgainstKeras:
 
 
 class TestAgainstTensorFlow:
-    """The same draws: equal to rounding."""
+    """Both have the same draws and differ only by rounding."""
 
-    @pytest.mark.parametrize("n_draws", [1, 7, 50, 103])
-    @pytest.mark.parametrize("with_noise", [False, True])
+    @pytest.mark.parametrize(("n_draws", "with_noise"), [(1, False), (50, False), (103, False), (103, True)])
     def test_draws_that_share_masks(self, small_spec, random_weights, n_draws, with_noise):
         self.assert_agree(small_spec, random_weights(small_spec), n_draws, with_noise)
 
-    @pytest.mark.parametrize("with_noise", [False, True])
-    def test_other_shapes(self, other_spec, random_weights, with_noise):
-        self.assert_agree(other_spec, random_weights(other_spec), 5, with_noise)
+    def test_other_shapes(self, other_spec, random_weights):
+        self.assert_agree(other_spec, random_weights(other_spec), 5, with_noise=False)
 
-    @pytest.mark.parametrize("with_noise", [False, True])
-    def test_more_shapes(self, more_spec, random_weights, with_noise):
-        self.assert_agree(more_spec, random_weights(more_spec), 5, with_noise)
+    def test_few_units(self, few_units_spec, random_weights):
+        self.assert_agree(few_units_spec, random_weights(few_units_spec), 5, with_noise=True)
 
     @pytest.mark.parametrize(("with_noise", "context_layer"), [(False, "output"), (True, "hidden")])
     def test_published_layout(self, dr14_spec, random_weights, with_noise, context_layer):
-        """And with the context told earlier."""
+        """With noise, the context is in the hidden layers, too."""
         spec = dataclasses.replace(dr14_spec, context_layer=context_layer)
         self.assert_agree(spec, random_weights(spec), 5, with_noise, rtol=2e-4, atol=2e-5)
 
-    def assert_agree(self, spec, weights, n_draws, with_noise, rtol=3e-5, atol=1e-6):
+    def assert_agree(self, spec, weights, n_draws, with_noise, rtol=3e-5, atol=1e-5):
         x = spectra(spec)
         x_err = np.random.default_rng(6).uniform(0, 0.5, size=x.shape).astype(np.float32) if with_noise else None
         ours, expected = (ask(each(spec, weights, SEED), x, x_err, n_draws) for each in (NumpyPosterior, Posterior))
@@ -198,30 +198,37 @@ class TestAgainstTensorFlow:
         weights, x = random_weights(spec), spectra(spec)
         moments = ask(NumpyPosterior(spec, weights, SEED), x)
         mean, logvar = module.forward(spec, weights, x)
-        assert_allclose(moments[0], mean, rtol=1e-5, atol=1e-6)
+        assert_allclose(moments[0], mean, rtol=1e-5, atol=1e-5)
         assert_array_equal(moments[1], 0)
-        assert_allclose(moments[2], np.exp(logvar), rtol=1e-5)
+        assert_allclose(moments[2], np.exp(logvar), rtol=1e-5, atol=1e-5)
 
 
 class TestEachSpectrumAlone:
-    """Bit for bit the same answer, whatever stands beside a spectrum."""
+    """The result for a spectrum does not depend on its neighbours, bit for bit."""
 
     @pytest.mark.parametrize("with_noise", [False, True])
-    def test_other_shapes(self, other_spec, random_weights, with_noise):
-        posterior, x = NumpyPosterior(other_spec, random_weights(other_spec), SEED), spectra(other_spec, 40)
+    def test_small_network(self, small_spec, random_weights, with_noise):
+        posterior, x = NumpyPosterior(small_spec, random_weights(small_spec), SEED), spectra(small_spec, 40)
         self.assert_alone(posterior, x, np.abs(x) / 10 if with_noise else None, 3)
 
-    @pytest.mark.parametrize("with_noise", [False, True])
-    def test_more_shapes(self, more_spec, random_weights, with_noise):
-        posterior, x = NumpyPosterior(more_spec, random_weights(more_spec), SEED), spectra(more_spec, 40)
-        self.assert_alone(posterior, x, np.abs(x) / 10 if with_noise else None, 3)
+    def test_other_shapes(self, other_spec, random_weights):
+        posterior = NumpyPosterior(other_spec, random_weights(other_spec), SEED)
+        self.assert_alone(posterior, spectra(other_spec, 40), None, 3)
+
+    def test_few_units(self, few_units_spec, random_weights):
+        posterior = NumpyPosterior(few_units_spec, random_weights(few_units_spec), SEED)
+        self.assert_alone(posterior, spectra(few_units_spec, 40), None, 3)
+
+    def test_long_spectra(self, long_spec, random_weights):
+        posterior = NumpyPosterior(long_spec, random_weights(long_spec), SEED)
+        self.assert_alone(posterior, spectra(long_spec, 40), None, 3)
 
     def test_published_layout(self, dr14_spec, random_weights):
         posterior = NumpyPosterior(dr14_spec, random_weights(dr14_spec), SEED)
         self.assert_alone(posterior, spectra(dr14_spec, 40), None, 2)
 
     def test_small_chunks(self, random_weights):
-        """Of long spectra."""
+        """Long spectra come in small chunks."""
         spec = NetworkSpec(n_pixels=60_000, windows=(None, (1, 2)), widening=((1, 1),) * 2, num_hidden=(8, 8, 4, 4, 2))
         posterior = NumpyPosterior(spec, random_weights(spec), SEED)
         assert posterior.chunk <= 32
@@ -236,13 +243,12 @@ class TestEachSpectrumAlone:
             for ours, expected in zip(apart, together, strict=True):
                 assert_array_equal(ours, expected[rows])
 
-    def test_columns_that_round_otherwise_stay_empty(self, small_spec, random_weights, monkeypatch):
-        """As they do in a product whose last columns are left over from whole blocks."""
+    def test_columns_that_round_differently_stay_empty(self, small_spec, random_weights, monkeypatch):
         expected = ask(NumpyPosterior(small_spec, random_weights(small_spec), SEED), spectra(small_spec, 40))
         monkeypatch.setattr(posterior_module, "equally_rounded_columns", lambda n_columns: np.array([1, 3, 100]))
         posterior = NumpyPosterior(small_spec, random_weights(small_spec), SEED)
         assert posterior.chunk == 3
-        assert_allclose(ask(posterior, spectra(small_spec, 40)), expected, rtol=1e-5, atol=1e-6)
+        assert_allclose(ask(posterior, spectra(small_spec, 40)), expected, rtol=1e-5, atol=1e-5)
 
     def test_many_chunks_come_back_in_order(self, small_spec, random_weights):
         posterior, x = NumpyPosterior(small_spec, random_weights(small_spec), SEED), spectra(small_spec)
@@ -251,7 +257,7 @@ class TestEachSpectrumAlone:
         one_by_one = list(posterior.moments([(x[[row]], None) for row in order], 7))
         assert_array_equal(np.concatenate([part.mean for part in one_by_one]), mean[order])
 
-    def test_threads_change_nothing(self, small_spec, random_weights, monkeypatch):
+    def test_the_number_of_threads_has_no_effect(self, small_spec, random_weights, monkeypatch):
         posterior, x = NumpyPosterior(small_spec, random_weights(small_spec), SEED), spectra(small_spec, 300)
         expected = ask(posterior, x)
         monkeypatch.setattr(posterior_module, "_MAX_THREADS", 1)
@@ -275,7 +281,7 @@ def test_unknown_activation(small_spec, random_weights):
         NumpyPosterior(spec, random_weights(spec), SEED)
 
 
-ORACLES = {  # how a published kind of network is read, where it is, and where what it must predict
+ORACLES = {  # reader, file and expected outputs of networks in foreign formats
     "astroNN, Keras 2": (from_astronn, "astronn_folders/astronn_keras2", "astronn_folders/astronn_keras2/oracle.npz"),
     "astroNN, Keras 3": (from_astronn, "astronn_folders/astronn_keras3", "astronn_folders/astronn_keras3/oracle.npz"),
     "SDSS-V": (from_sdssv, "sdssv_network/network.pt", "sdssv_network/oracle.npz"),
@@ -284,7 +290,7 @@ ORACLES = {  # how a published kind of network is read, where it is, and where w
 
 @pytest.mark.parametrize("name", ORACLES)
 class TestAgainstOracles:
-    """What astroNN and SDSS-V compute with weights of their own, dropout off: 7514 pixels, 22 labels."""
+    """Outputs of astroNN and SDSS-V for their own weights: 7514 pixels, 22 labels."""
 
     @pytest.fixture
     def model(self, name, shared_data):
@@ -297,14 +303,14 @@ class TestAgainstOracles:
     def oracle(self, name, shared_data):
         return dict(np.load(shared_data / ORACLES[name][2]))
 
-    def test_dropout_off(self, model, oracle):
+    def test_without_dropout(self, model, oracle):
         x = model.spectra_normalizer_.transform(oracle["x"])
         mean, logvar = module.forward(model.spec_, model.weights_, x)
         assert_allclose(mean, oracle["pred_nodropout_norm"], rtol=0, atol=1e-5)
         assert_allclose(logvar, oracle["logvar_nodropout"], rtol=0, atol=1e-5)
 
     def test_average_of_draws(self, model, oracle):
-        """Within its Monte-Carlo error."""
+        """It agrees within its Monte-Carlo error."""
         n_draws = 100
         prediction = model.set_params(backend="numpy", n_draws=n_draws).predict_distribution(oracle["x"])
         z = (prediction.mean - oracle["pred_mc"]) / (oracle["std_model"] * np.sqrt(1 / n_draws + 1 / 400))
@@ -324,18 +330,18 @@ X, X_err, folder, file = pickle.load(sys.stdin.buffer)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     models = [load_folder(folder), joblib.load(file)]
-    answers = [model.predict(X, return_std=True) + (model.predict(X, x_err=X_err),) for model in models]
+    results = [model.predict(X, return_std=True) + (model.predict(X, x_err=X_err),) for model in models]
     try:
         models[0].fit(X, X[:, :4])
     except ImportError as error:
-        refusal = str(error)
-told = [(warning.category.__name__, str(warning.message)) for warning in caught]
-sys.stdout.buffer.write(pickle.dumps((answers, told, refusal)))
+        message = str(error)
+issued = [(warning.category.__name__, str(warning.message)) for warning in caught]
+sys.stdout.buffer.write(pickle.dumps((results, issued, message)))
 """
 
 
 def test_saved_models_outlive_tensorflow(tiny_model, tiny_data, tmp_path):
-    """From a folder and from a joblib file, in a process that has no TensorFlow."""
+    """A model folder and a joblib file predict in a process without TensorFlow."""
     saved = save_folder(tiny_model, tmp_path / "model")
     joblib.dump(tiny_model, tmp_path / "model.joblib")
     given = pickle.dumps((tiny_data.X, tiny_data.X_err, str(saved), str(tmp_path / "model.joblib")))
@@ -344,13 +350,13 @@ def test_saved_models_outlive_tensorflow(tiny_model, tiny_data, tmp_path):
         [sys.executable, "-c", WITHOUT_TENSORFLOW], input=given, capture_output=True, cwd=root, check=False
     )
     assert (ended.returncode, ended.stderr) == (0, b"")
-    answers, told, refusal = pickle.loads(ended.stdout)
+    results, issued, message = pickle.loads(ended.stdout)
     here = copy.deepcopy(tiny_model).set_params(backend="tensorflow")
     expected = (*here.predict(tiny_data.X, return_std=True), here.predict(tiny_data.X, x_err=tiny_data.X_err))
     scale = tiny_model.label_normalizer_.scale_
-    for answer in answers:
-        for ours, of_tensorflow in zip(answer, expected, strict=True):
+    for result in results:
+        for ours, of_tensorflow in zip(result, expected, strict=True):
             assert_allclose(ours / scale, of_tensorflow / scale, rtol=1e-5, atol=1e-5)
-    assert [category for category, _ in told] == ["NumpyBackendWarning"]
-    assert "tensorflow and keras cannot be found" in told[0][1]
-    assert refusal.startswith("fit needs TensorFlow, but tensorflow and keras cannot be found. Install it")
+    assert [category for category, _ in issued] == ["NumpyBackendWarning"]
+    assert "tensorflow and keras cannot be found" in issued[0][1]
+    assert message.startswith("fit needs TensorFlow, but tensorflow and keras cannot be found. Install it")

@@ -1,4 +1,4 @@
-"""Activations by Keras's names: those that NumPy has, one by one beside Keras's own, and those that are refused."""
+"""Activations by Keras's names: NumPy's against Keras's own, and those that are refused."""
 
 import keras
 import numpy as np
@@ -17,11 +17,11 @@ X = np.concatenate([np.linspace(-20, 20, 4001), LARGEST, np.negative(LARGEST)]).
 
 
 @pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name in ALL_OBJECTS_DICT])
-def test_as_keras_has_it(name):
-    """Without a warning too, warnings being errors here."""
+def test_equals_keras(name):
+    """Without a warning, too: warnings are errors in these tests."""
     ours, expected = numpy_activation(name)(X), np.asarray(keras.activations.get(name)(X))
     assert ours.dtype == np.float32
-    if name == "squareplus":  # Keras squares, and exceeds float32 where nothing need
+    if name == "squareplus":  # Keras squares its input, which overflows
         assert not np.isfinite(expected[np.abs(X) > 1e20]).any()
         expected = np.where(np.abs(X) > 1e20, np.maximum(X, 0), expected)
     is_finite = np.isfinite(expected)
@@ -50,24 +50,24 @@ def test_as_keras_has_it(name):
     ],
 )
 def test_by_hand(name, expected):
-    assert_allclose(numpy_activation(name)(np.array([-1, 0, 2], dtype=np.float32)), expected, rtol=1e-6)
+    assert_allclose(numpy_activation(name)(np.array([-1, 0, 2], dtype=np.float32)), expected, rtol=2e-6, atol=2e-6)
 
 
 @pytest.mark.parametrize("name", sorted(MONOTONIC_ACTIVATIONS))
-def test_what_is_said_to_rise_never_falls(name):
-    """Else the maximum over a pool could not come first."""
+def test_monotonic_activations_never_decrease(name):
+    """Otherwise they could not follow the maximum over a pool."""
     assert (np.diff(numpy_activation(name)(np.sort(X))) >= 0).all()
 
 
 @pytest.mark.parametrize("name", sorted({*ALL_OBJECTS_DICT} - {*ACTS_ALONG_AN_AXIS, "threshold"}))
-def test_numpy_has_all_that_tensorflow_may_compute(name):
+def test_numpy_has_all_activations_of_tensorflow(name):
     assert callable(activation(name))
     assert callable(numpy_activation(name))
 
 
 @pytest.mark.parametrize("name", [*ACTS_ALONG_AN_AXIS, "threshold"])
 class TestRefused:
-    """Units of a layer do not lie along the last axis of the arrays; often the spectra do."""
+    """The last axis of an array is often that of the spectra, not of the units."""
 
     def test_by_tensorflow(self, name):
         with pytest.raises(ValueError, match=f"activation='{name}' does not act on each unit by itself.*Use 'relu'"):
@@ -77,11 +77,12 @@ class TestRefused:
         with pytest.raises(ValueError, match=f"activation='{name}' cannot be computed by NumPy"):
             numpy_activation(name)
 
-    def test_by_fit(self, name):
-        X = np.random.default_rng(0).normal(size=(20, 10))
-        model = CensoredBCNNRegressor(activation=name, num_hidden=(4, 4, 2, 2, 1), max_epochs=1)
-        with pytest.raises(ValueError, match=f"activation='{name}' does not act on each unit by itself"):
-            model.fit(X, X[:, 0])
+
+def test_refused_by_fit():
+    X = np.random.default_rng(0).normal(size=(20, 10))
+    model = CensoredBCNNRegressor(activation="softmax", num_hidden=(4, 4, 2, 2, 1), max_epochs=1)
+    with pytest.raises(ValueError, match="activation='softmax' does not act on each unit by itself"):
+        model.fit(X, X[:, 0])
 
 
 def test_unknown():

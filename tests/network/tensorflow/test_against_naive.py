@@ -1,4 +1,4 @@
-"""The fast network is the one that one would first write in Keras: same answers, same draws, same training."""
+"""The network against a straightforward one in Keras: outputs, draws, training."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ N_EPOCHS, SEEDS = 8, range(3)
 
 
 def layers_of(model):
-    """Our names of the naive layers that have weights, found by the order in which they were made."""
+    """Layers with weights of the Keras model by our names, found by the order of their creation."""
 
     def number(layer):
         return int("0" + layer.name.rpartition("_")[2]) if "_" in layer.name else 0
@@ -42,12 +42,12 @@ def our_name(name):
     return f"label{APOGEE_LABELS.index(label)}.{part}" if dot else name
 
 
-def put_in(model, weights):
+def set_layers(model, weights):
     for name, layer in layers_of(model).items():
         layer.set_weights([weights[f"{name}.kernel"], weights[f"{name}.bias"]])
 
 
-def take_out(model):
+def get_layers(model):
     weights = {}
     for name, layer in layers_of(model).items():
         weights[f"{name}.kernel"], weights[f"{name}.bias"] = layer.get_weights()
@@ -62,7 +62,7 @@ def x():
 def test_without_dropout(dr14_spec, random_weights, x):
     weights = random_weights(dr14_spec)
     model = naive.build(dropout_rate=0.0)
-    put_in(model, weights)
+    set_layers(model, weights)
     expected = np.asarray(model(x))
     network = CensoredNetwork(dr14_spec)
     set_weights(network, weights)
@@ -74,10 +74,10 @@ def test_without_dropout(dr14_spec, random_weights, x):
 
 
 def test_mean_and_spread_of_the_draws(dr14_spec, random_weights, x):
-    """Each within its Monte-Carlo error, that of the naive draws alone: ours are balanced, so theirs is less."""
+    """Each within the Monte-Carlo error of the naive draws; ours are balanced, so their error is smaller."""
     weights, n_draws = random_weights(dr14_spec), 400
     model = naive.build()
-    put_in(model, weights)
+    set_layers(model, weights)
     draw = tf.function(model)
     draws = np.array([draw(x) for _ in range(n_draws)], dtype=float)
     (moments,) = Posterior(dr14_spec, weights, 3).moments([(x, None)], n_draws)
@@ -94,7 +94,7 @@ def test_mean_and_spread_of_the_draws(dr14_spec, random_weights, x):
 
 @pytest.fixture(scope="module")
 def stars():
-    """Normalised spectra and labels: to learn from, and held out."""
+    """Normalised training stars and held-out stars."""
     found = make_apogee_spectra(1800, snr=200, random_state=5)
     x = (found.X - found.X[:1500].mean(axis=0)).astype(np.float32)
     y = (found.y - np.nanmean(found.y[:1500], axis=0)) / np.nanstd(found.y[:1500], axis=0)
@@ -121,7 +121,7 @@ def test_training_reaches_the_same_loss(dr14_spec, stars):
         keras.utils.set_random_seed(seed)
         model = naive.build()
         naive.fit(model, training.x, training.y, np.zeros_like(training.y), epochs=N_EPOCHS)
-        losses["naive"].append(held_out_loss(dr14_spec, take_out(model), held_out))
+        losses["naive"].append(held_out_loss(dr14_spec, get_layers(model), held_out))
     mean = {name: np.mean(values) for name, values in losses.items()}
     scatter = np.hypot(*(np.std(values, ddof=1) / np.sqrt(len(SEEDS)) for values in losses.values()))
     assert abs(mean["ours"] - mean["naive"]) < 3 * scatter + 0.01, losses

@@ -1,4 +1,4 @@
-"""What is compiled gives what it gives uncompiled, and so do gradients."""
+"""Compiled functions: values and gradients equal those of the uncompiled ones."""
 
 import dataclasses
 
@@ -24,9 +24,9 @@ def test_value_and_gradients(large):
     of_x, of_shift = differentiable.gradients(upstream, x, shift, scale)
     tanh = np.tanh(x.numpy() + shift.numpy())
     expected = upstream.numpy() * (1 - tanh**2) * scale.numpy()
-    assert_allclose(y, tanh * scale.numpy(), rtol=1e-6)
-    assert_allclose(of_x, expected, rtol=1e-5)
-    assert_allclose(of_shift, expected.sum(axis=0), rtol=1e-5)
+    assert_allclose(y, tanh * scale.numpy(), rtol=2e-6, atol=2e-6)
+    assert_allclose(of_x, expected, rtol=1e-5, atol=1e-5)
+    assert_allclose(of_shift, expected.sum(axis=0), rtol=1e-5, atol=1e-5)
 
 
 def test_large_functions_are_compiled():
@@ -41,7 +41,7 @@ def test_which_networks_are_large(dr14_spec, small_spec):
 
 @pytest.mark.parametrize("activation", ["relu", "silu"])
 def test_pooling_sends_the_gradient_to_one_pixel_of_a_pool(small_spec, activation):
-    """The first of the largest, also where several are equal."""
+    """If several pixels are equally large, to the first of them."""
     network = CensoredNetwork(dataclasses.replace(small_spec, activation=activation))
     frames, f1 = network.frames, small_spec.num_filters[1]
     x = tf.ones((1, 1, frames.n_pooled, frames.size * f1))

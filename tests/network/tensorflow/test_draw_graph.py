@@ -1,5 +1,4 @@
-"""The network as draws are asked of it: against plain NumPy, whatever its shape."""
-
+"""The network of posterior draws against plain NumPy."""
 
 import numpy as np
 import pytest
@@ -13,15 +12,15 @@ N_DRAWS, SEED = 100, 4
 
 
 def assert_agree(spec, weights, x, forward, n_together, group):
-    """The draws of one group answer as networks of their own do."""
+    """The outputs of a group of draws equal those of one network for each draw."""
     masks = draw_masks(spec.dropout_sizes, spec.dropout_rate, SEED, N_DRAWS)
     of_group = {place: part[group] for place, part in mask_tensors(spec, masks, N_DRAWS, n_together).items()}
     graph, stacked = DrawGraph(spec), weight_tensors(spec, weights)
-    answers = np.asarray(graph.outputs(stacked, graph.features(stacked, x), of_group))
-    assert answers.shape == (n_together, 2, spec.n_labels, len(x))
-    for draw, answer in enumerate(answers, start=group * n_together):
-        of_draw = {place: part[draw // draws_per_mask(place, N_DRAWS)] for place, part in masks.items()}
-        for ours, expected in zip(answer, forward(spec, weights, x, of_draw), strict=True):
+    outputs = np.asarray(graph.outputs(stacked, graph.features(stacked, x), of_group))
+    assert outputs.shape == (n_together, 2, spec.n_labels, len(x))
+    for draw, of_draw in enumerate(outputs, start=group * n_together):
+        masks_of_draw = {place: part[draw // draws_per_mask(place, N_DRAWS)] for place, part in masks.items()}
+        for ours, expected in zip(of_draw, forward(spec, weights, x, masks_of_draw), strict=True):
             assert_allclose(ours.T, expected, rtol=3e-5, atol=2e-5)
 
 
@@ -37,7 +36,7 @@ def test_other_shapes(other_spec, random_weights, forward):
     assert_agree(other_spec, random_weights(other_spec), x, forward, n_together=4, group=3)
 
 
-def test_last_group_is_filled_up_with_draws_that_are_there(small_spec):
+def test_last_group_is_filled_up_with_repeated_draws(small_spec):
     masks = draw_masks(small_spec.dropout_sizes, 0.3, SEED, n_draws=102)
     stacked = mask_tensors(small_spec, masks, n_draws=102, n_together=4)
     assert {len(part) for part in stacked.values()} == {26}

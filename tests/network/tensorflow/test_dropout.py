@@ -1,4 +1,4 @@
-"""Masks while training: their rate, and that they are fresh."""
+"""Masks in training: their rate, and new masks for each spectrum and batch."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_rate_and_expectation_are_exact_to_16_bits(rate):
     all_bits = np.arange(2**16).astype(np.uint16)
     kept = np.asarray(dropout_masks(all_bits, rate)).astype(float)
     assert_allclose((kept == 0).mean(), min(rate, 1 - 2**-16), atol=0.51 / 2**16)
-    assert_allclose(kept.mean(), 1, rtol=1e-6)
+    assert_allclose(kept.mean(), 1, rtol=1e-5)
     assert n_dropped_values(rate) == (kept == 0).sum()
 
 
@@ -42,7 +42,7 @@ def test_shapes():
     drawn = DropoutBits([(None, 1, 3), (5, None, 2), (None, 1)], 0).draw(7)
     assert [part.shape for part in drawn] == [(7, 1, 3), (5, 7, 2), (7, 1)]
     assert all(part.dtype == np.uint16 for part in drawn)
-    assert len(np.unique(np.concatenate([part.ravel() for part in drawn]))) > 90  # of 98: none is used twice
+    assert len(np.unique(np.concatenate([part.ravel() for part in drawn]))) > 90  # of 98: no bits are used twice
 
 
 def test_no_places():

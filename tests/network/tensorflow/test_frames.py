@@ -1,7 +1,8 @@
-"""Convolution on frames: the kernel, by hand."""
+"""Frames of pixels: sizes, margins and the kernel, worked by hand."""
+
+from itertools import product
 
 import numpy as np
-import pytest
 from numpy.testing import assert_array_equal
 
 from skbcnn.network.spec import NetworkSpec
@@ -21,30 +22,28 @@ def test_published_layout():
     assert frames.margins == (6, 8)
 
 
-@pytest.mark.parametrize("pool_length", [1, 3, 4, 8, 11])
-@pytest.mark.parametrize("filter_len", [1, 2, 3, 8, 20])
-@pytest.mark.parametrize("n_pixels", [1, 2, 7, 42, 97])
-def test_every_filter_finds_its_pixels(n_pixels, filter_len, pool_length):
-    frames = frames_of(n_pixels, filter_len, pool_length)
-    spec = frames.spec
-    before, behind = frames.margins
-    assert frames.size % spec.pool_size == 0
-    assert frames.size * frames.n_pooled >= spec.n_pooled * spec.pool_size
-    assert before >= 2 * ((spec.kernel_size - 1) // 2)
-    assert behind >= 1
-    assert frames.n_places >= frames.size * frames.n_spectrum
-    seen_last = spec.n_pooled * spec.pool_size - 1 + 2 * (spec.kernel_size - 1 - frames.overhang)
-    assert frames.size * frames.n_spectrum - before > seen_last  # of the last pixel that is pooled
-    assert frames.is_pixel().sum() <= n_pixels
+def test_filters_reach_only_pixels_and_margins():
+    for n_pixels, filter_len, pool_length in product([1, 2, 7, 42, 97], [1, 2, 3, 8, 20], [1, 3, 4, 8, 11]):
+        frames = frames_of(n_pixels, filter_len, pool_length)
+        spec = frames.spec
+        before, after = frames.margins
+        assert frames.size % spec.pool_size == 0
+        assert frames.size * frames.n_pooled >= spec.n_pooled * spec.pool_size
+        assert before >= 2 * ((spec.kernel_size - 1) // 2)
+        assert after >= 1
+        assert frames.n_places >= frames.size * frames.n_spectrum
+        last_reached = spec.n_pooled * spec.pool_size - 1 + 2 * (spec.kernel_size - 1 - frames.overhang)
+        assert frames.size * frames.n_spectrum - before > last_reached
+        assert frames.is_pixel().sum() <= n_pixels
 
 
-def test_places_beyond_the_ends_are_no_pixels():
+def test_places_beyond_the_spectrum_are_no_pixels():
     is_pixel = frames_of(16).is_pixel().ravel()
     assert_array_equal(np.flatnonzero(~is_pixel), [0, 1, 2, 19, 20, 21, 22, 23])
 
 
 def test_toeplitz():
-    """Pixel j that comes out looks at the filter's length of pixels from j on."""
+    """Output pixel j depends on the input pixels from j on, as many as the filter has."""
     toeplitz = frames_of(100, filter_len=3).toeplitz()
     assert toeplitz.shape == (16, 8, 3)
     kernel = toeplitz @ [10.0, 20.0, 30.0]

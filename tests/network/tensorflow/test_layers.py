@@ -1,4 +1,4 @@
-"""Convolution on frames, gathering of windows, dense layers."""
+"""Convolution on frames, selection of windows, dense layers."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def x():
 
 
 class TestFramedConvolution:
-    """Against the same convolution as Keras has it, value and gradients."""
+    """Values and gradients against TensorFlow's convolution."""
 
     @pytest.mark.parametrize(("filter_len", "n_in", "n_out"), [(8, 1, 2), (8, 2, 4), (3, 3, 1), (20, 2, 2)])
     def test_is_a_convolution(self, filter_len, n_in, n_out):
@@ -70,8 +70,8 @@ class TestStackedDense:
 
     def test_inputs_may_come_transposed(self):
         layer, _, _, x = self.filled(activation="tanh")
-        assert_allclose(layer(x.transpose(0, 2, 1), transposed=True), layer(x), rtol=1e-6)
+        assert_allclose(layer(x.transpose(0, 2, 1), transposed=True), layer(x), rtol=2e-6, atol=2e-6)
 
     def test_regularizer_reaches_the_kernel_only(self):
         layer, kernel, _, _ = self.filled(regularizer=keras.regularizers.L2(0.5))
-        assert_allclose(sum(layer.losses), 0.5 * (kernel**2).sum(), rtol=1e-6)
+        assert_allclose(sum(layer.losses), 0.5 * (kernel**2).sum(), rtol=1e-5)

@@ -1,4 +1,4 @@
-"""Networks that are lent: who gets which, what is thrown away, and that nobody notices who had it before."""
+"""The network pool: which network is lent, which are removed, and that earlier use has no effect."""
 
 import dataclasses
 import gc
@@ -28,7 +28,7 @@ RECIPE = Recipe(lr=0.01, batch_size=8, max_epochs=3, reduce_lr_epsilon=1e-4, red
 
 @pytest.fixture
 def pool(monkeypatch):
-    """A pool of its own, so that the first fit of a test has to build its network."""
+    """An empty pool, so that the first fit of a test builds its network."""
     return installed(NetworkPool(max_idle=3, max_bytes=2**30), monkeypatch)
 
 
@@ -39,7 +39,7 @@ def installed(pool, monkeypatch):
 
 @pytest.fixture
 def built(monkeypatch):
-    """The specs of all networks that are built."""
+    """Architectures of all networks that are built."""
     specs, build = [], CensoredNetwork.__init__
     monkeypatch.setattr(CensoredNetwork, "__init__", lambda network, spec: specs.append(spec) or build(network, spec))
     return specs
@@ -72,15 +72,15 @@ def borrow(pool, spec):
 
 
 class TestLending:
-    def test_the_same_again(self, pool, small_spec):
+    def test_equal_specs_share_a_network(self, pool, small_spec):
         assert borrow(pool, small_spec) is borrow(pool, dataclasses.replace(small_spec))
 
-    def test_another_spec_another_network(self, pool, small_spec):
+    def test_other_specs_get_other_networks(self, pool, small_spec):
         (other,) = other_specs(small_spec, 1)
         assert borrow(pool, small_spec) is not borrow(pool, other)
         assert borrow(pool, other).network.spec == other
 
-    def test_steps_that_clip_gradients_are_others(self, pool, small_spec):
+    def test_steps_that_clip_gradients_are_separate(self, pool, small_spec):
         plain = borrow(pool, small_spec)
         with pool.lend(small_spec, 0.5) as lent:
             clipping = lent
@@ -106,7 +106,7 @@ class TestLending:
             fail()
         assert borrow(pool, small_spec) is not failed[0]
 
-    def test_not_taken_back_if_discard(self, pool, small_spec):
+    def test_not_taken_back_if_discarded(self, pool, small_spec):
         with pool.lend(small_spec) as lent:
             lent.discard = True
         assert borrow(pool, small_spec) is not lent
@@ -124,7 +124,7 @@ class TestBounds:
         borrow(pool, specs[1])
         assert built[4:] == [specs[1]]
 
-    def test_size_in_sum(self, small_spec, built):
+    def test_total_size_is_limited(self, small_spec, built):
         spec, other = other_specs(small_spec, 2)
         size = PooledNetwork(spec).n_bytes
         for max_bytes, n_built in ((2 * size, 2), (2 * size - 1, 3)):
@@ -134,7 +134,7 @@ class TestBounds:
                 borrow(pool, lent)
             assert len(built) == n_built
 
-    def test_the_last_is_kept_whatever_its_size(self, small_spec):
+    def test_the_last_network_is_kept_whatever_its_size(self, small_spec):
         pool = NetworkPool(max_idle=9, max_bytes=0)
         assert borrow(pool, small_spec) is borrow(pool, small_spec)
 
@@ -150,7 +150,7 @@ class TestBounds:
             borrow(pool, spec)
         assert network() is None
 
-    def test_nothing_of_tensorflow_is_left(self, pool, small_spec):
+    def test_no_tensorflow_objects_are_left(self, pool, small_spec):
         def n_held():
             pool.clear()
             posterior._compiled.cache_clear()
@@ -178,7 +178,7 @@ def used_pool():
 
 @pytest.fixture(scope="module")
 def first(used_pool, small_spec):
-    """The fit for which the network of `used_pool` was built."""
+    """The first fit with `used_pool`, which built its network."""
     with pytest.MonkeyPatch.context() as patch:
         installed(used_pool, patch)
         return fit(small_spec)
@@ -192,7 +192,7 @@ pickle.dump(tuple(train(*pickle.load(sys.stdin.buffer))), sys.stdout.buffer)
 
 
 class TestTraining:
-    """Bit for bit what a network of its own would give."""
+    """Fits with a network from the pool equal those with a new one, bit for bit."""
 
     @pytest.fixture(autouse=True)
     def use(self, used_pool, monkeypatch):
@@ -229,7 +229,7 @@ class TestTraining:
             patch.setattr(steps.TrainingSteps, "learn", press)
             with pytest.warns(UserWarning, match="interrupted"):
                 interrupted = fit(small_spec, seed=5)
-        assert interrupted.history == {}  # and not that of the fit before
+        assert interrupted.history == {}  # not that of the fit before
         assert_same(fit(small_spec), first)
 
     def test_after_a_failed_fit(self, first, small_spec, monkeypatch):
