@@ -294,8 +294,6 @@ class TestAgainstOracles:
 
     @pytest.fixture
     def model(self, name, shared_data):
-        if name == "SDSS-V":
-            pytest.importorskip("torch")
         read, path, _ = ORACLES[name]
         return read(shared_data / path)
 
