@@ -1,4 +1,4 @@
-"""A tiny model of two labels, and the folder and the zip file that it is saved in."""
+"""A tiny model of two labels, saved as a folder and as a zip file."""
 
 from pathlib import Path
 
@@ -12,26 +12,26 @@ from skbcnn.persistence import save_folder
 
 @pytest.fixture(scope="session")
 def root():
-    """The folder of the repository."""
+    """Folder of the repository."""
     return Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
 def tiny():
-    """Parameters of a regressor that fits in a second."""
+    """Parameters of a regressor that is fitted in a second."""
     return {"num_hidden": (8, 8, 4, 4, 2), "num_filters": (1, 2), "max_epochs": 1, "n_draws": 3, "random_state": 0}
 
 
 @pytest.fixture(scope="session")
 def stars():
-    """Forty-pixel spectra, their errors, and two labels."""
+    """20 spectra of 40 pixels, their flux errors, and two labels."""
     rng = np.random.default_rng(0)
     return rng.normal(size=(20, 40)), np.full((20, 40), 0.1), rng.normal(size=(20, 2))
 
 
 @pytest.fixture(scope="session")
 def model(stars, tiny):
-    """A model of two labels, of which one has a window of three runs. Shared by all tests: do not change it."""
+    """Fitted regressor of two labels, one with a window of three runs. Shared by all tests: do not change it."""
     X, x_err, y = stars
     windows = ElementWindows({"Mg": [3, 4, 5, 9, 12, 13]}, 40, {"Mg": (2, 1)})
     columns = [f"pixel{i}" for i in range(40)]
@@ -41,11 +41,11 @@ def model(stars, tiny):
 
 @pytest.fixture(scope="session")
 def saved(model, tmp_path_factory):
-    """A folder to copy."""
+    """Model folder that tests only read."""
     return save_folder(model, tmp_path_factory.mktemp("models") / "two labels")
 
 
 @pytest.fixture(scope="session")
 def zipped(model, tmp_path_factory):
-    """The same as a zip file."""
+    """Zip file of the same model that tests only read."""
     return save_folder(model, tmp_path_factory.mktemp("models") / "two labels.zip")

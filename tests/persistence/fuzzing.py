@@ -1,8 +1,8 @@
-"""Damaged models by the million: ``python -m tests.persistence.fuzzing --minutes 10``.
+"""Fuzzing of `load_folder`: ``python -m tests.persistence.fuzzing --minutes 10``.
 
-Saved models of every kind that can be loaded are damaged at random, checksums put right so that the damage reaches the
-code behind them. Each must load, or be refused by a `ModelFolderError`. Any other exception, a crash, more than 1 GB of
-memory, more than `_SECONDS` for one of them, or a file that was not there before is a finding: it is kept, and told.
+Models of every kind that can be loaded are damaged at random. Checksums are corrected, so that the damage reaches the
+code behind them. Each model must load or be refused by a `ModelFolderError`. Any other exception, a crash, more than
+1 GB of memory, more than `_SECONDS` for one model, and any new file are printed as findings.
 """
 
 import argparse
@@ -25,11 +25,13 @@ from copy import deepcopy
 from pathlib import Path
 
 from skbcnn.persistence import ModelFolderError, load_folder
+from tests.foreign_networks import draw_layers, sdssv_state, write_astronn_folder, write_sdssv_network
 
 _GIGABYTE = 2**30
 _SECONDS = 60
-_AT_ONCE = 200  # models that one process loads before its memory is looked at
-NASTY = (
+_PER_PROCESS = 200  # models that one process loads
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
+UNUSUAL = (
     *(None, True, False, 0, -1, 1, 2, 7, 2**31, 2**63, 10**30, -(10**30), 0.5, -0.0, 1e308, 5e-324),
     *("", "nan", "relu", "../..", "\x00", "0-3", "9" * 9, "0-999999999", "os.system", "x" * 10_000),
     *([], {}, [0], [[]], [None] * 3, {"float": "nan"}, {"float": "inf"}, {"": {}}, [1e308, -1e308], ["a", "a"]),
@@ -37,7 +39,7 @@ NASTY = (
 
 
 def damage_bytes(data, rng):
-    """A few bytes changed, cut out, put in, or all from somewhere on lost; most often near the beginning."""
+    """Change, insert or remove a few bytes, or cut the end off; most often near the beginning."""
     data = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
         if not data:
@@ -60,15 +62,15 @@ def damage_bytes(data, rng):
 
 
 def damage_json(data, rng):
-    """Values exchanged for nasty ones or each other's, names removed, renamed or doubled."""
+    """Replace values by unusual ones or by each other; remove, rename or repeat entries."""
     document = json.loads(data)
     for _ in range(rng.choice((1, 1, 2, 5))):
         places = list(_places(document))
         container, key = rng.choice(places)
-        with contextlib.suppress(LookupError, TypeError):  # gone with what was damaged before
+        with contextlib.suppress(LookupError, TypeError):  # an earlier damage removed it
             way = rng.randrange(6)
             if way < 3:
-                container[key] = deepcopy(rng.choice(NASTY))
+                container[key] = deepcopy(rng.choice(UNUSUAL))
             elif way == 3:
                 other, where = rng.choice(places)
                 container[key] = deepcopy(other[where])
@@ -89,16 +91,16 @@ def _places(value):
 
 
 def damage_folder(folder, rng):
-    """One file of a saved folder, the checksums put right."""
+    """Damage one file of a model folder and correct the checksums."""
     name = rng.choice(("model.json", "weights.h5"))
     damage = damage_json if name == "model.json" and rng.random() < 0.8 else damage_bytes
     path = folder / name
     path.write_bytes(damage(path.read_bytes(), rng))
     sums = folder / "SHA256SUMS"
     if name == "weights.h5":
-        document = json.loads((folder / "model.json").read_text())
+        document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         document["weights_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-        (folder / "model.json").write_text(json.dumps(document))
+        (folder / "model.json").write_text(json.dumps(document), encoding="utf-8")
     if sums.exists():
         if rng.random() < 0.02:
             sums.write_bytes(damage_bytes(sums.read_bytes(), rng))
@@ -108,7 +110,7 @@ def damage_folder(folder, rng):
 
 
 def damage_zip(path, rng):
-    """The bytes of a zip file, or a file in it."""
+    """Damage the bytes of a zip file, or a file in it."""
     if rng.random() < 0.5:
         path.write_bytes(damage_bytes(path.read_bytes(), rng))
         return path
@@ -123,43 +125,56 @@ def damage_zip(path, rng):
 
 
 def damage_astronn(folder, rng):
-    """One file of a folder of astroNN."""
+    """Damage one file of a folder of astroNN."""
     path = rng.choice(sorted(folder.iterdir()))
+    if path.suffix == ".keras":
+        return damage_archive(path, rng)
     damage = damage_json if path.suffix == ".json" and rng.random() < 0.8 else damage_bytes
     path.write_bytes(damage(path.read_bytes(), rng))
     return folder
 
 
-def damage_file(path, rng):
-    """The bytes of a file."""
-    path.write_bytes(damage_bytes(path.read_bytes(), rng))
+def damage_archive(path, rng):
+    """Damage the bytes of an archive, or one of its members, most often a small one. The latter gets a new checksum."""
+    if rng.random() < 0.3:
+        path.write_bytes(damage_bytes(path.read_bytes(), rng))
+        return path
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    name = rng.choice((next(iter(members)), rng.choice(sorted(members))))
+    members[name] = damage_bytes(members[name], rng)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
     return path
 
 
-def models(folder):
-    """Models to damage: name, path and how; of those that can be made here."""
-    from tests.persistence import test_astronn, test_sdssv
+def copy_writable(source, target):
+    """Copy a file or a folder of files. The checkout may be read-only, but not the copy."""
+    if source.is_file():
+        shutil.copyfile(source, target)
+        return
+    target.mkdir()
+    for file in source.iterdir():
+        shutil.copyfile(file, target / file.name)
 
-    data = Path(__file__).parents[1] / "data"
-    layers = test_astronn.draw_layers(test_astronn.HIDDEN)
-    found = [
+
+def models(folder):
+    """Return name, path and damaging function of each kind of model."""
+    data, layers = Path(__file__).parents[1] / "data", draw_layers()
+    return [
         ("folder", data / "model-format1", damage_folder),
         ("zip", data / "pipeline-format1.zip", damage_zip),
-        ("astroNN, Keras 2", test_astronn.write_folder(folder / "keras2", layers), damage_astronn),
-        ("astroNN, Keras 3", test_astronn.write_folder(folder / "keras3", layers, keras3=True), damage_astronn),
+        ("astroNN, Keras 2", write_astronn_folder(folder / "keras2", layers), damage_astronn),
+        ("astroNN, Keras 3", write_astronn_folder(folder / "keras3", layers, keras3=True), damage_astronn),
+        ("SDSS-V", write_sdssv_network(folder / "network.pt", sdssv_state(layers)), damage_archive),
     ]
-    with contextlib.suppress(ImportError):
-        import torch
-
-        path = test_sdssv.write(torch, folder / "network.pt", test_sdssv.state_of(test_sdssv.draw_layers(seed=5)))
-        found.append(("SDSS-V", path, damage_file))
-    return found
 
 
 def outcome(path, damage, seed, folder):
-    """What loading says of one damaged copy: 'loads', 'refused', or what is wrong."""
+    """Load one damaged copy, and return 'loads', 'refused', or what is wrong."""
     copy = folder / path.name
-    shutil.copytree(path, copy) if path.is_dir() else shutil.copy(path, copy)
+    copy_writable(path, copy)
     damage(copy, random.Random(seed))
     before, modules = sorted(folder.rglob("*")), set(sys.modules)
     try:
@@ -182,6 +197,7 @@ def outcome(path, damage, seed, folder):
 def _report(path, damage, seeds, folder, out):
     """Write the outcome of each seed as a line."""
     warnings.simplefilter("ignore")
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, and may have been ignored
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for seed in seeds:
@@ -189,12 +205,12 @@ def _report(path, damage, seeds, folder, out):
         out.write(json.dumps([seed, "ended the process"]) + "\n")
         out.flush()
         answer = outcome(path, damage, seed, folder)
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) * 1024
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) * _RSS_UNIT
         out.write(json.dumps([seed, f"took {grown / _GIGABYTE:.1f} GB" if grown > _GIGABYTE else answer]) + "\n")
 
 
 def in_child(path, damage, seeds):
-    """Outcomes of some seeds, loaded in one child: dict of what is wrong by seed, and how many load."""
+    """Return the outcomes of some seeds by seed. They are loaded in a child process."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -203,7 +219,7 @@ def in_child(path, damage, seeds):
             with os.fdopen(writing, "w") as out, tempfile.TemporaryDirectory() as folder:
                 _report(path, damage, seeds, Path(folder), out)
         finally:
-            os._exit(0)  # whatever happens: what the parent has must not be cleaned up twice
+            os._exit(0)  # because only the parent may clean up
     os.close(writing)
     with os.fdopen(reading) as lines:
         answers = dict(json.loads(line) for line in lines)
@@ -212,22 +228,22 @@ def in_child(path, damage, seeds):
 
 
 def fuzz(seconds, seed=0):
-    """Damage and load for some time.
+    """Damage and load models for some time.
 
     Returns
     -------
     counts : dict of str to Counter
-        How many of each kind of model load and are refused.
+        Number of models of each kind that load and are refused.
     findings : list of (str, int, str)
-        Kind of model, seed, and what was wrong.
+        Kind of model, seed, and what is wrong.
     """
     counts, findings, end, step = {}, [], time.monotonic() + seconds, 0
     with tempfile.TemporaryDirectory() as folder:
         kinds = models(Path(folder))
         while time.monotonic() < end:
             name, path, damage = kinds[step % len(kinds)]
-            n = _AT_ONCE if name in ("folder", "zip") else _AT_ONCE // 10
-            seeds = range(seed + step * _AT_ONCE, seed + step * _AT_ONCE + n)
+            n = _PER_PROCESS if name in ("folder", "zip") else _PER_PROCESS // 10
+            seeds = range(seed + step * _PER_PROCESS, seed + step * _PER_PROCESS + n)
             for number, answer in in_child(path, damage, seeds).items():
                 counts.setdefault(name, Counter())[answer if answer in ("loads", "refused") else "wrong"] += 1
                 if answer not in ("loads", "refused"):
@@ -237,7 +253,7 @@ def fuzz(seconds, seed=0):
 
 
 def main():
-    """Fuzz, and print what came of it."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)

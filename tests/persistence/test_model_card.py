@@ -1,4 +1,4 @@
-"""The card of a saved model: true of the model, and nothing that a name could smuggle in."""
+"""The card of a saved model: its content, and text in the model that must not become Markdown, HTML or YAML."""
 
 import re
 from dataclasses import replace
@@ -22,7 +22,7 @@ def card(path):
 
 
 def front_matter(text):
-    """What stands between the two lines of dashes, as key and value; lists as several values."""
+    """Return the lines between the two lines of dashes."""
     assert text.startswith("---\n")
     block = text[4 : text.index("\n---\n")]
     assert re.fullmatch(r"(([a-z_]+:( \"?[a-z0-9.+-]+\"?)?|- [a-z-]+)\n?)*", block), block
@@ -34,14 +34,14 @@ def section(text, title):
 
 
 def rows(text):
-    """Cells of the table in a piece of text, without its head."""
+    """Return the cells of the table in a text, without its head."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
 
 
 @pytest.fixture
 def known(saved):
-    """A model of which everything is known."""
+    """Model with values in every section of the card."""
     model = load_folder(saved)
     model.domain_ = replace(model.domain_, label_range=np.array([[3501.2, -1.52], [5999.0, 0.43]]))
     model.history_ = {"loss": [2.0, 1.0], "data_loss": [1.5, 0.51234], "val_loss": [0.9, 0.70001]}
@@ -55,12 +55,12 @@ def known(saved):
     return model
 
 
-def test_what_is_known_is_told(known, tmp_path):
+def test_sections_of_a_complete_model(known, tmp_path):
     provenance = {"training_data": "APOGEE DR14", "n_stars": 30067, "snr": 200.0, "license": "CC-BY-4.0"}
     text = card(known.save(tmp_path / "model", provenance=provenance, preprocessing={"combination": "pixel"}))
     assert front_matter(text)[:2] == ['license: "cc-by-4.0"', "library_name: skbcnn"]
     assert "# 2 labels of stars from spectra\n" in text
-    assert "reads teff and Mg from spectra of 40 pixels, with error bars. 1 of them it reads only inside" in text
+    assert "from spectra of 40 pixels. The labels are teff and Mg. Of these, 1 is read only from windows" in text
     assert rows(section(text, "Use")) == [["combination", "pixel"]]
     assert rows(section(text, "Labels")) == [
         ["teff", "K", "full spectrum", "3501", "5999", "4500", "300"],
@@ -71,42 +71,43 @@ def test_what_is_known_is_told(known, tmp_path):
     assert (training["n\\_stars"], training["snr"], training["epochs"]) == ("30067", "200", "2")
     assert (training["loss at the end"], training["validation loss at the end"]) == ("0.5123", "0.7")
     assert rows(section(text, "Accuracy")) == [["teff", f"{MINUS}12", "82", "30"], ["Mg", "0.000", "0.071", "28"]]
-    assert "as repeat visits say" in section(text, "Error bars")
-    assert rows(section(text, "Error bars")) == [["teff", "1.25", "3", "30"], ["Mg", "0.80", "0.015", "28"]]
+    assert "were fitted to repeat visits" in section(text, "Uncertainties")
+    assert rows(section(text, "Uncertainties")) == [["teff", "1.25", "3", "30"], ["Mg", "0.80", "0.015", "28"]]
     assert {"skbcnn", "numpy", "keras"} < {name for name, _ in rows(section(text, "Versions"))}
     assert "MNRAS 483, 3255" in section(text, "Citation")
 
 
-def test_what_is_not_known_is_not_told(saved, tmp_path):
+def test_sections_of_a_model_without_calibration(saved, tmp_path):
     model = load_folder(saved)
     model.domain_ = model.error_model_ = model.validation_residuals_ = None
     model.history_ = {}
     text = card(model.save(tmp_path / "model"))
     assert not any(line.startswith("license") for line in front_matter(text))
-    assert "No star with known labels was held out" in section(text, "Accuracy")
-    assert "were not calibrated" in section(text, "Error bars")
+    assert "no stars with known labels were held out" in section(text, "Accuracy")
+    assert "are not calibrated" in section(text, "Uncertainties")
     assert len(rows(section(text, "Labels"))[0]) == 5
     assert "loss" not in section(text, "Training")
     assert "synthetic" not in text
 
 
-def test_error_bars_that_depend_on_noise(known, tmp_path):
+def test_calibration_that_depends_on_noise(known, tmp_path):
     known.error_model_ = replace(known.error_model_, noise_slope=np.array([0.5, -0.25]), noise_range=(0.002, 0.005))
-    text = section(card(known.save(tmp_path / "model")), "Error bars")
-    assert "spectrum in units of 0.005 to the power of the noise slope, as repeat visits say" in text
+    text = section(card(known.save(tmp_path / "model")), "Uncertainties")
+    assert "`(scale * total + offset) * relative noise ** (noise slope)`" in text
+    assert "noise level of the spectrum divided by 0.005." in text
     assert [row[-1] for row in rows(text)] == ["0.50", f"{MINUS}0.25"]
     known.error_model_ = replace(known.error_model_, noise_curve=np.array([0.0, 0.25]))
-    text = section(card(known.save(tmp_path / "other")), "Error bars")
-    assert "to the power of noise slope plus noise curve times its logarithm, as repeat visits say" in text
+    text = section(card(known.save(tmp_path / "other")), "Uncertainties")
+    assert "** (noise slope + noise curve * log(relative noise))`" in text
     assert [row[-2:] for row in rows(text)] == [["0.50", "0.00"], [f"{MINUS}0.25", "0.25"]]
 
 
-def test_synthetic_stars_are_named(known, tmp_path):
+def test_warning_of_synthetic_spectra(known, tmp_path):
     text = card(known.save(tmp_path / "model", provenance={"training_data": "synthetic"}))
-    assert "**It learnt from synthetic stars only" in text
+    assert "**It was trained on synthetic spectra only." in text
 
 
-def test_the_card_of_a_pipeline(model, tmp_path):
+def test_card_of_a_pipeline(model, tmp_path):
     pipeline = Pipeline([("gaps", ChipGapRemover(chips=[(0, 20), (22, 42)])), ("skip", None), ("network", model)])
     steps = rows(section(card(save_folder(pipeline, tmp_path / "model")), "Use"))
     assert [name for name, _ in steps] == ["gaps", "skip", "network"]
@@ -114,23 +115,23 @@ def test_the_card_of_a_pipeline(model, tmp_path):
     assert steps[1][1] == "None"
 
 
-def test_the_example_on_the_card_runs(saved):
+def test_example_on_the_card(saved):
     code = re.search(r"```python\n(.*?)```", card(saved), re.DOTALL)[1]
     loading = "\n".join(line for line in code.splitlines() if "predict" not in line)
-    names = {}
-    exec(loading.replace("path/to/this/model", str(saved)), names)
-    assert names["model"].target_names_ == ("teff", "Mg")
+    namespace = {}
+    exec(loading.replace("path/to/this/model", str(saved)), namespace)
+    assert namespace["model"].target_names_ == ("teff", "Mg")
     assert "mean, std = model.predict(X, return_std=True)" in code
 
 
-@pytest.mark.parametrize("license", [HOSTILE, "mit\ntags: [owned]", 'mit"', "", 3, ["mit"], "x" * 50])
-def test_only_a_licence_becomes_one(saved, tmp_path, license):
+@pytest.mark.parametrize("license", [HOSTILE, "mit\ntags: [owned]", 'mit"', "", ["mit"], "x" * 50])
+def test_what_is_no_licence_is_left_out(saved, tmp_path, license):
     text = card(load_folder(saved).save(tmp_path / "model", provenance={"license": license}))
     assert not any(line.startswith("license") for line in front_matter(text))
 
 
 def hostile_model(saved):
-    """A model whose every text is an attack."""
+    """Return a model all of whose text is an attack."""
     model = load_folder(saved)
     model.target_names_ = (HOSTILE, "Mg")
     model.validation_residuals_ = {HOSTILE: (0.0, 1.0, 20), "Mg": (float("nan"), float("nan"), 0)}
@@ -143,12 +144,15 @@ def test_hostile_names_stay_in_their_cells(saved, tmp_path):
     front_matter(text)
     assert re.findall(r"^#+ .*", text, re.MULTILINE) == [
         "# 2 labels of stars from spectra",
-        *(f"## {title}" for title in ("Use", "Labels", "Training", "Accuracy", "Error bars", "Versions", "Citation")),
+        *(
+            f"## {title}"
+            for title in ("Use", "Labels", "Training", "Accuracy", "Uncertainties", "Versions", "Citation")
+        ),
     ]
     for title, width in {"Use": 2, "Labels": 7, "Training": 2, "Accuracy": 4}.items():
         assert {len(row) for row in rows(section(text, title))} == {width}
-    told = text[: text.index("## Citation")].split("```")
-    outside = told[0] + told[2]
+    parts = text[: text.index("## Citation")].split("```")
+    outside = parts[0] + parts[2]
     assert not re.search(r"(?<!\\)[<>\[$~@&]|(?<!\\)!\\?\[|https?://|www\.|\u202e", outside)
     assert rows(section(text, "Accuracy"))[1] == ["Mg", "-", "-", "0"]
 
@@ -161,10 +165,10 @@ def test_long_texts_are_cut(saved, tmp_path):
     assert (cells["deep"], cells["none"], cells["on"]) == ("1.235", "-", "yes")
 
 
-def test_many_labels_are_counted(stars, tiny, tmp_path):
+def test_long_lists_of_labels_are_cut(stars, tiny, tmp_path):
     X = stars[0]
     text = card(CensoredBCNNRegressor(**tiny).fit(X, X[:, :30]).save(tmp_path / "model"))
-    assert "22, 23 and 6 more from spectra" in text
+    assert "22, 23 and 6 more." in text
     assert len(rows(section(text, "Labels"))) == 30
 
 
@@ -172,4 +176,4 @@ def test_one_label(stars, tiny, tmp_path):
     X, _, y = stars
     text = card(CensoredBCNNRegressor(**tiny).fit(X, y[:, 0]).save(tmp_path / "model"))
     assert "# 1 label of stars from spectra\n" in text
-    assert "reads 0 from spectra" in text
+    assert "The labels are 0." in text

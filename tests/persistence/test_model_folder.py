@@ -1,4 +1,4 @@
-"""Fitted models as folders of text and arrays: all of them comes back, and nothing that is not a model gets in."""
+"""Fitted models as folders: what is saved and loaded again, and what is refused."""
 
 import errno
 import hashlib
@@ -19,7 +19,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.multioutput import MultiOutputRegressor
 
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, ContinuumNormalizer, ElementWindows
-from skbcnn.persistence import ModelFolderError, files, load_folder, save_folder
+from skbcnn._fitted_state import FITTED_STATE, Storage
+from skbcnn.persistence import ModelFolderError, load_folder, model_files, regressor_document, save_folder
 
 FITTED = ("history_", "n_iter_", "interrupted_", "inv_tau_", "noise_level_", "target_names_", "n_outputs_", "spec_")
 FITTED += ("seed_", "n_features_in_", "_single_label")
@@ -27,15 +28,15 @@ FITTED += ("seed_", "n_features_in_", "_single_label")
 
 @pytest.fixture
 def folder(saved, tmp_path):
-    """A folder to spoil, without SHA256SUMS as early ones were: so the checks behind it are seen."""
+    """Folder that a test may damage. It has no SHA256SUMS, like early ones, so that the other checks are reached."""
     return Path(shutil.copytree(saved, tmp_path / "model", ignore=shutil.ignore_patterns("SHA256SUMS")))
 
 
 def edit(folder, change):
     """Change model.json."""
-    document = json.loads((folder / "model.json").read_text())
+    document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     change(document)
-    (folder / "model.json").write_text(json.dumps(document))
+    (folder / "model.json").write_text(json.dumps(document), encoding="utf-8")
 
 
 def edit_arrays(folder, change):
@@ -58,7 +59,7 @@ def put(file, name, values, **options):
 
 
 def assert_same(again, model):
-    """All but the network itself is as it was."""
+    """Compare everything but the predictions."""
     assert type(again) is type(model)
     for name in FITTED:
         assert getattr(again, name) == getattr(model, name), name
@@ -78,7 +79,7 @@ def assert_predicts_the_same(again, model, X, x_err=None):
         np.testing.assert_array_equal(getattr(ours, kind), getattr(theirs, kind), strict=True)
 
 
-# All of it comes back
+# Saving and loading
 
 
 def test_round_trip(model, saved, stars):
@@ -100,7 +101,7 @@ def test_round_trip_of_the_apogee_model(tmp_path, tiny):
     assert_same(again, model)
     assert_predicts_the_same(again, model, X[:3])
     assert again.get_params() == model.get_params()
-    labels = json.loads((tmp_path / "model" / "model.json").read_text())["labels"]
+    labels = json.loads((tmp_path / "model" / "model.json").read_text(encoding="utf-8"))["labels"]
     assert [(entry["name"], entry["unit"]) for entry in labels] == [
         ("teff", "K"),
         ("Fe", "dex"),
@@ -130,7 +131,18 @@ def test_round_trip_of_one_label_and_odd_parameters(stars, tiny, tmp_path):
     assert not hasattr(again, "feature_names_in_")
 
 
-def test_windows_given_as_a_mapping_and_context_told_earlier(stars, tiny, tmp_path):
+def test_apogee_model_without_windows(stars, tiny, tmp_path):
+    """``windows={}`` reads all labels from the full spectrum, and is not the default of the class."""
+    X, _, y = stars
+    model = ApogeeBCNNCensoredRegressor(windows={}, target=["teff", "Fe"], **tiny)
+    X = np.tile(X, 188)[:, :7514]
+    again = load_folder(save_folder(model.fit(X, y), tmp_path / "model"))
+    assert dict(again.windows) == {}
+    assert again._network_spec() == again.spec_ == model.spec_
+    assert_predicts_the_same(again, model, X[:2])
+
+
+def test_windows_as_a_mapping_and_context_of_the_hidden_layers(stars, tiny, tmp_path):
     X, _, y = stars
     model = CensoredBCNNRegressor(windows={"1": np.array([5, 6, 20])}, context_layer="hidden", **tiny).fit(X, y)
     again = load_folder(save_folder(model, tmp_path / "model"))
@@ -139,7 +151,7 @@ def test_windows_given_as_a_mapping_and_context_told_earlier(stars, tiny, tmp_pa
     assert_predicts_the_same(again, model, X)
 
 
-def test_what_stands_beside_the_model(model, tmp_path):
+def test_preprocessing_and_provenance(model, tmp_path):
     preprocessing = ContinuumNormalizer(pixels=np.array([1, 2, 7])).get_params() | {"combination": "pixel"}
     provenance = {"training_data": "synthetic", "n_stars": np.int64(4000), "snr": 200.0, "by": None, "lost": np.nan}
     save_folder(model, tmp_path / "a", preprocessing=preprocessing, provenance=provenance)
@@ -149,13 +161,13 @@ def test_what_stands_beside_the_model(model, tmp_path):
     assert again.preprocessing_["bad_bits"] == list(preprocessing["bad_bits"])
     assert np.isnan(again.provenance_.pop("lost"))
     assert again.provenance_ == {"training_data": "synthetic", "n_stars": 4000, "snr": 200.0, "by": None}
-    save_folder(again, tmp_path / "b")  # a model that was loaded keeps them
+    save_folder(again, tmp_path / "b")  # without arguments: those of the model
     assert load_folder(tmp_path / "b").preprocessing_ == again.preprocessing_
     assert load_folder(tmp_path / "b").provenance_ == again.provenance_
 
 
-def test_the_text_can_be_read(saved):
-    text = (saved / "model.json").read_text()
+def test_model_document(saved):
+    text = (saved / "model.json").read_text(encoding="utf-8")
     document = json.loads(text)
     assert document["format_version"] == 1
     assert document["class"] == "CensoredBCNNRegressor"
@@ -187,10 +199,10 @@ def test_loading_imports_no_tensorflow(saved, root):
     assert subprocess.run([sys.executable, "-c", code, saved], cwd=root, check=False).returncode == 0
 
 
-# Saving
+# What cannot be saved, and when
 
 
-def test_an_unfitted_model(tmp_path):
+def test_unfitted_model(tmp_path):
     with pytest.raises(NotFittedError):
         save_folder(CensoredBCNNRegressor(), tmp_path / "model")
 
@@ -226,7 +238,7 @@ def test_requests_are_kept(saved, tmp_path):
     again = load_folder(asking.save(tmp_path / "model"))
     assert str(again.get_metadata_routing()) == str(asking.get_metadata_routing())
     assert again.get_metadata_routing().fit.requests["y_err"] == "label_error"
-    assert "requests" not in json.loads((saved / "model.json").read_text())
+    assert "requests" not in json.loads((saved / "model.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -238,14 +250,14 @@ def test_provenance_that_json_cannot_hold(model, tmp_path, provenance):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_that_diverged(saved, tmp_path):
+def test_model_that_diverged(saved, tmp_path):
     model = load_folder(saved)
     model.weights_["full1.bias"][0] = np.nan
     with pytest.raises(ValueError, match=r"1 arrays .*first: full1.bias.*training diverged.*smaller lr"):
         save_folder(model, tmp_path / "model")
 
 
-def test_a_folder_is_not_replaced_unasked(saved, folder):
+def test_folder_is_replaced_only_with_overwrite(saved, folder):
     before = (folder / "model.json").read_bytes()
     model = load_folder(saved)
     with pytest.raises(FileExistsError, match=r"model exists.*overwrite=True"):
@@ -255,16 +267,15 @@ def test_a_folder_is_not_replaced_unasked(saved, folder):
     assert load_folder(folder).provenance_ == {"n_stars": 5}
 
 
-def test_a_folder_that_is_no_model_is_never_replaced(model, tmp_path):
-    (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(
-        FileExistsError, match=r"holds thesis\.tex, which belong to no saved model and would be deleted"
-    ):
+@pytest.mark.parametrize("name", ["thesis.tex", "README.md"])
+def test_folder_that_is_no_model_is_never_replaced(model, tmp_path, name):
+    (tmp_path / name).write_text("years of work", encoding="utf-8")
+    with pytest.raises(FileExistsError, match=rf"holds {name}, which belong to no saved model and would be deleted"):
         save_folder(model, tmp_path, overwrite=True)
-    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+    assert (tmp_path / name).read_text(encoding="utf-8") == "years of work"
 
 
-@pytest.mark.parametrize("full_at", ["model.json", "weights.h5", "README.md", "SHA256SUMS"])
+@pytest.mark.parametrize("full_at", ["model.json", "SHA256SUMS"])
 def test_full_disk_leaves_the_old_model(model, folder, monkeypatch, full_at):
     def write_bytes(path, data, write=Path.write_bytes):
         if path.name == full_at:
@@ -282,17 +293,10 @@ def test_full_disk_leaves_the_old_model(model, folder, monkeypatch, full_at):
     assert {entry.name: entry.read_bytes() for entry in folder.iterdir()} == before
 
 
-def test_a_folder_without_a_model_is_not_replaced(model, tmp_path):
-    (tmp_path / "README.md").write_text("of another project")
-    with pytest.raises(FileExistsError, match=r"holds README\.md, which belong to no saved model"):
-        save_folder(model, tmp_path, overwrite=True)
-    assert (tmp_path / "README.md").read_text() == "of another project"
-
-
 @pytest.mark.parametrize("name", ["model.json", "weights.h5"])
-def test_what_would_not_be_read_is_not_written(model, tmp_path, monkeypatch, name):
-    monkeypatch.setitem(files.MAX_BYTES, name, 100)
-    with pytest.raises(ValueError, match=rf"model/{name} would have \d+ bytes, and no more than 100 are read"):
+def test_model_that_is_too_large_is_not_written(model, tmp_path, monkeypatch, name):
+    monkeypatch.setitem(model_files.MAX_BYTES, name, 100)
+    with pytest.raises(ValueError, match=rf"model/{name} would have \d+ bytes, but at most 100 are read"):
         save_folder(model, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
@@ -302,7 +306,7 @@ def test_no_such_parent_folder(model, tmp_path):
         save_folder(model, tmp_path / "absent" / "model")
 
 
-# Loading what is no model
+# What is refused; see also test_safe_files.py
 
 
 def test_no_folder(tmp_path, saved):
@@ -312,52 +316,38 @@ def test_no_folder(tmp_path, saved):
 
 
 @pytest.mark.parametrize("name", ["model.json", "weights.h5"])
-def test_a_file_is_missing(folder, name):
+def test_file_is_missing(folder, name):
     (folder / name).unlink()
-    with pytest.raises(ModelFolderError, match=f"has no file {name}, so it holds no whole model"):
+    with pytest.raises(ModelFolderError, match=f"has no file {name}, so the model is incomplete"):
         load_folder(folder)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        b"",
-        b"{",
-        b"\xff\xfe",
-        b"pickle",
-        b'{"a": NaN}',
-        b"[" * 100_000,
-        b'{"a": ' + b"9" * 5000 + b"}",
-        b'{"a": 1, "a": 1}',
-    ],
-)
-def test_text_that_is_not_json(folder, text):
-    (folder / "model.json").write_bytes(text)
-    with pytest.raises(ModelFolderError, match=r"model\.json is not JSON \(.*Copy or download"):
+def test_document_that_is_not_json(folder):
+    (folder / "model.json").write_bytes(b'{"a": NaN}')
+    with pytest.raises(ModelFolderError, match=r"model\.json is not JSON \(.*copy or download"):
         load_folder(folder)
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", "3"])
-def test_json_of_something_else(folder, text):
-    (folder / "model.json").write_text(text)
+def test_json_of_something_else(folder):
+    (folder / "model.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ModelFolderError, match="has no format_version, so it describes no model of skbcnn"):
         load_folder(folder)
 
 
-def test_text_too_large(folder, monkeypatch):
-    monkeypatch.setitem(files.MAX_BYTES, "model.json", 100)
+def test_document_too_large(folder, monkeypatch):
+    monkeypatch.setitem(model_files.MAX_BYTES, "model.json", 100)
     with pytest.raises(ModelFolderError, match="is larger than 100 bytes"):
         load_folder(folder)
 
 
-@pytest.mark.parametrize("version", [2, 0, "1", None])
+@pytest.mark.parametrize("version", [2, "1"])
 def test_other_format_version(folder, version):
     edit(folder, lambda document: document.update(format_version=version))
     with pytest.raises(ModelFolderError, match=f"has format version {version}, but skbcnn .* reads version 1. Update"):
         load_folder(folder)
 
 
-@pytest.mark.parametrize("name", ["SpectraNormalizer", "os.system", None, ["CensoredBCNNRegressor"], {}])
+@pytest.mark.parametrize("name", ["SpectraNormalizer", None, ["CensoredBCNNRegressor"]])
 def test_other_class(folder, name):
     edit(folder, lambda document: document.update({"class": name}))
     with pytest.raises(ModelFolderError, match="expected CensoredBCNNRegressor, ApogeeBCNNCensoredRegressor, Pipeline"):
@@ -373,7 +363,7 @@ WRONG_ENTRIES = {
     "negative width": lambda d: d["network"].update(num_hidden=[8, 8, -4, 4, 2]),
     "width too many": lambda d: d["network"].update(num_hidden=[8, 8, 4, 4, 2, 2]),
     "dropout of one": lambda d: d["network"].update(dropout_rate=1.0),
-    "context told elsewhere": lambda d: d["network"].update(context_layer="input"),
+    "unknown context layer": lambda d: d["network"].update(context_layer="input"),
     "activation not text": lambda d: d["network"].update(activation={"class_name": "Lambda"}),
     "network a list": lambda d: d.update(network=[]),
     "window beyond the pixels": lambda d: d["labels"][1].update(window="3-40"),
@@ -410,42 +400,44 @@ WRONG_ENTRIES = {
 
 
 def error_model(scale):
-    """As model.json has it."""
+    """Return an entry of model.json."""
     zeros = [0] * len(scale)
     return {"source": "known labels", "scale": scale, "offset": zeros, "n_differences": zeros}
 
 
 def depends_on_noise(document, **changes):
-    """As model.json has an error model that goes with the noise."""
+    """Return an error model that depends on the noise, as in model.json."""
     ones = [1.0] * len(document["labels"])
     return error_model(ones) | {"noise_slope": ones, "noise_curve": ones, "noise_range": [0.1, 0.2]} | changes
 
 
 def residuals(*names, **changes):
-    """As model.json has them."""
+    """Return the residuals of these labels, as in model.json."""
     return {name: {"bias": 0.0, "scatter": 1.0, "n_stars": 20} | changes for name in names}
 
 
 @pytest.mark.parametrize("change", WRONG_ENTRIES.values(), ids=WRONG_ENTRIES)
 def test_wrong_entries(folder, change):
     edit(folder, change)
-    with pytest.raises(ModelFolderError, match=r"model\.json is not as format 1 has it \(.*copy or download"):
+    with pytest.raises(
+        ModelFolderError, match=r"model\.json is not as save_folder in format 1 writes it \(.*copy or download"
+    ):
         load_folder(folder)
 
 
 @pytest.mark.parametrize("n_scores", [1, 10**6, 10**30])
-def test_scores_that_are_not_there(folder, n_scores):
+def test_scores_that_are_missing(folder, n_scores):
     edit(folder, lambda document: document.update(n_interval_scores=n_scores))
-    with pytest.raises(ModelFolderError, match=r"too small for the network|lacking or too many are interval_scores"):
+    with pytest.raises(ModelFolderError, match=r"too small for the network|missing or unknown are interval_scores"):
         load_folder(folder)
 
 
-def test_a_folder_of_before_there_were_calibrated_errors(folder, saved):
+def test_folder_from_before_calibrated_errors(folder):
     edit(folder, lambda document: [document.pop(name) for name in ("error_model", "n_interval_scores")])
     assert load_folder(folder).error_model_ is None
 
 
-def test_a_folder_of_before_the_context_could_be_told_earlier(folder):
+def test_folder_from_before_context_layers(folder):
     edit(folder, lambda document: [document[entry].pop("context_layer") for entry in ("network", "parameters")])
     model = load_folder(folder)
     assert model.context_layer == model.spec_.context_layer == "output"
@@ -461,7 +453,7 @@ def test_residuals_come_back(saved, tmp_path):
     assert list(again) == ["teff", "Mg"]
 
 
-def test_windows_are_counted_before_they_are_written_out(folder):
+def test_windows_are_counted_before_memory_is_allocated(folder):
     def claim(document):
         document["network"]["n_pixels"] = 10**8
         document["labels"][1]["window"] = "0-99999999"
@@ -478,7 +470,7 @@ def test_network_larger_than_its_arrays(folder, n_pixels):
         load_folder(folder)
 
 
-@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.999])
+@pytest.mark.parametrize("share", [0, 0.5, 0.999])
 def test_arrays_cut_short(folder, share):
     data = (folder / "weights.h5").read_bytes()
     (folder / "weights.h5").write_bytes(data[: int(share * len(data))])
@@ -489,7 +481,7 @@ def test_arrays_cut_short(folder, share):
         load_folder(folder)
 
 
-def test_a_flipped_bit(folder):
+def test_flipped_bit(folder):
     data = bytearray((folder / "weights.h5").read_bytes())
     data[-9] ^= 1
     (folder / "weights.h5").write_bytes(data)
@@ -498,125 +490,160 @@ def test_a_flipped_bit(folder):
 
 
 ARRAY = "full1.kernel"  # (20, 8)
-NOT_PLAIN = {
-    "soft link": lambda file: file.__setitem__(ARRAY, h5py.SoftLink("/full2.kernel")),
-    "external link": lambda file: file.__setitem__(ARRAY, h5py.ExternalLink("/etc/hostname", "/")),
-    "group": lambda file: file.create_group(ARRAY),
-    "text": lambda file: put(file, ARRAY, "text"),
-    "objects": lambda file: put(file, ARRAY, ["a"] * 8, dtype=h5py.string_dtype()),
-    "external storage": lambda file: file.create_dataset(ARRAY, (20, 8), "<f4", external=[("/etc/hostname", 0, 640)]),
-    "compressed": lambda file: put(file, ARRAY, np.zeros((20, 8), "<f4"), compression="gzip"),
-    "never written": lambda file: file.create_dataset(ARRAY, (20, 8), "<f4"),
-    "virtual": lambda file: file.create_virtual_dataset(ARRAY, h5py.VirtualLayout((20, 8), "<f4")),
-}
 
 
-@pytest.mark.parametrize("change", NOT_PLAIN.values(), ids=NOT_PLAIN)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file: file.__setitem__(ARRAY, h5py.SoftLink("/full2.kernel")),
+        lambda file: file.__setitem__(ARRAY, h5py.ExternalLink("/etc/hostname", "/")),
+        lambda file: file.create_group(ARRAY),
+        lambda file: file.create_dataset(ARRAY, (20, 8), "<f4", external=[("/etc/hostname", 0, 640)]),
+    ],
+    ids=["soft link", "external link", "group", "external storage"],
+)
 def test_arrays_that_are_not_plain(folder, change):
     def replace(file):
         del file[ARRAY]
         change(file)
 
     edit_arrays(folder, replace)
-    with pytest.raises(ModelFolderError, match=r"full1\.kernel of .* is a link or otherwise no plain array"):
+    with pytest.raises(ModelFolderError, match=r"full1\.kernel of .* is (missing, or a link|no plain array)"):
         load_folder(folder)
 
 
-@pytest.mark.parametrize(
-    "values", [np.zeros((8, 20), "<f4"), np.zeros((20, 8), "<f8"), np.zeros((20, 8, 1), "<f4"), np.zeros(160, "<f4")]
-)
-def test_arrays_of_wrong_shape_or_type(folder, values):
+@pytest.mark.parametrize("values", [np.zeros((8, 20), "<f4"), np.zeros((20, 8), "<f8")])
+def test_arrays_of_another_shape_or_type(folder, values):
     edit_arrays(folder, lambda file: put(file, ARRAY, values))
-    with pytest.raises(ModelFolderError, match=r"has shape .* and type .*, expected \(20, 8\) and float32"):
+    with pytest.raises(
+        ModelFolderError, match=r"has (shape \(8, 20\), expected \(20, 8\)|type float64, expected float32)"
+    ):
         load_folder(folder)
 
 
 @pytest.mark.parametrize(
-    ("name", "bad"),
+    ("name", "bad", "message"),
     [
-        ("full1.kernel", np.nan),
-        ("label_normalizer.mean", np.inf),
-        ("label_normalizer.scale", 0.0),
-        ("spectra_normalizer.scale", -1.0),
+        ("full1.kernel", np.nan, "holds NaN or infinity"),
+        ("label_normalizer.mean", np.inf, "holds NaN or infinity"),
+        ("label_normalizer.scale", 0.0, "holds a scale that is not positive"),
+        ("spectra_normalizer.scale", -1.0, "holds a scale that is not positive"),
+        ("domain.label_margin", -1.0, "limits or spreads below 0"),
     ],
 )
-def test_arrays_that_cannot_be_computed_with(folder, name, bad):
-    def spoil(file):
+def test_arrays_with_impossible_values(folder, name, bad, message):
+    def damage(file):
         file[name][0] = bad
 
-    edit_arrays(folder, spoil)
-    with pytest.raises(ModelFolderError, match=f"{name} of .* holds NaN, infinity or a scale that is not positive"):
+    edit_arrays(folder, damage)
+    with pytest.raises(ModelFolderError, match=message):
         load_folder(folder)
 
 
-def test_arrays_lacking_or_too_many(folder):
+def test_scores_and_noise_of_held_out_stars(saved, tmp_path):
+    model = load_folder(saved)
+    model.interval_scores_, model.interval_noise_ = np.array([[1.0, np.nan], [2.0, 0.5]]), np.array([0.01, 0.02])
+    folder = save_folder(model, tmp_path / "model")
+    (folder / "SHA256SUMS").unlink()
+    again = load_folder(folder)
+    np.testing.assert_array_equal(again.interval_scores_, model.interval_scores_, strict=True)
+    np.testing.assert_array_equal(again.interval_noise_, model.interval_noise_, strict=True)
+    edit_arrays(folder, lambda file: file["interval_noise"].__setitem__(0, -1.0))
+    with pytest.raises(ModelFolderError, match="interval_noise holds negative values"):
+        load_folder(folder)
+
+
+def test_missing_and_unknown_arrays(folder):
     def rename(file):
         file.move(ARRAY, "full3.kernel")
 
     edit_arrays(folder, rename)
-    with pytest.raises(ModelFolderError, match=r"lacking or too many are full1\.kernel, full3\.kernel"):
+    with pytest.raises(ModelFolderError, match=r"missing or unknown are full1\.kernel, full3\.kernel"):
         load_folder(folder)
 
 
-def test_a_pickle_called_weights(folder):
-    (folder / "weights.h5").write_bytes(b"\x80\x04cos\nsystem\n(S'echo'\ntR." + bytes(20_000))
-    sign(folder)
-    with pytest.raises(ModelFolderError, match="cannot be read as HDF5"):
-        load_folder(folder)
-
-
-def test_arrays_overwritten_at_random(folder):
+def test_random_bytes_in_the_arrays(folder):
     data, rng = (folder / "weights.h5").read_bytes(), np.random.default_rng(0)
-    refused = 0
-    for _ in range(300):
-        spoilt = np.frombuffer(data, np.uint8).copy()
-        spoilt[rng.integers(0, 4000, 5)] = rng.integers(0, 256, 5)
-        (folder / "weights.h5").write_bytes(spoilt)
+    n_refused = 0
+    for _ in range(100):
+        damaged = np.frombuffer(data, np.uint8).copy()
+        damaged[rng.integers(0, 4000, 5)] = rng.integers(0, 256, 5)
+        (folder / "weights.h5").write_bytes(damaged)
         sign(folder)
         try:
             load_folder(folder)
         except ModelFolderError:
-            refused += 1
-    assert refused > 100
+            n_refused += 1
+    assert n_refused > 30
+
+
+# Fitted state
+
+
+def test_every_fitted_attribute_is_saved():
+    """Attributes added to the list of the fitted state need a check or a converter here."""
+    storages = {name: attribute.storage for name, attribute in FITTED_STATE.items()}
+    plain = {name for name, storage in storages.items() if storage is Storage.JSON} - {"preprocessing_", "provenance_"}
+    assert plain == set(regressor_document._JSON_CHECKS)
+    objects = {name for name, storage in storages.items() if storage is Storage.OBJECT}
+    assert objects == {"spec_", *regressor_document._CONVERTERS}
+    assert {name for name, storage in storages.items() if storage is Storage.NORMALIZER} == {
+        "spectra_normalizer_",
+        "label_normalizer_",
+    }
+
+
+def test_attributes_that_a_document_lacks_get_their_default(folder):
+    edit(folder, lambda document: [document.pop(name) for name in ("noise_level", "validation_residuals")])
+    model = load_folder(folder)
+    assert model.noise_level_ is model.validation_residuals_ is None
+
+
+def test_required_attribute_is_missing(folder):
+    edit(folder, lambda document: document.pop("seed"))
+    with pytest.raises(ModelFolderError, match="no seed_, which every fitted model has"):
+        load_folder(folder)
 
 
 # Checksums
 
 
-def resum(folder, **changes):
-    """Write SHA256SUMS of what a folder holds, with changes."""
+def write_checksums(folder):
+    """Write SHA256SUMS for a folder."""
     known = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.json", "weights.h5")}
-    lines = [f"{digest}  {name}" for name, digest in (known | changes).items()]
-    (folder / "SHA256SUMS").write_text("\n".join(lines) + "\n")
+    lines = [f"{digest}  {name}" for name, digest in known.items()]
+    (folder / "SHA256SUMS").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def test_checksums_are_those_of_sha256sum(saved):
-    lines = [line.split("  ") for line in (saved / "SHA256SUMS").read_text().splitlines()]
+    lines = [line.split("  ") for line in (saved / "SHA256SUMS").read_text(encoding="utf-8").splitlines()]
     assert [name for _, name in lines] == ["model.json", "weights.h5", "README.md"]
     for digest, name in lines:
         assert digest == hashlib.sha256((saved / name).read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("name", ["model.json", "weights.h5"])
-def test_a_changed_file_is_refused(folder, name):
-    resum(folder)
+def test_changed_file_is_refused(folder, name):
+    write_checksums(folder)
     load_folder(folder)
     (folder / name).write_bytes((folder / name).read_bytes() + b"\n")
     with pytest.raises(ModelFolderError, match=f"{name} does not match its checksum in SHA256SUMS: it is damaged"):
         load_folder(folder)
 
 
-def test_the_card_may_be_edited(saved, tmp_path):
+def test_card_may_be_edited(saved, tmp_path):
     folder = Path(shutil.copytree(saved, tmp_path / "model"))
-    (folder / "README.md").write_text("# Our model\n")
+    (folder / "README.md").write_text("# Our model\n", encoding="utf-8")
     load_folder(folder)
     (folder / "README.md").unlink()
     load_folder(folder)
 
 
-def test_sums_of_binary_mode(folder):
-    resum(folder)
-    (folder / "SHA256SUMS").write_text((folder / "SHA256SUMS").read_text().replace("  ", " *"))
+def test_checksums_of_binary_mode(folder):
+    write_checksums(folder)
+    (folder / "SHA256SUMS").write_text(
+        (folder / "SHA256SUMS").read_text(encoding="utf-8").replace("  ", " *"), encoding="utf-8"
+    )
     load_folder(folder)
 
 
@@ -633,7 +660,7 @@ def test_sums_of_binary_mode(folder):
         "{json}\n{upper}",
     ],
 )
-def test_sums_that_are_not_as_sha256sum_has_them(folder, text):
+def test_checksums_that_sha256sum_does_not_write(folder, text):
     digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.json", "weights.h5")}
     json_line, arrays_line = (f"{digest}  {name}" for name, digest in digests.items())
     text = text.format(
@@ -643,11 +670,13 @@ def test_sums_that_are_not_as_sha256sum_has_them(folder, text):
         upper=f"{digests['weights.h5'].upper()}  weights.h5",
     )
     (folder / "SHA256SUMS").write_text(text, encoding="utf-8")
-    with pytest.raises(ModelFolderError, match=r"SHA256SUMS is not what sha256sum writes of model\.json, weights\.h5"):
+    with pytest.raises(
+        ModelFolderError, match=r"SHA256SUMS is not the output of sha256sum for model\.json, weights\.h5"
+    ):
         load_folder(folder)
 
 
-def test_sums_that_are_no_file(folder):
+def test_checksums_that_are_no_file(folder):
     (folder / "SHA256SUMS").symlink_to(folder / "absent")
     with pytest.raises(ModelFolderError, match="has no file SHA256SUMS"):
         load_folder(folder)
