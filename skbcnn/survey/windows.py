@@ -56,11 +56,9 @@ class ElementWindows(Mapping[str, np.ndarray]):
     def __init__(self, pixels: Mapping[str, ArrayLike], n_pixels: int, widening: Widening | None = None) -> None:
         self.n_pixels = int(n_pixels)
         self._pixels = {str(name): self._check_window(name, window) for name, window in pixels.items()}
-        self._widening = {str(name): tuple(int(w) for w in factors) for name, factors in (widening or {}).items()}
+        self._widening = {str(name): _factors(name, factors) for name, factors in (widening or {}).items()}
         if unknown := set(self._widening) - set(self._pixels):
             raise ValueError(f"widening names {', '.join(sorted(unknown))}, but there is no such window.")
-        if any(len(factors) != 2 or min(factors) < 1 for factors in self._widening.values()):
-            raise ValueError(f"widening is {self._widening}, expected two factors of at least 1 for each label.")
 
     def _check_window(self, name: str, window: ArrayLike) -> np.ndarray:
         """Return the pixels of a window in ascending order, read-only."""
@@ -164,7 +162,7 @@ class ElementWindows(Mapping[str, np.ndarray]):
         n_pixels = shapes.pop()[0]
         return cls({name: np.flatnonzero(mask) for name, mask in arrays.items()}, n_pixels, widening)
 
-    def widening(self, name: str) -> tuple[int, ...]:
+    def widening(self, name: str) -> tuple[int, int]:
         """Return the factors on the widths of the two window layers of a label.
 
         Parameters
@@ -231,6 +229,14 @@ def _parse_runs(text: str) -> list[tuple[int, int]]:
     """Return the pixel runs of one line of the table: '16-57 219' means pixels 16 to 57, and 219."""
     bounds = (run.split("-") for run in text.split())
     return [(int(bound[0]), int(bound[-1])) for bound in bounds]
+
+
+def _factors(name: str, widening: Sequence[int]) -> tuple[int, int]:
+    """Return the two factors on the widths of the window layers as integers."""
+    factors = tuple(int(factor) for factor in widening)
+    if len(factors) != 2 or min(factors) < 1:
+        raise ValueError(f"widening of {name} is {factors}, expected two factors of at least 1.")
+    return factors
 
 
 @cache
