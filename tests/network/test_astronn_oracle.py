@@ -1,7 +1,7 @@
-"""The network against astroNN's own: its weights in our arrays must give its predictions.
+"""Predictions of our network with astroNN's weights, compared with those of astroNN.
 
-The folder was written by astroNN; its weights are far from useful, but every layer reacts, so that a swapped head or
-window shows. Skipped where the reference data are not.
+The folder was written by astroNN after a short training. Every layer affects the output, so that a swapped head or
+window is found. These tests are skipped where the reference data are missing.
 """
 
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ N_DRAWS = 150
 
 @pytest.fixture(scope="module")
 def astronn(shared_data, dr14_spec):
-    """Network with astroNN's weights, normalised spectra, and what astroNN made of them."""
+    """Network with astroNN's weights, normalized spectra, and the predictions of astroNN."""
     folder = shared_data / "astronn_folders" / "astronn_keras2"
     oracle = dict(np.load(folder / "oracle.npz"))
     model = from_astronn(folder)
@@ -42,12 +42,12 @@ def moments(astronn):
 def test_without_dropout(astronn, dr14_spec):
     network = CensoredNetwork(dr14_spec)
     set_weights(network, astronn.weights)
-    answer = np.asarray(network(np.pad(astronn.x, ((0, 0), network.frames.margins))))
-    assert_allclose(answer[:, 0], astronn.oracle["pred_nodropout_norm"], rtol=0, atol=1e-5)
-    assert_allclose(answer[:, 1], astronn.oracle["logvar_nodropout"], rtol=0, atol=1e-5)
+    output = np.asarray(network(np.pad(astronn.x, ((0, 0), network.frames.margins))))
+    assert_allclose(output[:, 0], astronn.oracle["pred_nodropout_norm"], rtol=0, atol=1e-5)
+    assert_allclose(output[:, 1], astronn.oracle["logvar_nodropout"], rtol=0, atol=1e-5)
 
 
-def test_plain_numpy_agrees_too(astronn, dr14_spec, forward):
+def test_plain_numpy_without_dropout(astronn, dr14_spec, forward):
     mean, logvar = forward(dr14_spec, astronn.weights, astronn.x)
     assert_allclose(mean, astronn.oracle["pred_nodropout_norm"], rtol=0, atol=1e-5)
     assert_allclose(logvar, astronn.oracle["logvar_nodropout"], rtol=0, atol=1e-5)
@@ -58,13 +58,13 @@ def test_mean_over_draws(astronn, moments):
     error = samples.std(axis=0) * np.sqrt(1 / N_DRAWS + 1 / len(samples))
     z = (moments.mean - samples.mean(axis=0)) / error
     assert np.abs(z).max() < 4.5
-    assert 0.6 < z.std() < 1.4  # draws are shared by the spectra, so the 352 numbers are not independent
+    assert 0.6 < z.std() < 1.4  # the 352 numbers are not independent, because the spectra share the draws
 
 
 def test_model_spread(astronn, moments):
     samples = astronn.oracle["mc_samples_output_norm"].astype(float)
     square = (samples - samples.mean(axis=0)) ** 2
-    error = square.std(axis=0) * np.sqrt(1 / N_DRAWS + 1 / len(samples))  # of a variance, whatever the distribution
+    error = square.std(axis=0) * np.sqrt(1 / N_DRAWS + 1 / len(samples))  # of a variance, for any distribution
     z = (moments.model_variance - square.mean(axis=0)) / error
     assert np.abs(z).max() < 4.5
     labels_std = astronn.oracle["labels_std"]
@@ -82,8 +82,8 @@ def test_predictive_spread(astronn, moments):
     assert np.median(ratio) == pytest.approx(1, abs=0.02)
 
 
-def test_published_network_treats_each_spectrum_alone(astronn):
-    """Bit for bit, also in the large products of the default widths."""
+def test_prediction_is_independent_of_other_spectra(astronn):
+    """It is the same bit for bit, also in the large products of the default widths."""
     (together,) = astronn.posterior.moments([(astronn.x, None)], 3)
     for rows in ([9], range(7), range(15, -1, -1), np.random.default_rng(0).permutation(16)):
         rows = np.array(rows)

@@ -4,8 +4,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -256,14 +254,6 @@ def test_training_is_continued(folder, x):
     assert np.abs(model.weights_["full1.kernel"] - before).max() > 0
 
 
-def test_reading_imports_no_tensorflow_and_no_keras(written, written3, root):
-    code = (
-        "import sys; from skbcnn import load_folder; [load_folder(path) for path in sys.argv[1:]]; "
-        "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'torch')))"
-    )
-    assert subprocess.run([sys.executable, "-c", code, written, written3], cwd=root, check=False).returncode == 0
-
-
 def test_example_of_the_documentation(written, root, tmp_path, monkeypatch):
     """The folder and the spectrum of the page are not in the repository; small ones take their place."""
     page = (root / "docs" / "persistence.md").read_text(encoding="utf-8")
@@ -468,7 +458,10 @@ BROKEN_ARCHIVES = {
     "configuration that is not JSON": (lambda m: m | {"config.json": b"{"}, "is not JSON"),
     "empty configuration": (lambda m: m | {"config.json": b"{}"}, "not as Keras writes it"),
     "weights that are not HDF5": (lambda m: m | {"model.weights.h5": b"\x80\x04."}, "cannot be read as HDF5"),
-    "layers in layers": (in_arrays(lambda f: f.create_group("layers/dense/cell/vars")), "holds other layers, expected weights only"),
+    "layers in layers": (
+        in_arrays(lambda f: f.create_group("layers/dense/cell/vars")),
+        "holds other layers, expected weights only",
+    ),
     "other kind of layer": (in_arrays(lambda f: f.__setitem__("layers/norm/vars/0", [1.0])), "unknown are norm"),
     "one name twice": (
         in_arrays(lambda f: f["layers/dense_1/vars"].attrs.__setitem__("name", "dense")),
