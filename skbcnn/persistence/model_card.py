@@ -72,12 +72,13 @@ def _summary(regressor: Any, provenance: Mapping[str, Any]) -> str:
     spectra = "APOGEE spectra" if isinstance(regressor, ApogeeBCNNCensoredRegressor) else "spectra"
     n_windows = sum(window is not None for window in regressor.spec_.windows)
     verb = "is" if n_windows == 1 else "are"
-    censored = f" Of these, {n_windows} {verb} read from windows of the spectrum only." if n_windows else ""
+    censored = f" Of these, {n_windows} {verb} read only from windows of the spectrum." if n_windows else ""
     warning = f"\n{_SYNTHETIC}\n" if provenance.get("training_data") == "synthetic" else ""
     return (
         f"# {_counted(len(names), 'label')} of stars from {spectra}\n\n"
-        f"A Bayesian neural network ({type(regressor).__name__} of skbcnn) that predicts {_listed(names)} and their "
-        f"uncertainties from spectra of {_counted(n_pixels, 'pixel')}.{censored}\n{warning}"
+        f"A Bayesian neural network ({type(regressor).__name__} of skbcnn) that predicts labels of stars and their "
+        f"uncertainties from spectra of {_counted(n_pixels, 'pixel')}. The labels are {_listed(names)}.{censored}\n"
+        f"{warning}"
     )
 
 

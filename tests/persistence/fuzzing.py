@@ -46,15 +46,15 @@ def damage_bytes(data, rng):
             break
         reach = min(len(data), rng.choice((64, 2048, 16384, len(data))))
         at = rng.randrange(reach)
-        way = rng.randrange(8)
-        if way < 4:
+        kind = rng.randrange(8)
+        if kind < 4:
             data[at] = rng.choice((0, 255, 127, 1, rng.randrange(256), data[at] ^ (1 << rng.randrange(8))))
-        elif way == 4:
+        elif kind == 4:
             data[at : at + rng.choice((2, 4, 8))] = rng.randbytes(rng.choice((2, 4, 8)))
-        elif way == 5:
+        elif kind == 5:
             other = rng.randrange(len(data))
             data[at : at + 8] = data[other : other + 8]
-        elif way == 6:
+        elif kind == 6:
             del data[at : at + rng.randrange(1, 64)]
         else:
             del data[rng.randrange(len(data)) :]
@@ -68,13 +68,13 @@ def damage_json(data, rng):
         places = list(_places(document))
         container, key = rng.choice(places)
         with contextlib.suppress(LookupError, TypeError):  # an earlier damage removed it
-            way = rng.randrange(6)
-            if way < 3:
+            kind = rng.randrange(6)
+            if kind < 3:
                 container[key] = deepcopy(rng.choice(UNUSUAL))
-            elif way == 3:
+            elif kind == 3:
                 other, where = rng.choice(places)
                 container[key] = deepcopy(other[where])
-            elif way == 4:
+            elif kind == 4:
                 del container[key]
             elif isinstance(container, dict):
                 container[rng.choice(("", key + "_", "x" * 300))] = container.pop(key)

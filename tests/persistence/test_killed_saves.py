@@ -23,7 +23,7 @@ from skbcnn.persistence import model_folder as saving
 
 model, parent, n_random = load_folder(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 cases = [case.split(", ") for case in sys.argv[4:]]
-rng, exchange, really, write_bytes = random.Random(0), atomic._exchange, saving.atomic_path, Path.write_bytes
+rng, exchange, atomic_path, write_bytes = random.Random(0), atomic._exchange, saving.atomic_path, Path.write_bytes
 
 
 def fork(path, trial, begin):
@@ -32,7 +32,7 @@ def fork(path, trial, begin):
     child = os.fork()
     if child == 0:
         try:
-            saving.atomic_path = lambda *args, **options: (os.write(send, b"w"), begin()) and really(*args, **options)
+            saving.atomic_path = lambda *args, **options: (os.write(send, b"w"), begin()) and atomic_path(*args, **options)
             model.save(path, provenance={"trial": trial}, overwrite=True)
         finally:
             os._exit(0)

@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from skbcnn.persistence.safe_files import DAMAGED, ModelFolderError, open_zip, read_member, wrap_read_errors
+from skbcnn.persistence.safe_files import DAMAGED, ModelFolderError, open_zip, read_member, too_large, wrap_read_errors
 
 _WRITER = "torch.save"
+_MAX_BYTES = 2**29  # of the file, which usually has 14 million
 _MAX_MEMBERS = 2**12
 _MAX_DESCRIPTION = 2**20  # bytes of data.pkl, which usually has 22 000
 _MAX_NOTE = 2**10  # bytes of the members `version` and `byteorder`
@@ -62,6 +63,8 @@ def read_state_dict(path: Path, entry: str) -> dict[str, np.ndarray]:
     """
     with open_zip(path, _MAX_MEMBERS) as archive:
         n_bytes = path.stat().st_size
+        if n_bytes > _MAX_BYTES:
+            raise too_large(path, _MAX_BYTES)
         folder = _top_folder(archive.infolist(), n_bytes, path)
         description = read_member(archive, f"{folder}/data.pkl", _MAX_DESCRIPTION, path)
         with wrap_read_errors(path, _WRITER):
@@ -71,7 +74,11 @@ def read_state_dict(path: Path, entry: str) -> dict[str, np.ndarray]:
         if not isinstance(tensors, dict) or not all(isinstance(name, str) for name in tensors):
             raise ModelFolderError(f"{path} has no {entry}, a dict of tensors by name. Give SDSS-V's checkpoint.")
         _check_tensors(tensors, n_bytes, path)
-        return {name: _read_tensor(archive, folder, tensor, byte_order, path) for name, tensor in tensors.items()}
+        storages = {
+            storage: _read_storage(archive, f"{folder}/data/{storage.key}", storage, path)
+            for storage in {tensor.storage for tensor in tensors.values()}
+        }
+    return {name: _values(tensor, storages[tensor.storage], byte_order) for name, tensor in tensors.items()}
 
 
 def _top_folder(members: Sequence[zipfile.ZipInfo], n_bytes: int, path: Path) -> str:
@@ -115,6 +122,10 @@ class _Storage:
     key: str
     dtype: str
     n_values: int
+
+    @property
+    def n_bytes(self) -> int:
+        return self.n_values * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,15 +340,16 @@ def _check_tensors(tensors: Mapping[str, Any], max_bytes: int, path: Path) -> No
         raise ModelFolderError(f"{path} has tensors of {n_bytes} bytes, but holds only {max_bytes} bytes. {DAMAGED}")
 
 
-def _read_tensor(archive: zipfile.ZipFile, folder: str, tensor: _Tensor, byte_order: str, path: Path) -> np.ndarray:
-    """Return the values of a tensor, as a copy."""
-    storage, dtype = tensor.storage, np.dtype(byte_order + tensor.storage.dtype)
-    n_bytes = storage.n_values * dtype.itemsize
-    name = f"{folder}/data/{storage.key}"
-    data = read_member(archive, name, n_bytes, path)
-    if len(data) != n_bytes:
-        raise ModelFolderError(f"{name} of {path} has {len(data)} bytes, expected {n_bytes}. {DAMAGED}")
-    values = np.ndarray(
-        tensor.shape, dtype, data, tensor.offset * dtype.itemsize, [n * dtype.itemsize for n in tensor.strides]
-    )
+def _read_storage(archive: zipfile.ZipFile, name: str, storage: _Storage, path: Path) -> bytes:
+    data = read_member(archive, name, storage.n_bytes, path)
+    if len(data) != storage.n_bytes:
+        raise ModelFolderError(f"{name} of {path} has {len(data)} bytes, expected {storage.n_bytes}. {DAMAGED}")
+    return data
+
+
+def _values(tensor: _Tensor, data: bytes, byte_order: str) -> np.ndarray:
+    """Return a copy of the values of a tensor, which are known to lie in the data."""
+    dtype = np.dtype(byte_order + tensor.storage.dtype)
+    strides = [stride * dtype.itemsize for stride in tensor.strides]
+    values = np.ndarray(tensor.shape, dtype, data, tensor.offset * dtype.itemsize, strides)
     return values.astype(dtype.newbyteorder("="), order="C")

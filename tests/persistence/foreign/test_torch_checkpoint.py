@@ -12,7 +12,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skbcnn.persistence import ModelFolderError
+from skbcnn.persistence.foreign import torch_checkpoint
 from skbcnn.persistence.foreign.torch_checkpoint import read_state_dict
+from skbcnn.persistence.safe_files import read_member
 from tests.foreign_networks import Opcodes, Tensor, pickled, write_checkpoint
 
 VALUES = np.arange(12, dtype=np.float32)
@@ -232,6 +234,19 @@ def test_many_tensors_of_one_storage(path):
 def test_storage_of_another_size(path, n_values, message):
     with pytest.raises(ModelFolderError, match=message):
         read(path, {"state": {"weight": Tensor(VALUES, (11,), (1,), n_values=n_values)}})
+
+
+def test_shared_storage_is_read_once(path, monkeypatch):
+    names = []
+    monkeypatch.setattr(torch_checkpoint, "read_member", lambda *args: names.append(args[1]) or read_member(*args))
+    read(path, {"state": {"0": VALUES} | {str(n): Tensor(VALUES, (2,), (1,), key="0") for n in range(1, 4)}})
+    assert names.count("network/data/0") == 1
+
+
+def test_file_has_a_limit(path, monkeypatch):
+    monkeypatch.setattr(torch_checkpoint, "_MAX_BYTES", 100)
+    with pytest.raises(ModelFolderError, match=r"checkpoint\.pt is larger than 100 bytes"):
+        read(path, {"state": {"weight": VALUES}})
 
 
 def test_storage_that_is_missing(path):
