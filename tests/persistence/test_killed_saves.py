@@ -32,7 +32,7 @@ def fork(path, trial, begin):
     child = os.fork()
     if child == 0:
         try:
-            saving.atomic_path = lambda *args, **options: (os.write(send, b"w"), begin()) and atomic_path(*args, **options)
+            saving.atomic_path = lambda *args, **more: (os.write(send, b"w"), begin()) and atomic_path(*args, **more)
             model.save(path, provenance={"trial": trial}, overwrite=True)
         finally:
             os._exit(0)
