@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from skbcnn import CensoredBCNNRegressor
 from skbcnn.calibration import fit_error_model, fit_noise_model, interval_factor
 from skbcnn.persistence import ModelFolderError, load_folder, save_folder
-from tests.test_assess import draw as two_lines
+from tests.line_spectra import draw_line_spectra
 
 PARAMETERS = {
     "windows": {"Al": [3, 4, 5]},
@@ -89,12 +89,12 @@ class TestCalibratedStd:
         assert (fit_error_model(quiet, y, errors).std(quiet) < quiet.calibrated).all()
 
     def test_depends_on_the_noise_of_the_spectrum(self, tmp_path):
-        X, y = two_lines(2000, seed=1)
+        X, y = draw_line_spectra(2000, seed=1)
         noisy = CensoredBCNNRegressor(**PARAMETERS | {"windows": {"Al": range(40, 60)}}, noise_augmentation=(0, 6))
         noisy.fit(X, y, x_err=np.full_like(X, 0.01))
         assert (noisy.error_model_.noise_slope > 0.1).all()
         for noise in (0.015, 0.03, 0.055):
-            others, truth = two_lines(3000, seed=3, noise=noise)
+            others, truth = draw_line_spectra(3000, seed=3, noise=noise)
             z = np.abs(noisy.predict(others) - truth) / noisy.predict_std(others, kind="calibrated")
             assert_allclose((z < 1)[truth[:, 1] > -9999].mean(axis=0), 0.683, atol=0.08)
             lower, upper = noisy.predict_interval(others, coverage=0.8)
@@ -108,11 +108,11 @@ class TestCalibratedStd:
         )
         x, y = (
             np.concatenate(parts)
-            for parts in zip(two_lines(300, seed=4), two_lines(300, seed=5, noise=0.05), strict=True)
+            for parts in zip(draw_line_spectra(300, seed=4), draw_line_spectra(300, seed=5, noise=0.05), strict=True)
         )
         assert noisy.fit_error_model(x, y).interval_noise_.shape == (600,)
         assert noisy.error_model_.noise_slope is not None
-        one_noise = pickle.loads(pickle.dumps(noisy)).fit_error_model(*two_lines(300, seed=4))
+        one_noise = pickle.loads(pickle.dumps(noisy)).fit_error_model(*draw_line_spectra(300, seed=4))
         assert one_noise.interval_noise_ is one_noise.error_model_.noise_slope is None
         noisy.interval_noise_ = -noisy.interval_noise_
         with pytest.raises(ModelFolderError, match="noise of the stars held out is negative"):

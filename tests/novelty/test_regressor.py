@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, make_apogee_spectra
 from skbcnn.catalog import prediction_table
 from skbcnn.novelty import NoveltyFlag
+from tests.line_spectra import draw_line_spectra as draw
 from tests.out_of_distribution import OUT_OF_DISTRIBUTION
 
 PARAMETERS = {
@@ -23,18 +24,6 @@ PARAMETERS = {
     "n_draws": 20,
     "random_state": 0,
 }
-
-
-def draw(n, seed, noise=0.01):
-    """Return spectra with two lines on 80 pixels, whose depths depend on the labels, and the labels."""
-    rng = np.random.default_rng(seed)
-    z, pixel = rng.normal(size=(n, 2)), np.arange(80)
-    depth = 0.3 + 0.05 * z
-    lines = [np.exp(-((pixel - center) ** 2) / 18) for center in (20, 50)]
-    X = 1 - depth @ lines + noise * rng.normal(size=(n, 80))
-    y = z * [300, 0.3] + [4700, 0]
-    y[::7, 1] = -9999
-    return X, y
 
 
 @pytest.fixture(scope="module")
