@@ -115,7 +115,7 @@ class TestCalibratedStd:
         one_noise = pickle.loads(pickle.dumps(noisy)).fit_error_model(*draw_line_spectra(300, seed=4))
         assert one_noise.interval_noise_ is one_noise.error_model_.noise_slope is None
         noisy.interval_noise_ = -noisy.interval_noise_
-        with pytest.raises(ModelFolderError, match="noise of the stars held out is negative"):
+        with pytest.raises(ModelFolderError, match="interval_noise holds negative values"):
             load_folder(save_folder(noisy, tmp_path / "broken"))
 
 
