@@ -105,8 +105,8 @@ class SpectraReader:
                 self.failures.append(error)
         if n_renormalized:
             self.notes.append(
-                f"{n_renormalized} aspcapStar file(s) were divided by ASPCAP's pseudo-continuum; they were normalised "
-                "again like the training spectra of the model."
+                f"{n_renormalized} file(s) have normalised spectra, such as those of aspcapStar files; they "
+                "were normalised again like the training spectra of the model."
             )
 
     def _preparation(self) -> ModelPreparation:

@@ -3,12 +3,13 @@
 from importlib import import_module
 from typing import Any
 
-from skbcnn.datasets.fits import Spectra, read_apstar, read_aspcapstar, read_fits_spectra
+from skbcnn.datasets.fits import SkippedRow, Spectra, read_apstar, read_aspcapstar, read_fits_spectra
 from skbcnn.datasets.h5 import H5Loader
 from skbcnn.datasets.h5_writer import write_h5
 
 __all__ = [
     "H5Loader",
+    "SkippedRow",
     "Spectra",
     "make_apogee_spectra",
     "read_apstar",

@@ -60,7 +60,7 @@ class Spectra:
     skipped : tuple of SkippedRow
         Rows without a spectrum, including rows that were not selected.
     normalized : bool
-        Whether the flux is divided by ASPCAP's pseudo-continuum.
+        Whether the flux is divided by a continuum, as in aspcapStar files.
     """
 
     flux: np.ndarray = field(repr=False)

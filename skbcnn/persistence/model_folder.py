@@ -169,7 +169,7 @@ def load_folder(path: str | Path) -> Any:
     if path.is_file() and path.suffix.lower() == _ZIP:
         return _rebuild(read_zip(path), path)
     raise FileNotFoundError(
-        f"There is no folder {path}, nor a zip file ending in {_ZIP}. Give the path of a model that save_folder wrote."
+        f"There is no folder or {_ZIP} file {path}. Give the path of a model that save_folder wrote."
     )
 
 

@@ -219,7 +219,7 @@ class ElementWindows(Mapping[str, np.ndarray]):
         return type(self), (self._pixels, self.n_pixels, self._widening)
 
     def __repr__(self) -> str:
-        sizes = [f"{name}: {len(pixels)}" for name, pixels in self.items()]
+        sizes = [f"{name}: {len(pixels)}" for name, pixels in self.items()] or ["none"]
         if len(sizes) > _MAX_LABELS_IN_REPR:
             sizes = [*sizes[:_MAX_LABELS_IN_REPR], f"... {len(sizes)} labels"]
         return f"ElementWindows({', '.join(sizes)} of {self.n_pixels} pixels)"

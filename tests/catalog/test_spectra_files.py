@@ -90,7 +90,7 @@ def test_a_model_without_preprocessing():
 
 def test_aspcap_spectra_are_normalised_again(reader, aspcap):
     (rows,) = reader.read([aspcap, DWARF])
-    assert "1 aspcapStar file(s) were divided by ASPCAP's pseudo-continuum; they were normalised again" in str(
+    assert "1 file(s) have normalised spectra, such as those of aspcapStar files; they were normalised again" in str(
         reader.notes
     )
     good = (rows.x_err > 0).all(axis=0)

@@ -312,7 +312,9 @@ def test_no_such_parent_folder(model, tmp_path):
 
 def test_no_folder(tmp_path, saved):
     for path in (tmp_path / "absent", saved / "model.json"):
-        with pytest.raises(FileNotFoundError, match=r"There is no folder .*Give the path of a model that save_folder"):
+        with pytest.raises(
+            FileNotFoundError, match=r"no folder or \.zip file .*Give the path of a model that save_folder"
+        ):
             load_folder(path)
 
 
