@@ -191,3 +191,7 @@ class TestErrors:
     def test_empty_mask(self):
         with pytest.raises(ValueError, match="The window of Mg has no pixel"):
             ElementWindows.from_masks({"Mg": [False, False]})
+
+
+def test_repr_without_windows():
+    assert repr(ElementWindows({}, 7514)) == "ElementWindows(none of 7514 pixels)"
