@@ -279,5 +279,5 @@ class TestRepresentations:
 
     def test_repr_is_short(self):
         text = repr(CensoredBCNNRegressor(windows=apogee_windows()))
-        assert "windows=ElementWindows(C: 3806, C1: 557, N: 3776, O: 505, Na: 13, ... 25 labels of 7514 pixels)" in text
+        assert f"windows={apogee_windows()!r}" in text
         assert len(text) < 150

@@ -246,8 +246,8 @@ def apogee_windows() -> ElementWindows:
     Returns
     -------
     windows : ElementWindows
-        Windows of 25 elements: those of the 22 labels, and Cu, Ge, Rb, Y and Nd. Carbon and nitrogen are read from
-        molecular bands, so their two window layers are 8 and 4 times as wide.
+        Windows of 25 labels: the 20 abundances among the labels of the DR14 network, and Cu, Ge, Rb, Y and Nd. Carbon
+        and nitrogen are read from molecular bands, so their two window layers are 8 and 4 times as wide.
 
     References
     ----------

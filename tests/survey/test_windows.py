@@ -135,8 +135,8 @@ class TestOwnWindows:
 
     def test_repr(self):
         assert repr(ElementWindows({"Mg": [1, 2], "Al": [2]}, 4)) == "ElementWindows(Mg: 2, Al: 1 of 4 pixels)"
-        first = "ElementWindows(C: 3806, C1: 557, N: 3776, O: 505, Na: 13, ... 25 labels of 7514 pixels)"
-        assert repr(apogee_windows()) == first
+        first = "ElementWindows(C: 3806, C1: 557, N: 3776, O: 505, Na: 13, ..."
+        assert repr(apogee_windows()) == f"{first} {len(PIXEL_COUNTS)} labels of 7514 pixels)"
 
 
 class TestErrors:
