@@ -14,7 +14,7 @@ def few_stars():
 
 @pytest.mark.slow
 def test_censored_network_measures_aluminium_and_uncensored_network_guesses():
-    train = make_apogee_spectra(1200, snr=experiment.SNR, random_state=72)
+    train = make_apogee_spectra(1200, snr=experiment.SNR, continuum="true", random_state=72)
     stars = experiment.make_stars("globular_cluster", 200, 73)
     statistics = {}
     for name in ("censored network", "uncensored network"):

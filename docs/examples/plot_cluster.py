@@ -28,8 +28,8 @@ N_STARS = 1200
 N_CLUSTER = 500
 N_EPOCHS = 20
 
-stars = make_apogee_spectra(N_STARS, random_state=603)
-cluster = make_apogee_spectra(N_CLUSTER, population="globular_cluster", random_state=604)
+stars = make_apogee_spectra(N_STARS, continuum="true", random_state=603)
+cluster = make_apogee_spectra(N_CLUSTER, population="globular_cluster", continuum="true", random_state=604)
 
 recipe = preset("few_thousand_stars") | {"max_epochs": N_EPOCHS, "random_state": 603}
 networks = {

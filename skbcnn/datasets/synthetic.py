@@ -7,6 +7,7 @@ the same in every call and on every machine.
 """
 
 import csv
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -20,6 +21,7 @@ from scipy.sparse import csr_array
 from scipy.special import expit, ndtr
 from sklearn.utils import Bunch, check_random_state
 
+from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.survey import (
     APOGEE_LABELS,
     MISSING,
@@ -52,6 +54,7 @@ def make_apogee_spectra(
     missing: float = 0.03,
     correlated: bool = True,
     population: str = "milky_way",
+    continuum: str = "fitted",
     random_state: int | np.random.RandomState | None = None,
 ) -> Bunch:
     """Draw synthetic APOGEE spectra of red giants with known labels.
@@ -77,6 +80,10 @@ def make_apogee_spectra(
         of 0.05 dex, on the giant branch of that abundance. All are enhanced in alpha elements, [Mg/H] scatters by 0.05
         dex, and [Al/H] is uniform between -1.5 and -0.5 and independent of the other labels, as in M13. The other
         elements depend on iron and gravity as in the Milky Way.
+    continuum : {"fitted", "true"}, default="fitted"
+        Continuum by which the flux and its errors are divided. ``"fitted"``: the one that `ContinuumNormalizer` fits,
+        as for real spectra. Models trained on such spectra can predict real ones, and the other way round. ``"true"``:
+        the true one, which is not known for real spectra. Version 0.1 always used the true one.
     random_state : int, RandomState instance or None, default=None
         Pass an int to get the same stars in each call. The data of a star do not depend on `n_samples`, so test stars
         need another seed than training stars.
@@ -90,6 +97,9 @@ def make_apogee_spectra(
             Labels as in a catalogue: with noise, and -9999 where missing.
         X_err : ndarray of shape (n_samples, 7514), float32
             1 sigma of the flux, 0 where a pixel was flagged.
+        preprocessing : dict
+            Preparation of `X`: the argument `preprocessing` of `write_h5` and `save_folder`. Empty for
+            ``continuum="true"``.
         y_err : ndarray of shape (n_samples, 22), float64
             1 sigma of the noise in `y`, -9999 where missing.
         truth : ndarray of shape (n_samples, 22), float64
@@ -107,7 +117,7 @@ def make_apogee_spectra(
     ------
     ValueError
         If `n_samples` is not a positive integer, an `snr` is not positive or their number is not `n_samples`,
-        `missing` is outside 0 to 0.9, `population` is unknown, or a globular cluster is combined with
+        `missing` is outside 0 to 0.9, `population` or `continuum` is unknown, or a globular cluster is combined with
         ``correlated=False``.
 
     Notes
@@ -141,11 +151,14 @@ def make_apogee_spectra(
     True
     """
     snr = _checked_snr(n_samples, snr, missing, correlated, population)
+    if continuum not in ("fitted", "true"):
+        raise ValueError(f"continuum={continuum!r}, expected 'fitted' or 'true'.")
+    normalizer = ContinuumNormalizer() if continuum == "fitted" else None
     kind = _POPULATIONS[population]
     streams = _random_streams(random_state)
     truth = _draw_population(n_samples, kind, correlated, streams["population"], streams["family"])
     y, y_err = _catalogue(truth, missing, kind.iron, streams["labels"], streams["missing"])
-    X, X_err = _observed_spectra(truth, snr, streams)
+    X, X_err = _observed_spectra(truth, snr, normalizer, streams)
     return Bunch(
         X=X,
         y=y,
@@ -155,6 +168,7 @@ def make_apogee_spectra(
         label_names=list(APOGEE_LABELS),
         wavelength=wavelength(),
         snr=snr,
+        preprocessing={} if normalizer is None else normalizer.get_params() | {"combination": "pixel"},
         DESCR=DESCR,
     )
 
@@ -506,7 +520,10 @@ _N_FAULTS = 4
 
 
 def _observed_spectra(
-    truth: np.ndarray, snr: np.ndarray, streams: Mapping[str, np.random.RandomState]
+    truth: np.ndarray,
+    snr: np.ndarray,
+    normalizer: ContinuumNormalizer | None,
+    streams: Mapping[str, np.random.RandomState],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return flux and its error, both of shape (n_samples, 7514) and float32, computed in chunks."""
     X = np.empty((len(truth), len(kept_pixels())), dtype=np.float32)
@@ -514,7 +531,21 @@ def _observed_spectra(
     for start in range(0, len(truth), _CHUNK_SIZE):
         rows = slice(start, start + _CHUNK_SIZE)
         X[rows], X_err[rows] = _observe(truth[rows], snr[rows, np.newaxis], streams)
+        if normalizer is not None:
+            X[rows], X_err[rows] = _normalized(X[rows], X_err[rows], normalizer)
     return X, X_err
+
+
+def _normalized(flux: np.ndarray, err: np.ndarray, normalizer: ContinuumNormalizer) -> tuple[np.ndarray, np.ndarray]:
+    """Divide flux and errors by the continuum that the normaliser fits."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # stars may have any noise here
+            return normalizer.normalize(flux, err)[:2]
+    except ValueError as error:
+        raise ValueError(
+            f"The continuum cannot be fitted with so much noise: {error} Pass a larger snr, or continuum='true'."
+        ) from error
 
 
 def _observe(

@@ -52,8 +52,8 @@ MODELS = {
 
 def compare(seed, n_train, n_test):
     """Return a table with the scatter of each model, and the seconds of each model."""
-    train = make_apogee_spectra(n_train, snr=200, random_state=seed)
-    test = make_apogee_spectra(n_test, snr=100, random_state=seed + 1)
+    train = make_apogee_spectra(n_train, snr=200, continuum="true", random_state=seed)
+    test = make_apogee_spectra(n_test, snr=100, continuum="true", random_state=seed + 1)
     names = train.label_names
     table, seconds = Table({"label": names, "unit": [label_unit(name) for name in names]}), {}
     for name, predict in MODELS.items():

@@ -68,16 +68,18 @@ def add_to_label(labels, column, amount):
 
 def make_stars(population, n_stars, seed):
     """Return stars of a population, with the spectra that they would have with more aluminium or more magnesium."""
-    stars = make_apogee_spectra(n_stars, snr=SNR, population=population, random_state=seed)
+    stars = make_apogee_spectra(n_stars, snr=SNR, population=population, continuum="true", random_state=seed)
     more = (observe(add_to_label(stars.truth, column, CHANGE), seed) for column in (AL, MG))
     return Stars(stars.X, stars.truth, *more)
 
 
 def training_stars(n_stars, n_metal_poor, seed):
     """Return stars of the Milky Way, some of them metal-poor, with the same correlations between elements."""
-    stars = make_apogee_spectra(n_stars - n_metal_poor, snr=SNR, random_state=seed)
+    stars = make_apogee_spectra(n_stars - n_metal_poor, snr=SNR, continuum="true", random_state=seed)
     if n_metal_poor:
-        metal_poor = make_apogee_spectra(n_metal_poor, snr=SNR, population="metal_poor", random_state=seed + 7)
+        metal_poor = make_apogee_spectra(
+            n_metal_poor, snr=SNR, population="metal_poor", continuum="true", random_state=seed + 7
+        )
         for name in ("X", "y", "X_err", "y_err", "truth"):
             stars[name] = np.concatenate([stars[name], metal_poor[name]])
     return stars

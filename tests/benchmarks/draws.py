@@ -64,8 +64,8 @@ def main():
     parser.add_argument("--n-reference", type=int, default=4000, help="number of draws for comparison")
     parser.add_argument("--max-epochs", type=int, help="maximum number of epochs; by default that of each network")
     arguments = parser.parse_args()
-    train = make_apogee_spectra(arguments.n_train, snr=200, random_state=1)
-    test = make_apogee_spectra(arguments.n_stars, snr=100, random_state=2)
+    train = make_apogee_spectra(arguments.n_train, snr=200, continuum="true", random_state=1)
+    test = make_apogee_spectra(arguments.n_stars, snr=100, continuum="true", random_state=2)
     epochs = {} if arguments.max_epochs is None else {"max_epochs": arguments.max_epochs}
     for title, parameters in NETWORKS.items():
         model = ApogeeBCNNCensoredRegressor(**parameters | epochs, random_state=0)

@@ -96,7 +96,7 @@ def print_coverage(model, tests, kinds, title=None):
 def fit_error_model(model, n_stars, seed):
     """Calibrate a model on stars that were not used in training, with the S/N of all tests."""
     snr = np.exp(np.random.default_rng(seed).uniform(*np.log([0.8 * min(SNRS), 1.25 * max(SNRS)]), n_stars))
-    stars = make_apogee_spectra(n_stars, snr=snr, random_state=seed)
+    stars = make_apogee_spectra(n_stars, snr=snr, continuum="true", random_state=seed)
     model.fit_error_model(stars.X, stars.y, y_err=stars.y_err)
 
 
@@ -116,8 +116,8 @@ def flux_error_rows(model, predictions, tests, n_stars=200):
 
 def make_visits(n_stars, seed):
     """Return two spectra of each star at S/N 100 that differ only in their noise."""
-    clean = make_apogee_spectra(n_stars, snr=1e5, random_state=seed).X
-    x_err = make_apogee_spectra(n_stars, snr=100, random_state=seed).X_err
+    clean = make_apogee_spectra(n_stars, snr=1e5, continuum="true", random_state=seed).X
+    x_err = make_apogee_spectra(n_stars, snr=100, continuum="true", random_state=seed).X_err
     noise = np.random.default_rng(seed).standard_normal((2, *clean.shape), dtype=np.float32)
     return (clean + noise * x_err).reshape(-1, clean.shape[1])
 
@@ -172,9 +172,9 @@ def train_networks(train, seed):
 def run(arguments):
     """Train the models, and print all tables."""
     seed = arguments.seed
-    train = make_apogee_spectra(arguments.n_train, snr=SNR_TRAIN, random_state=seed)
+    train = make_apogee_spectra(arguments.n_train, snr=SNR_TRAIN, continuum="true", random_state=seed)
     tests, coverage_tests = (
-        {snr: make_apogee_spectra(n_stars, snr=snr, random_state=random_state) for snr in SNRS}
+        {snr: make_apogee_spectra(n_stars, snr=snr, continuum="true", random_state=random_state) for snr in SNRS}
         for n_stars, random_state in ((arguments.n_test, seed + 1), (arguments.n_coverage, seed + 2))
     )
     ours, theirs = train_networks(train, seed)

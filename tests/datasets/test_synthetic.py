@@ -4,18 +4,20 @@
 """
 
 import hashlib
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
 
 from skbcnn.datasets import synthetic
 from skbcnn.datasets.synthetic import make_apogee_spectra
+from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.survey import APOGEE_LABELS, apogee_windows, chip_slices, continuum_pixels, is_missing, kept_pixels
 
 INDEX = {name: column for column, name in enumerate(APOGEE_LABELS)}
 ELEMENTS = APOGEE_LABELS[2:]
 TEFF, LOGG, FE = INDEX["teff"], INDEX["logg"], INDEX["Fe"]
+draw = partial(make_apogee_spectra, continuum="true")
 
 
 @cache
@@ -66,7 +68,7 @@ def residual(labels, name, given):
 
 @pytest.fixture(scope="module")
 def stars():
-    return make_apogee_spectra(1200, missing=0.1, random_state=5)
+    return draw(1200, missing=0.1, random_state=5)
 
 
 # The result
@@ -242,11 +244,11 @@ def test_two_readings_of_one_element_agree_in_the_cluster(reading, element):
 
 
 def test_cluster_by_the_public_function():
-    stars = make_apogee_spectra(300, missing=0.2, population="globular_cluster", random_state=3)
+    stars = draw(300, missing=0.2, population="globular_cluster", random_state=3)
     assert stars.truth[:, FE].mean() == pytest.approx(-1.305, abs=0.02)
     assert is_missing(stars.y).mean() == pytest.approx(0.2, abs=0.02)  # of this population, not of the Milky Way
     assert not is_missing(stars.truth).any()
-    usual = make_apogee_spectra(300, missing=0.2, random_state=3)
+    usual = draw(300, missing=0.2, random_state=3)
     assert stars.X.mean() > usual.X.mean() + 0.03  # metal-poor: fewer and weaker lines
     rich, poor = stars.truth[:, INDEX["Al"]] > -0.7, stars.truth[:, INDEX["Al"]] < -1.3
     difference = stars.X[rich].mean(axis=0) - stars.X[poor].mean(axis=0)
@@ -389,7 +391,7 @@ def test_continuum_errors_are_smooth_and_apart_on_each_chip():
 
 def test_noise_is_as_large_as_the_errors_say():
     kwargs = {"missing": 0, "random_state": 8}
-    noisy, still = (make_apogee_spectra(40, snr=snr, **kwargs) for snr in (100.0, 1e9))
+    noisy, still = (draw(40, snr=snr, **kwargs) for snr in (100.0, 1e9))
     good = noisy.X_err > 0
     z = (noisy.X - still.X)[good] / noisy.X_err[good]
     assert z.mean() == pytest.approx(0, abs=5 / np.sqrt(z.size))
@@ -399,7 +401,7 @@ def test_noise_is_as_large_as_the_errors_say():
 
 def test_errors_scale_with_the_signal_to_noise_of_each_star():
     snr = np.array([50.0, 100.0, 400.0])
-    data = make_apogee_spectra(3, snr=snr, random_state=1)
+    data = draw(3, snr=snr, random_state=1)
     np.testing.assert_array_equal(data.snr, snr)
     np.testing.assert_allclose(
         [np.median(err[err > 0]) * level for err, level in zip(data.X_err, snr, strict=True)], 1, rtol=0.1
@@ -470,7 +472,7 @@ def test_labels_are_missing_where_they_are_hard_to_measure(stars):
 
 
 def test_nothing_is_missing_on_request():
-    assert not is_missing(make_apogee_spectra(30, missing=0, random_state=0).y).any()
+    assert not is_missing(draw(30, missing=0, random_state=0).y).any()
 
 
 # Repeatability and bad input
@@ -481,14 +483,14 @@ def same(one, other):
 
 
 def test_a_seed_gives_the_same_stars():
-    assert same(make_apogee_spectra(5, random_state=3), make_apogee_spectra(5, random_state=3))
-    assert same(make_apogee_spectra(5, random_state=3), make_apogee_spectra(5, random_state=np.random.RandomState(3)))
-    assert not same(make_apogee_spectra(5, random_state=3), make_apogee_spectra(5, random_state=4))
-    assert not same(make_apogee_spectra(5), make_apogee_spectra(5))
+    assert same(draw(5, random_state=3), draw(5, random_state=3))
+    assert same(draw(5, random_state=3), draw(5, random_state=np.random.RandomState(3)))
+    assert not same(draw(5, random_state=3), draw(5, random_state=4))
+    assert not same(draw(5), draw(5))
 
 
 def test_a_star_does_not_depend_on_how_many_follow():
-    few, many = (make_apogee_spectra(n, random_state=7) for n in (3, 270))  # 270: more than are made at once
+    few, many = (draw(n, random_state=7) for n in (3, 270))  # 270: more than are made at once
     for name in ("y", "y_err", "truth"):
         np.testing.assert_array_equal(few[name], many[name][:3])
     for name in ("X", "X_err"):
@@ -509,6 +511,7 @@ def test_a_star_does_not_depend_on_how_many_follow():
         ({"missing": -0.1}, "missing=-0.1, expected a fraction"),
         ({"missing": np.nan}, "missing=nan"),
         ({"population": "M13"}, "population='M13', expected one of 'milky_way', 'metal_poor', 'glob"),
+        ({"continuum": "none"}, "continuum='none', expected 'fitted' or 'true'"),
         ({"population": ["milky_way"]}, r"population=\['milky_way'\], expected one of"),
         (
             {"population": "globular_cluster", "correlated": False},
@@ -519,6 +522,33 @@ def test_a_star_does_not_depend_on_how_many_follow():
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_apogee_spectra(**{"n_samples": 3} | arguments)
+
+
+# The continuum
+
+
+def test_spectra_are_normalised_like_real_ones():
+    fitted, true = (make_apogee_spectra(5, continuum=continuum, random_state=3) for continuum in ("fitted", "true"))
+    expected = ContinuumNormalizer().normalize(true.X, true.X_err)
+    np.testing.assert_array_equal(fitted.X, expected.flux)
+    np.testing.assert_array_equal(fitted.X_err, expected.err)
+    np.testing.assert_array_equal(fitted.y, true.y)
+    assert fitted.preprocessing == ContinuumNormalizer().get_params() | {"combination": "pixel"}
+    assert true.preprocessing == {}
+
+
+def test_the_continuum_is_fitted_unless_asked_otherwise():
+    one, other = make_apogee_spectra(2, random_state=3), make_apogee_spectra(2, continuum="fitted", random_state=3)
+    np.testing.assert_array_equal(one.X, other.X)
+
+
+def test_low_noise_is_no_reason_for_a_warning():
+    assert np.isfinite(make_apogee_spectra(2, snr=1e9, random_state=3).X).all()
+
+
+def test_a_continuum_that_cannot_be_fitted():
+    with pytest.raises(ValueError, match=r"continuum cannot be fitted.*snr.*continuum='true'"):
+        make_apogee_spectra(2, snr=0.02, random_state=3)
 
 
 # Frozen values
@@ -572,7 +602,7 @@ def test_the_lines_are_frozen():
 
 
 def test_the_generator_is_frozen():
-    data = make_apogee_spectra(2, snr=100.0, missing=0.1, random_state=2019)
+    data = draw(2, snr=100.0, missing=0.1, random_state=2019)
     np.testing.assert_allclose(data.X[:, FROZEN_PIXELS], FROZEN_FLUX, atol=2e-4)
     np.testing.assert_allclose(data.X.mean(axis=1, dtype=float), FROZEN_MEAN_FLUX, atol=2e-6)
     np.testing.assert_allclose(data.X_err.mean(axis=1, dtype=float), FROZEN_MEAN_ERROR, atol=1e-7)
@@ -580,10 +610,10 @@ def test_the_generator_is_frozen():
 
 
 def test_the_uncorrelated_population_is_frozen():
-    data = make_apogee_spectra(1, correlated=False, random_state=2019)
+    data = draw(1, correlated=False, random_state=2019)
     np.testing.assert_allclose(data.truth, FROZEN_UNCORRELATED, rtol=1e-6, atol=2e-6)
 
 
 def test_the_cluster_is_frozen():
-    data = make_apogee_spectra(1, population="globular_cluster", random_state=2019)
+    data = draw(1, population="globular_cluster", random_state=2019)
     np.testing.assert_allclose(data.truth, FROZEN_CLUSTER, rtol=1e-6, atol=2e-6)

@@ -316,14 +316,14 @@ def test_import_does_not_load_tensorflow():
 
 @pytest.fixture(scope="module")
 def giants_domain():
-    stars = make_apogee_spectra(400, random_state=101)
+    stars = make_apogee_spectra(400, continuum="true", random_state=101)
     return TrainingDomain.learn(stars.X, stars.truth, stars.X_err, random_state=0)
 
 
 @pytest.fixture(scope="module")
 def good_stars():
     """Giants like the training stars, by signal-to-noise ratio."""
-    return {snr: make_apogee_spectra(300, snr=snr, random_state=200 + snr) for snr in (50, 200)}
+    return {snr: make_apogee_spectra(300, snr=snr, continuum="true", random_state=200 + snr) for snr in (50, 200)}
 
 
 @pytest.mark.parametrize("name", OUT_OF_DISTRIBUTION)

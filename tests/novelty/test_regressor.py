@@ -154,7 +154,7 @@ def test_flags_of_sdss_v_without_an_assessment(model):
 
 @pytest.mark.slow
 def test_out_of_distribution_spectra_of_a_trained_network():
-    train = make_apogee_spectra(1200, random_state=31)
+    train = make_apogee_spectra(1200, continuum="true", random_state=31)
     model = ApogeeBCNNCensoredRegressor(
         activation="silu",
         initializer="he_normal",
@@ -165,7 +165,7 @@ def test_out_of_distribution_spectra_of_a_trained_network():
         random_state=31,
     ).fit(train.X, train.y, y_err=train.y_err)
     for snr in (50, 100, 200):
-        good = make_apogee_spectra(500, snr=snr, random_state=400 + snr)
+        good = make_apogee_spectra(500, snr=snr, continuum="true", random_state=400 + snr)
         assert (model.novelty_score(good.X) > 1).mean() <= 0.01
         few = type(good)(**{key: good[key][:10] for key in ("X", "X_err", "truth")})
         for make, bit in OUT_OF_DISTRIBUTION.values():

@@ -12,7 +12,7 @@ from tests.plotting.artists import artists
 
 @pytest.fixture(scope="module")
 def star():
-    return make_apogee_spectra(1, random_state=3)
+    return make_apogee_spectra(1, continuum="true", random_state=3)
 
 
 def draw(flux, flux_err=None, **options):

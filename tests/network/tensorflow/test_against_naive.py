@@ -95,7 +95,7 @@ def test_mean_and_spread_of_the_draws(dr14_spec, random_weights, x):
 @pytest.fixture(scope="module")
 def stars():
     """Normalised training stars and held-out stars."""
-    found = make_apogee_spectra(1800, snr=200, random_state=5)
+    found = make_apogee_spectra(1800, snr=200, continuum="true", random_state=5)
     x = (found.X - found.X[:1500].mean(axis=0)).astype(np.float32)
     y = (found.y - np.nanmean(found.y[:1500], axis=0)) / np.nanstd(found.y[:1500], axis=0)
     return Stars(x[:1500], y[:1500], None, np.ones(1500)), Stars(x[1500:], y[1500:], None, np.ones(300))
