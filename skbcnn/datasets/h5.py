@@ -2,14 +2,17 @@
 
 The file has one 1-D dataset per label (``teff``, ``Mg``) and per label error (``teff_err``), ``spectra`` and
 ``spectra_err`` of shape (n_samples, n_pixels), ``in_flag`` (0 combined spectrum, 1 individual visit), and any other
-columns (``SNR``, ``RA``). `H5Loader` reads selected rows and columns; `skbcnn.datasets.h5_writer` writes such files.
+columns (``SNR``, ``RA``). The attribute ``preprocessing`` of ``spectra`` may record how they were prepared. `H5Loader`
+reads selected rows and columns; `skbcnn.datasets.h5_writer` writes such files.
 """
 
 import difflib
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,6 +21,7 @@ from numpy.typing import DTypeLike
 from skbcnn.survey import find_label, is_missing, resolve_target
 
 ERROR_SUFFIX = "_err"
+PREPROCESSING = "preprocessing"  # attribute of the dataset `spectra`, as JSON
 _BLOCK_BYTES = 2**26  # read at once; larger than other chunks, because every read from a file has a fixed cost
 _MAX_GAP = 16  # rows: reading a short gap and discarding it is quicker than a second read
 
@@ -143,6 +147,16 @@ class H5Loader:
             (column,) = table.columns([name])
             return _read_rows(column, self._rows(table))
 
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """Preparation of the spectra, as `write_h5` recorded it; empty if the file records none.
+
+        It holds the parameters of `skbcnn.preprocessing.ContinuumNormalizer`, and under ``"combination"`` the combined
+        spectrum of the apStar files.
+        """
+        with _open(self.filename) as table:
+            return table.preprocessing()
+
     def _rows(self, table: "_Table") -> np.ndarray:
         """Return the selected row numbers, ascending."""
         rows = np.arange(table.n_rows) if self.load_combined is None else self._rows_of_kind(table)
@@ -198,6 +212,25 @@ class _Table:
     @property
     def n_rows(self) -> int:
         return self.shape[0]
+
+    def preprocessing(self) -> dict[str, Any]:
+        """Return the recorded preparation of the spectra."""
+        (spectra,) = self._datasets(["spectra"])
+        text = spectra.attrs.get(PREPROCESSING, "{}")
+        try:
+            recorded = json.loads(text)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(self._unreadable_preprocessing(text)) from error
+        if not isinstance(recorded, dict):
+            raise ValueError(self._unreadable_preprocessing(text))
+        return recorded
+
+    def _unreadable_preprocessing(self, text: Any) -> str:
+        return (
+            f"The attribute {PREPROCESSING} of spectra in {self.path} is {str(text)[:60]!r}, expected a JSON object "
+            "with parameters of ContinuumNormalizer. Write the file again with write_h5(..., preprocessing={...}), or "
+            "remove the attribute."
+        )
 
     def flags(self) -> np.ndarray:
         """Return in_flag of every row; 0 if the file has none."""

@@ -1,5 +1,6 @@
 """Writing of spectra and labels to an HDF5 file in the ``datasets.h5`` layout."""
 
+import json
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -11,8 +12,10 @@ from numpy.typing import ArrayLike
 
 from skbcnn._atomic_writes import atomic_path, created_h5
 from skbcnn._label_tables import LabelColumns, label_columns
-from skbcnn.datasets.h5 import ERROR_SUFFIX, column_key, label_key, with_suffix
+from skbcnn.datasets.h5 import ERROR_SUFFIX, PREPROCESSING, column_key, label_key, with_suffix
 from skbcnn.survey import MISSING, is_missing, resolve_target
+
+_MAX_RECORD_BYTES = 60_000  # an attribute of HDF5 has at most 64 kB
 
 
 def write_h5(
@@ -25,6 +28,7 @@ def write_h5(
     labels_err: Any = None,
     in_flag: ArrayLike | None = None,
     extra: Mapping[str, Any] | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write spectra and labels to an HDF5 file in the ``datasets.h5`` layout.
@@ -51,6 +55,11 @@ def write_h5(
         0 for a combined spectrum, 1 for an individual visit; None: all are combined.
     extra : mapping of str to array-like of shape (n_samples,) or (n_samples, ...), default=None
         Other columns, of numbers or text, such as ``SNR`` and ``APOGEE_ID``.
+    preprocessing : mapping, default=None
+        Preparation of the spectra, if they are normalised: the parameters of `ContinuumNormalizer`
+        (``normalizer.get_params()``), and under ``"combination"`` the combined spectrum of the apStar files. It is
+        recorded in the file; ``skbcnn train`` copies it into the model, and ``skbcnn predict`` compares it with that of
+        the model.
     overwrite : bool, default=False
         Whether an existing file is replaced.
 
@@ -61,6 +70,8 @@ def write_h5(
 
     Raises
     ------
+    TypeError
+        If `preprocessing` holds anything but text, numbers, lists and mappings.
     ValueError
         If shapes do not fit, a label is unknown or infinite, or an extra column has the name of another.
     FileExistsError
@@ -90,12 +101,34 @@ def write_h5(
         columns |= _label_errors_to_write(labels_err, names, n_samples, columns)
     columns["in_flag"] = _flags_to_write(in_flag, n_samples)
     columns |= _extra_to_write(extra or {}, n_samples, columns)
+    record = _record_to_write(preprocessing)
 
     path = with_suffix(filename)
     with atomic_path(path, overwrite=overwrite) as temporary, created_h5(temporary) as file:
         for name, values in columns.items():
             file.create_dataset(name, data=values)
+        if record is not None:
+            file["spectra"].attrs[PREPROCESSING] = record
     return path
+
+
+def _record_to_write(preprocessing: Mapping[str, Any] | None) -> str | None:
+    """Return the preparation of the spectra as JSON."""
+    if not preprocessing:
+        return None
+    try:
+        text = json.dumps(dict(preprocessing), default=lambda value: value.tolist(), allow_nan=False)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise TypeError(
+            f"preprocessing is {preprocessing!r}, which a file cannot record ({error}). Pass the parameters of the "
+            "ContinuumNormalizer, normalizer.get_params(), as a mapping of text to text, numbers and lists."
+        ) from error
+    if len(text) > _MAX_RECORD_BYTES:
+        raise ValueError(
+            f"preprocessing has {len(text)} characters as JSON, but an HDF5 file records at most {_MAX_RECORD_BYTES}. "
+            "Pass the parameters of the ContinuumNormalizer only."
+        )
+    return text
 
 
 def _pixels_to_write(name: str, values: ArrayLike, shape: tuple[int, ...] | None = None) -> np.ndarray:

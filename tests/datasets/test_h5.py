@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from skbcnn.datasets import H5Loader, h5, write_h5
+from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.survey import APOGEE_LABELS, is_missing
 
 N_SAMPLES, N_PIXELS = 6, 5
@@ -404,6 +405,28 @@ def test_masked_labels_are_missing(tmp_path):
     masked = np.ma.array([4500.0, 1e20], mask=[False, True])
     path = write_h5(tmp_path / "stars", SPECTRA[:2], {"teff": masked})
     assert H5Loader(path, target="teff").load()[1].ravel().tolist() == [4500, -9999]
+
+
+def test_the_preparation_of_the_spectra_is_recorded(tmp_path, path):
+    preparation = ContinuumNormalizer(pixels=np.arange(4), degree=1).get_params() | {"combination": "global"}
+    loader = H5Loader(write_h5(tmp_path / "a", SPECTRA, LABELS, preprocessing=preparation))
+    assert loader.preprocessing == preparation | {"pixels": [0, 1, 2, 3], "bad_bits": [0, 1, 2, 3, 4, 5, 6, 7, 12]}
+    assert H5Loader(path).preprocessing == {}
+
+
+@pytest.mark.parametrize("preparation", [{"degree": object()}, {"degree": np.nan}, [1, 2], {"pixels": [10**5] * 10**5}])
+def test_a_preparation_that_cannot_be_recorded(tmp_path, preparation):
+    with pytest.raises((TypeError, ValueError), match=r"preprocessing (is|has) .*ContinuumNormalizer"):
+        write_h5(tmp_path / "a", SPECTRA, LABELS, preprocessing=preparation)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", 5])
+def test_a_record_of_the_preparation_that_cannot_be_read(path, text):
+    with h5py.File(path, "r+") as file:
+        file["spectra"].attrs["preprocessing"] = text
+    with pytest.raises(ValueError, match=r"attribute preprocessing of spectra in .*expected a JSON object"):
+        H5Loader(path).preprocessing  # noqa: B018
 
 
 def test_existing_file_is_kept_by_default(path):
