@@ -6,6 +6,7 @@ second array of the size of the spectra is ever made.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 
 
 class LiveNetwork:
-    """Cache of the compiled network of one fitted model: filled at the first prediction, never pickled or copied."""
+    """Cache of the compiled network of one fitted model: filled at the first prediction, never pickled or copied.
+
+    A forked process makes its own, because another thread of its parent may have held a lock of the parent's.
+    """
 
     def __init__(self) -> None:
         self._posterior: Any = None
+        self._process: int | None = None
 
     def posterior(self, backend: str, spec: NetworkSpec, weights: dict[str, np.ndarray], seed: int) -> Any:
         """Return the object that computes posterior draws with a backend.
@@ -43,11 +48,11 @@ class LiveNetwork:
         -------
         posterior : object
             Instance of ``skbcnn.network.backends.posterior_class(backend)``. The same one in each call, until the
-            backend changes.
+            backend or the process changes.
         """
         cls = posterior_class(backend)
-        if type(self._posterior) is not cls:
-            self._posterior = cls(spec, weights, seed)
+        if type(self._posterior) is not cls or self._process != os.getpid():
+            self._posterior, self._process = cls(spec, weights, seed), os.getpid()
         return self._posterior
 
 

@@ -43,6 +43,7 @@ from skbcnn.calibration.held_out import (
 )
 from skbcnn.metrics import r2_score
 from skbcnn.network.backends import BACKENDS, require_tensorflow
+from skbcnn.network.forking import refuse_after_fork
 from skbcnn.network.training_recipe import Stars
 from skbcnn.novelty import TrainingDomain
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
@@ -140,9 +141,9 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     n_draws : int, default=100
         Number of posterior draws of a prediction.
     backend : {"auto", "tensorflow", "numpy"}, default="auto"
-        Library that computes predictions; `fit` always uses TensorFlow. "auto": TensorFlow if it can be imported, else
-        NumPy, with a `skbcnn.network.backends.NumpyBackendWarning`. The two agree to single precision; NumPy takes up
-        to twice as long.
+        Library that computes predictions; `fit` always uses TensorFlow. "auto": TensorFlow, or NumPy, with a
+        `skbcnn.network.backends.NumpyBackendWarning`, where TensorFlow cannot be imported or the process was forked
+        after TensorFlow had started. The two agree to single precision; NumPy takes up to twice as long.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the stars, the held-out stars and the posterior draws. None: `fit`
         draws a seed and keeps it in `seed_`, so that predictions of one fitted model are repeatable.
@@ -398,7 +399,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             If the data cannot be used.
         ImportError
             If TensorFlow cannot be imported.
+        RuntimeError
+            If the process was forked after TensorFlow had started.
         """
+        refuse_after_fork("fit")  # before the work
         with unchanged_on_failure(self):
             continues = self.warm_start and hasattr(self, "weights_")
             stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues)
@@ -444,6 +448,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             If the data cannot be used.
         ImportError
             If TensorFlow cannot be imported.
+        RuntimeError
+            If the process was forked after TensorFlow had started.
 
         Examples
         --------
@@ -452,6 +458,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         >>> CensoredBCNNRegressor(max_epochs=3, random_state=0).fit(X, y).set_params(lr=1e-5).partial_fit(X, y).n_iter_
         4
         """
+        refuse_after_fork("partial_fit")
         with unchanged_on_failure(self):
             continues = hasattr(self, "weights_")
             stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues)

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skbcnn.network.backends import require_tensorflow
+from skbcnn.network.forking import refuse_after_fork
 from skbcnn.network.numpy.blas import ONE_THREAD_PER_PRODUCT
 from skbcnn.regressor import CensoredBCNNRegressor
 
@@ -55,6 +56,7 @@ class LabelDerivatives:
         self, model: Any, X: ArrayLike, path: str, n_draws: int | None = None, denormalize: bool = True
     ) -> None:
         _check_model(model)
+        refuse_after_fork("jacobian")  # before the work
         self.model, self.path, self.denormalize = model, path, denormalize
         self.n_draws = _check_n_draws(model.n_draws if n_draws is None else n_draws)
         self.X = model._check_new_spectra(X)

@@ -10,5 +10,5 @@ What both implementations share is plain NumPy and stands here once:
 - `training_recipe`: the stars and the settings of a training.
 
 `tensorflow` trains and predicts and is the only package that imports TensorFlow; `numpy` predicts without it.
-`backends` chooses between them.
+`backends` chooses between them; `forking` knows the processes in which TensorFlow would hang.
 """

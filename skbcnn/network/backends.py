@@ -1,6 +1,7 @@
-"""Choice of the library that computes predictions: TensorFlow if it can be imported, else NumPy.
+"""Choice of the library that computes predictions: TensorFlow if it can be used, else NumPy.
 
-Training needs TensorFlow; predictions of a trained model do not. This module imports neither before it is needed.
+Training needs TensorFlow; predictions of a trained model do not. TensorFlow cannot be used where it cannot be imported,
+nor in a process that was forked after it had started. This module imports neither library before it is needed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from skbcnn.network.forking import reason_against_tensorflow, refuse_after_fork
+
 if TYPE_CHECKING:
     from skbcnn.network.moments import BasePosterior
 
@@ -17,7 +20,7 @@ BACKENDS = ("auto", "tensorflow", "numpy")
 
 
 class NumpyBackendWarning(UserWarning):
-    """TensorFlow cannot be imported and NumPy computes the predictions. Issued once in a process."""
+    """TensorFlow cannot be used and NumPy computes the predictions. Issued once in a process."""
 
 
 def posterior_class(backend: str) -> type[BasePosterior]:
@@ -26,7 +29,7 @@ def posterior_class(backend: str) -> type[BasePosterior]:
     Parameters
     ----------
     backend : {"auto", "tensorflow", "numpy"}
-        Library that computes. "auto": TensorFlow if it can be imported, else NumPy, with a warning.
+        Library that computes. "auto": TensorFlow if it can be used in this process, else NumPy, with a warning.
 
     Returns
     -------
@@ -42,6 +45,8 @@ def posterior_class(backend: str) -> type[BasePosterior]:
     ------
     ImportError
         If `backend` is "tensorflow" and TensorFlow cannot be imported.
+    RuntimeError
+        If `backend` is "tensorflow" and the process was forked after TensorFlow had started.
 
     Examples
     --------
@@ -51,10 +56,7 @@ def posterior_class(backend: str) -> type[BasePosterior]:
     """
     if backend == "tensorflow":
         require_tensorflow("backend='tensorflow'", "or predict with NumPy (backend='numpy')")
-    reason = _import_failure() if backend == "auto" else None
-    if reason:
-        _warn_once(reason)
-    if reason or backend == "numpy":
+    if backend == "numpy" or (backend == "auto" and not _tensorflow_is_usable()):
         from skbcnn.network.numpy.posterior import NumpyPosterior
 
         return NumpyPosterior
@@ -64,7 +66,7 @@ def posterior_class(backend: str) -> type[BasePosterior]:
 
 
 def require_tensorflow(feature: str, alternative: str = "or use a machine where it is installed") -> None:
-    """Raise an error if TensorFlow cannot be imported.
+    """Raise an error if TensorFlow cannot be used.
 
     Parameters
     ----------
@@ -77,11 +79,29 @@ def require_tensorflow(feature: str, alternative: str = "or use a machine where 
     ------
     ImportError
         If TensorFlow cannot be imported; the message gives the reason and what to do.
+    RuntimeError
+        If the process was forked after TensorFlow had started; the message says how to start processes instead.
     """
+    refuse_after_fork(feature)
     if reason := _import_failure():
         raise ImportError(
             f"{feature} needs TensorFlow, but {reason}. Install it (pip install tensorflow), {alternative}."
         )
+
+
+def _tensorflow_is_usable() -> bool:
+    """Return whether TensorFlow can be used; warn, once for each reason, if it cannot."""
+    if reason := reason_against_tensorflow():
+        _warn_once(
+            f"{reason}. Results agree to single precision, but take longer. Start the processes with joblib's "
+            "loky or multiprocessing.get_context('spawn')"
+        )
+    elif reason := _import_failure():
+        _warn_once(
+            f"TensorFlow is not available: {reason}. Results agree to single precision, but take longer. Install "
+            "TensorFlow (pip install tensorflow)"
+        )
+    return reason is None
 
 
 def _import_failure() -> str | None:
@@ -103,11 +123,9 @@ def _is_installed(package: str) -> bool:
 
 
 @functools.cache
-def _warn_once(reason: str) -> None:
+def _warn_once(reason_and_remedy: str) -> None:
     warnings.warn(
-        f"NumPy computes the predictions because TensorFlow is not available: {reason}. Results agree to single "
-        "precision, but take longer. Install TensorFlow (pip install tensorflow), or choose NumPy with "
-        "backend='numpy'.",
+        f"NumPy computes the predictions because {reason_and_remedy}, or choose NumPy with backend='numpy'.",
         NumpyBackendWarning,
         stacklevel=2,
     )

@@ -31,6 +31,15 @@ class OneThreadPerProduct:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._n_inside = 0
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(after_in_child=self._enter_child)
+
+    def _enter_child(self) -> None:
+        """Forget the threads of the parent, which do not exist in a forked process."""
+        self._lock = threading.Lock()
+        if self._n_inside:
+            self._n_inside = 0
+            self._limit.restore_original_limits()
 
     def __enter__(self) -> int:
         with self._lock:
