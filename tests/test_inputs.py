@@ -61,31 +61,32 @@ def run_forked(program):
     return found.stdout
 
 
+@pytest.fixture(scope="module")
+def said_by_child():
+    """What a child of a process that trained a model says."""
+    return run_forked("""
+        fit()
+        expected, none = predict()
+        found, issued = forked(predict)
+        print(none, issued)
+        print(all(np.allclose(*pair, rtol=2e-5, atol=2e-6) for pair in zip(found, expected)))
+        print(forked(message, "fit", X, X[:, :2]))
+        print(forked(message, "partial_fit", X, X[:, :2]))
+        print(forked(message, "jacobian", X))
+        model.set_params(backend="tensorflow")
+        print(forked(message, "predict", X))
+    """).splitlines()
+
+
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
 class TestForkedProcesses:
     """TensorFlow hangs in a process that was forked after its first operation."""
 
-    @pytest.fixture(scope="class")
-    def said(self):
-        """What a child of a process that trained a model says."""
-        return run_forked("""
-            fit()
-            expected, none = predict()
-            found, issued = forked(predict)
-            print(none, issued)
-            print(all(np.allclose(*pair, rtol=2e-5, atol=2e-6) for pair in zip(found, expected)))
-            print(forked(message, "fit", X, X[:, :2]))
-            print(forked(message, "partial_fit", X, X[:, :2]))
-            print(forked(message, "jacobian", X))
-            model.set_params(backend="tensorflow")
-            print(forked(message, "predict", X))
-        """).splitlines()
+    def test_predictions_of_a_child_equal_those_of_its_parent(self, said_by_child):
+        assert said_by_child[:2] == ["[] ['NumpyBackendWarning']", "True"]
 
-    def test_predictions_of_a_child_equal_those_of_its_parent(self, said):
-        assert said[:2] == ["[] ['NumpyBackendWarning']", "True"]
-
-    def test_what_needs_tensorflow_is_refused(self, said):
-        messages = dict(line.split(" needs ") for line in said[2:])
+    def test_what_needs_tensorflow_is_refused(self, said_by_child):
+        messages = dict(line.split(" needs ") for line in said_by_child[2:])
         assert [*messages] == ["fit", "partial_fit", "jacobian", "backend='tensorflow'"]
         assert all(re.search("loky.*'spawn'.*threads", message) for message in messages.values())
 
