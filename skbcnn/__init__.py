@@ -46,4 +46,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-_moved.register(__name__)
+_moved.register()

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 
@@ -32,27 +33,63 @@ def test_unknown_name():
         _ = skbcnn.Regressor
 
 
-FORMER_NAMES = {
-    "skbcnn.prediction": "Prediction",
-    "skbcnn.presets": "preset",
+FORMER_MODULES = {  # one public name of each
+    "skbcnn.metrics.residuals": "residual_table",
+    "skbcnn.network.choice": "posterior_class",
+    "skbcnn.network.forward": "forward",
+    "skbcnn.network.recipe": "Stars",
+    "skbcnn.persistence.astronn": "from_astronn",
+    "skbcnn.persistence.files": "ModelFolderError",
+    "skbcnn.persistence.folder": "load_folder",
+    "skbcnn.persistence.sdssv": "from_sdssv",
     "skbcnn.pickling": "VersionedPickle",
     "skbcnn.pipelines": "apogee_pipeline",
-    "skbcnn.network.choice": "posterior_class",
-    "skbcnn.network.recipe": "Stars",
+    "skbcnn.prediction": "Prediction",
+    "skbcnn.presets": "preset",
 }
 
 
-@pytest.mark.parametrize(("old", "attribute"), FORMER_NAMES.items())
-def test_former_import_path(old, attribute):
-    new = f"skbcnn.{_moved._MOVED[old.removeprefix('skbcnn.')]}"
+@pytest.mark.parametrize(("old", "attribute"), FORMER_MODULES.items())
+def test_former_module(old, attribute):
+    new = f"skbcnn.{_moved._MODULES[old.removeprefix('skbcnn.')]}"
     assert getattr(import_module(old), attribute) is getattr(import_module(new), attribute)
 
 
-def test_every_former_import_path_is_tested():
-    assert {name.removeprefix("skbcnn.") for name in FORMER_NAMES} == set(_moved._MOVED)
+def test_every_former_module_is_tested():
+    assert {name.removeprefix("skbcnn.") for name in FORMER_MODULES} == set(_moved._MODULES)
 
 
-def test_unknown_name_in_a_moved_module():
+@pytest.mark.parametrize(("module", "names"), _moved._NAMES.items())
+def test_names_that_moved_out_of_a_module(module, names):
+    former = import_module(f"skbcnn.{module}")
+    for name, today in names.items():
+        assert getattr(former, name) is getattr(import_module(f"skbcnn.{today}"), name)
+    with pytest.raises(AttributeError, match=f"'skbcnn.{module}' has no attribute 'nothing'"):
+        _ = former.nothing
+
+
+def test_former_module_is_an_attribute_of_its_package():
+    program = (
+        "import skbcnn.network.choice, skbcnn.prediction; print(skbcnn.prediction.Prediction, skbcnn.network.choice)"
+    )
+    assert "former" not in run_python(program)
+
+
+def test_star_import_from_a_former_module():
+    names = {}
+    exec("from skbcnn.presets import *", names)
+    assert "preset" in names
+    names = {}
+    exec("from skbcnn.pipelines import *", names)
+    assert "ApogeeBCNNCensoredRegressor" in names
+
+
+def test_former_module_can_be_found():
+    assert find_spec("skbcnn.prediction").origin == "skbcnn._prediction"
+    assert find_spec("skbcnn.never_was") is None
+
+
+def test_unknown_name_in_a_former_module():
     with pytest.raises(AttributeError):
         _ = import_module("skbcnn.prediction").nothing
     assert not hasattr(import_module("skbcnn.prediction"), "__wrapped__")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skbcnn._moved import find_moved_names
+
 if TYPE_CHECKING:
     from astropy.table import Table
 
@@ -137,3 +139,6 @@ def noise_factor(log_noise: np.ndarray, slope: np.ndarray | float, curve: np.nda
     factor : ndarray
     """
     return np.exp(log_noise * (slope + curve * log_noise))
+
+
+__getattr__ = find_moved_names(__name__)

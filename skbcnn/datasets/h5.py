@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike
 
+from skbcnn._moved import find_moved_names
 from skbcnn.survey import find_label, is_missing, resolve_target
 
 ERROR_SUFFIX = "_err"
@@ -414,3 +415,6 @@ def _runs(dataset: h5py.Dataset, rows: np.ndarray) -> list[np.ndarray]:
     block = rows // max(1, _BLOCK_BYTES // row_bytes)
     cuts = (np.diff(rows) > gap) | (np.diff(block) > 0)
     return np.split(rows, np.flatnonzero(cuts) + 1)
+
+
+__getattr__ = find_moved_names(__name__)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skbcnn._label_tables import label_values
+from skbcnn._moved import find_moved_names
 from skbcnn.metrics import residual_table
 from skbcnn.plotting._axes import add_colour_bar
 from skbcnn.plotting._axis_limits import central_limits, is_outside
@@ -201,3 +202,6 @@ def _draw_running_median(ax: "Axes", true: np.ndarray, residual: np.ndarray) -> 
     for sign, text in ((1, "\N{PLUS-MINUS SIGN} running mad_std"), (-1, None)):
         ax.plot(centre, median + sign * spread, "--", color=VERMILLION, linewidth=1.1, zorder=4, label=text)
     ax.legend(loc="upper right", ncols=2)
+
+
+__getattr__ = find_moved_names(__name__)
