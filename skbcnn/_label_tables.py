@@ -11,19 +11,22 @@ The functions on top combine these steps: `label_values` and `label_and_error_va
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from skbcnn._masked import fill_masked
 from skbcnn._validation import as_numbers
 from skbcnn.survey import APOGEE_LABELS, find_label, is_missing, label_unit
+from skbcnn.survey.other_quantities import hint_for_column
 
 _ERROR_MARK = re.compile("^e_|_err$", re.IGNORECASE)  # prefix or suffix of columns that hold errors
+_ARGUMENTS_OF_ERRORS = {"y_err", "y_std"}
 _DEX = {"", "dex", "dex(1)", "dex(cm / s2)", "dex(cm s-2)"}  # astropy's names of logarithmic units that equal dex
+_LABEL_UNITS = {"K", *_DEX}
 
 
 class LabelColumns(NamedTuple):
@@ -144,7 +147,7 @@ class LabelColumns(NamedTuple):
 
     def _label_part(self, name: str, label_names: Sequence[str]) -> str:
         """Return the name of a column, without the mark of an error column in `y_err`."""
-        if self.argument != "y_err" or name in label_names:
+        if self.argument not in _ARGUMENTS_OF_ERRORS or name in label_names:
             return name
         return _ERROR_MARK.sub("", name)
 
@@ -177,7 +180,7 @@ class LabelColumns(NamedTuple):
         matched = {j for positions in matches for j in positions}
         unknown = [name for j, name in enumerate(names) if j not in matched]
         if unknown:
-            yield f"no label for column {', '.join(repr(name) + _did_you_mean(name, missing) for name in unknown)}"
+            yield f"no label for column {', '.join(repr(name) + hint_for_column(name, missing) for name in unknown)}"
 
     def _advice(self, matches: list[list[int]]) -> str:
         """Return what to do, with the expression to pass if the table holds all labels."""
@@ -188,7 +191,41 @@ class LabelColumns(NamedTuple):
             return "Keep one column for each label."
         return f"Pass {self.argument}[{[names[positions[0]] for positions in matches]!r}]."
 
-    def values(self, label_names: Sequence[str], positions: Sequence[int]) -> np.ndarray:
+    def positions_as_in(self, others: LabelColumns) -> list[int]:
+        """Return the position of the column that belongs to each column of other labels of the same stars.
+
+        Parameters
+        ----------
+        others : LabelColumns
+            Labels whose order is wanted.
+
+        Returns
+        -------
+        positions : list of int
+            By name if both are tables whose names show another order; else in the order of the columns.
+
+        Raises
+        ------
+        ValueError
+            If a column has the name of another label, and the names do not match otherwise.
+        """
+        in_order = list(range(len(self.columns)))
+        if not (self.is_table and others.is_table) or len(self.columns) != len(others.columns):
+            return in_order
+        theirs = [canonical_name(name) or name for name in others.names or ()]
+        mine = [canonical_name(part) or part for part in (self._label_part(name, theirs) for name in self.names or ())]
+        differ = [(a, b) for a, b in zip(theirs, mine, strict=True) if a != b]
+        if any((a in mine or canonical_name(a)) and (b in theirs or canonical_name(b)) for a, b in differ):
+            return self.positions(others.unique_names())
+        return in_order
+
+    def units(self) -> list[Any]:
+        """Return the unit of each column, None if it has none."""
+        return [_unit_of(column) for column in self.columns]
+
+    def values(
+        self, label_names: Sequence[str], positions: Sequence[int], units: Sequence[Any] | None = None
+    ) -> np.ndarray:
         """Return the labels as numbers.
 
         Parameters
@@ -197,6 +234,8 @@ class LabelColumns(NamedTuple):
             Names of the labels.
         positions : sequence of int
             Position of the column of each label, from `positions`.
+        units : sequence of astropy unit or None, default=None
+            Units of the labels that the survey does not know, in the order of the labels. None: as they are.
 
         Returns
         -------
@@ -210,16 +249,19 @@ class LabelColumns(NamedTuple):
         """
         values = np.empty((self.shape[0], len(positions)))
         for j, (name, position) in enumerate(zip(label_names, positions, strict=True)):
-            values[:, j] = self._column(position, name)
+            values[:, j] = self._column(position, label_unit(name) or (units[j] if units is not None else None))
         return values
 
-    def _column(self, position: int, label_name: str) -> np.ndarray:
-        """Return one column as numbers in the unit of its label."""
-        column = self.columns[position]
-        description = self.argument if self.names is None else f"Column {self.names[position]!r} of {self.argument}"
-        values = as_numbers(_fill_masked(column), description, self.shape[:1], "the table")
-        unit = column.unit if _is_from_astropy(column, "Column", "Quantity") else None
-        if unit is None or not (expected := label_unit(label_name)):
+    def describe(self, position: int) -> str:
+        """Return what a column is called in messages."""
+        return self.argument if self.names is None else f"Column {self.names[position]!r} of {self.argument}"
+
+    def _column(self, position: int, expected: Any) -> np.ndarray:
+        """Return one column as numbers in a unit, unless it is None."""
+        description = self.describe(position)
+        values = as_numbers(fill_masked(self.columns[position]), description, self.shape[:1], "the table")
+        unit = _unit_of(self.columns[position])
+        if unit is None or expected is None:
             return values
         return np.where(is_missing(values), np.nan, values * _unit_factor(unit, expected, description))
 
@@ -359,11 +401,12 @@ def error_values(y_err: Any, labels: LabelColumns, label_names: Sequence[str]) -
     by_name = errors.is_table and not by_position
     if errors.shape != labels.shape and not (by_name and errors.shape[0] == labels.shape[0]):
         raise ValueError(f"y_err has shape {errors.shape}, expected {labels.shape} as y has: one for each entry.")
-    order = labels.positions(label_names) if by_position else errors.positions(label_names)
-    return errors.values(label_names, order)
+    positions = labels.positions(label_names)
+    units = [_unit_of(labels.columns[position]) for position in positions]
+    return errors.values(label_names, positions if by_position else errors.positions(label_names), units)
 
 
-def label_array(values: Any, argument: str = "y") -> np.ndarray:
+def label_array(values: Any, argument: str = "y", like: LabelColumns | None = None) -> np.ndarray:
     """Return labels as numbers, with the columns in the order in which they came.
 
     Parameters
@@ -372,6 +415,8 @@ def label_array(values: Any, argument: str = "y") -> np.ndarray:
         Labels or their standard deviations, as in `label_columns`.
     argument : str, default="y"
         Name of the argument, for error messages.
+    like : LabelColumns, default=None
+        Labels of the same stars, whose order and units are used. Columns of a table are matched to them by name.
 
     Returns
     -------
@@ -382,7 +427,7 @@ def label_array(values: Any, argument: str = "y") -> np.ndarray:
     Raises
     ------
     ValueError
-        If the values are not numbers, or have zero or more than two dimensions.
+        If the values are not numbers, or have zero or more than two dimensions, or units cannot be converted.
 
     Examples
     --------
@@ -392,8 +437,27 @@ def label_array(values: Any, argument: str = "y") -> np.ndarray:
            [4800.]])
     """
     labels = label_columns(values, argument)
-    names = labels.names if labels.names is not None else [""] * len(labels.columns)
-    return labels.values(names, range(len(labels.columns)))
+    without_names = [""] * len(labels.columns)
+    if like is None or len(like.columns) != len(labels.columns):
+        return labels.values(labels.names or without_names, range(len(labels.columns)))
+    positions = labels.positions_as_in(like)
+    names = like.names or [labels.names[position] for position in positions] if labels.names else like.names
+    _check_units(labels, like, positions, names)
+    return labels.values(names or without_names, positions, like.units())
+
+
+def _check_units(labels: LabelColumns, like: LabelColumns, positions: Sequence[int], names: Any) -> None:
+    """Refuse a column with a unit and one without, where neither a name nor the unit says which label it is."""
+    if names is not None:
+        return
+    for theirs, position in zip(like.units(), positions, strict=True):
+        mine = _unit_of(labels.columns[position])
+        with_unit, unit, without = (labels, mine, like) if theirs is None else (like, theirs, labels)
+        if (theirs is None) != (mine is None) and str(unit) not in _LABEL_UNITS:
+            raise ValueError(
+                f"{with_unit.argument} has the unit {str(unit)!r}, but {without.argument} has none. Pass both with "
+                "units, or both as numbers."
+            )
 
 
 def label_names(values: Any) -> tuple[str, ...] | None:
@@ -442,13 +506,34 @@ def _is_from_astropy(values: Any, *class_names: str) -> bool:
 
 
 def _read(values: Any, argument: str) -> LabelColumns:
+    _refuse_other_containers(values, argument)
     if _is_from_astropy(values, "Table"):
         return _read_table(values, values.colnames, argument)
-    if isinstance(values, np.ndarray) and values.dtype.names:
-        return _read_table(values, values.dtype.names, argument)
+    if isinstance(values, np.ndarray | np.void) or not hasattr(values, "columns"):
+        values = fill_masked(values) if isinstance(values, list | tuple) else values
+        if getattr(getattr(values, "dtype", None), "names", None):
+            values = values if isinstance(values, np.ndarray) else np.asarray(values)
+            return _read_table(np.atleast_1d(values), values.dtype.names, argument)
     if hasattr(values, "columns") and hasattr(values, "shape"):
         return _read_data_frame(values, argument)
     return _read_array(values, argument)
+
+
+def _refuse_other_containers(values: Any, argument: str) -> None:
+    """Raise an error for what is neither an array nor a table, and say how to make one of it."""
+    if values is None:
+        remedy = "an array or a table with a column for each label"
+    elif hasattr(values, "collect_schema") and hasattr(values, "lazy") and not hasattr(values, "shape"):
+        remedy = f"{argument}.collect()"
+    elif hasattr(values, "toarray") and hasattr(values, "nnz"):
+        remedy = f"{argument}.toarray()"
+    elif isinstance(values, Mapping):
+        remedy = f"pandas.DataFrame({argument}) or astropy.table.Table({argument})"
+    elif isinstance(values, Iterator | set | frozenset):
+        remedy = f"a list or an array in the order of the stars, such as list({argument})"
+    else:
+        return
+    raise ValueError(f"{argument} is a {type(values).__name__}, expected an array or a table. Pass {remedy}.")
 
 
 def _read_table(table: Any, names: Sequence[str], argument: str) -> LabelColumns:
@@ -475,35 +560,47 @@ def _read_array(values: Any, argument: str) -> LabelColumns:
     return LabelColumns(argument, columns, (name,) if name else None, np.shape(values))
 
 
-def _fill_masked(column: Any) -> np.ndarray:
-    """Return a column with NaN where a value is masked, or is NA in pandas."""
-    if isinstance(column, np.ma.MaskedArray):
-        return np.where(np.ma.getmaskarray(column), np.nan, np.ma.getdata(column))
-    if _is_from_astropy(column, "Masked"):
-        return np.where(column.mask, np.nan, np.asarray(column.unmasked))
-    if hasattr(getattr(column, "dtype", None), "na_value"):  # an extension type of pandas
-        return column.to_numpy(dtype=object, na_value=np.nan)
-    return np.asarray(column)
+def _unit_of(column: Any) -> Any:
+    """Return the unit of a column of astropy; None for all others."""
+    return column.unit if _is_from_astropy(column, "Column", "Quantity") else None  # a masked quantity is one, too
 
 
-def _unit_factor(unit: Any, expected: str, description: str) -> float:
+def _unit_factor(unit: Any, expected: Any, description: str) -> float:
     """Return the factor that converts values from one unit to another."""
     from astropy import units  # already imported, because the values have a unit of astropy
 
     if expected == "dex" and str(unit) in _DEX:
         return 1.0
     try:
-        if expected == "dex":  # astropy would convert magnitudes, which have another zero point
+        if expected == "dex" or _is_logarithmic(unit):  # astropy converts one logarithm of each, which is no factor
             raise units.UnitConversionError
         return units.Unit(unit).to(units.Unit(expected))
-    except units.UnitsError:
+    except (units.UnitsError, TypeError):
         raise ValueError(
-            f"{description} has the unit {str(unit)!r}, which cannot be converted to {expected!r}. Convert it, or "
-            "correct the unit of the column."
+            f"{description} has the unit {str(unit)!r}, which cannot be converted to {str(expected)!r}. "
+            f"{_unit_advice(unit, str(expected))}"
         ) from None
 
 
-def _did_you_mean(column: str, missing: Sequence[str]) -> str:
-    similar = difflib.get_close_matches(column.lower(), [name.lower() for name in missing], n=1)
-    suggestion = [name for name in missing if name.lower() in similar]
-    return f" (did you mean {suggestion[0]}?)" if suggestion else ""
+def _is_logarithmic(unit: Any) -> bool:
+    """Return whether a unit is of a logarithm: dex, magnitudes or decibels."""
+    return hasattr(unit, "physical_unit") or str(unit) in ("dex", "mag", "dB")
+
+
+def _unit_advice(unit: Any, expected: str) -> str:
+    """Return what to pass instead of values with a unit that means another quantity."""
+    text = str(unit)
+    if text == "%":
+        return "It is a percentage: multiply it by the label and divide by 100 for an error, or pass the label itself."
+    if text.startswith("mag") or text == "dB":
+        return f"It is a magnitude or level, not a label in {expected}. Pass the column of the label."
+    if expected == "K" and _is_logarithmic(unit):
+        return "It is the logarithm of the temperature: pass 10 to this power, in K."
+    if text == "deg_C":
+        return "Add 273.15, and pass it in K."
+    acceleration = getattr(getattr(unit, "physical_unit", unit), "physical_type", None)
+    if expected == "dex" and str(acceleration) == "acceleration":
+        if _is_logarithmic(unit):
+            return "Log g is the logarithm of the gravity in cm/s2: add 2 to the logarithm in m/s2."
+        return "It is the gravity itself: pass its logarithm to base 10, with the gravity in cm/s2."
+    return "Convert it, or correct the unit of the column."

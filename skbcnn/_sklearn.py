@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from numbers import Number
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,6 +10,8 @@ from sklearn.base import _fit_context
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight
+
+from skbcnn._masked import plain_numbers
 
 __all__ = [
     "BaseScorer",
@@ -43,7 +46,7 @@ def check_sample_weight(sample_weight: ArrayLike | None, X: ArrayLike) -> np.nda
     Raises
     ------
     ValueError
-        If the shape differs, a weight is negative or not finite, or all are zero.
+        If the shape differs, a weight is masked, negative or not finite, or all are zero.
 
     Examples
     --------
@@ -52,6 +55,8 @@ def check_sample_weight(sample_weight: ArrayLike | None, X: ArrayLike) -> np.nda
     >>> check_sample_weight(None, np.zeros((2, 3)))
     array([1., 1.])
     """
+    if sample_weight is not None and not isinstance(sample_weight, Number):
+        sample_weight = plain_numbers(sample_weight, "sample_weight", "Give each star a weight, 0 to leave it out")
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weight.any():  # releases before 1.9 accept this
         raise ValueError("sample_weight is zero for every sample. Give at least one sample a positive weight.")

@@ -14,6 +14,7 @@ from skbcnn.survey.labels import is_missing
 # labels has. Scaling turns -9999 into such a value: the gap is 4 for teff, and 4000 for abundances. Equal values hardly
 # occur by chance, so a smaller gap is enough if the lowest value occurs several times.
 _GAP_IF_REPEATED, _GAP_IF_SINGLE = 3, 100
+_NO_NUMBERS = {"c": "complex", "m": "time differences", "M": "dates", "V": "records with fields"}  # by kind of dtype
 _MIN_DISTINCT_VALUES = 5  # fewer values do not show their range
 
 
@@ -91,8 +92,8 @@ def as_numbers(
     """
     try:
         values = np.asarray(values)
-        if values.dtype.kind == "c":
-            raise TypeError("they are complex")
+        if values.dtype.kind in _NO_NUMBERS:
+            raise TypeError(f"they are {_NO_NUMBERS[values.dtype.kind]}")
         values = values.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(

@@ -1,7 +1,8 @@
 """Facts about the APOGEE survey, which do not depend on a model.
 
 - `grid`: wavelengths, detectors and continuum pixels.
-- `labels`: names, spellings, units and missing values of labels; `spreads`: their standard deviations among giants.
+- `labels`: names, units and missing values of labels; `spellings`: their names in catalogues, and `other_quantities`:
+  names that mean something else; `spreads`: their standard deviations among giants.
 - `windows`: pixels from which each element is read.
 - `bitmask`: pixel flags.
 """
@@ -20,16 +21,8 @@ from skbcnn.survey.grid import (
     kept_pixels,
     wavelength,
 )
-from skbcnn.survey.labels import (
-    APOGEE_LABELS,
-    MISSING,
-    Label,
-    find_label,
-    is_missing,
-    label,
-    label_unit,
-    resolve_target,
-)
+from skbcnn.survey.labels import MISSING, is_missing, label, label_unit, resolve_target
+from skbcnn.survey.spellings import APOGEE_LABELS, Label, find_label
 from skbcnn.survey.spreads import label_spreads
 from skbcnn.survey.windows import ElementWindows, apogee_windows
 

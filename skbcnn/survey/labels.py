@@ -1,98 +1,23 @@
-"""Labels of a spectrum: names, spellings, units and missing values.
+"""Labels of a spectrum: names, units and missing values.
 
 Catalogues write the same label in many ways (``C1``, ``CI``, ``[CI/H]``, ``C_1_H``). Every function that takes the name
-of a label accepts all of them and returns the canonical name.
+of a label accepts all spellings (`spellings`) and returns the canonical name. An error for another name says what the
+name means, if it is known (`other_quantities`).
 """
 
-import difflib
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from skbcnn._masked import fill_masked
+from skbcnn.survey.other_quantities import explain_name
+from skbcnn.survey.spellings import APOGEE_LABELS, LABELS, Label, as_text, find_label
 
 MISSING = -9999.0
 """Value in catalogues for a label that was not measured."""
 
 _LARGEST_MISSING = -9990.0  # some releases write -9999.99, and float32 rounds both
-
-
-class Label(NamedTuple):
-    """A label.
-
-    Attributes
-    ----------
-    name : str
-        Canonical name.
-    unit : str
-        Unit in the spelling of astropy; empty if the label has none.
-    symbol : str
-        Symbol for plots.
-    """
-
-    name: str
-    unit: str
-    symbol: str
-
-
-_ELEMENTS: tuple[str, ...] = ("C", "C1", "N", "O", "Na", "Mg", "Al", "Si", "P", "S")
-_ELEMENTS += ("K", "Ca", "Ti", "Ti2", "V", "Cr", "Mn", "Fe", "Co", "Ni")
-_SYMBOLS = {"C1": "C I", "Ti2": "Ti II"}  # symbols that differ from the name
-_ASPCAP_NAMES = {"C1": "CI", "Ti2": "TiII"}  # names in the ASPCAP catalogues that differ
-
-APOGEE_LABELS = ("teff", "logg", *_ELEMENTS)
-"""The 22 labels of the DR14 network, in the order of its outputs."""
-
-_LABELS = {
-    "teff": Label("teff", "K", r"$T_\mathrm{eff}$"),
-    "logg": Label("logg", "dex", r"$\log g$"),
-    **{name: Label(name, "dex", f"[{_SYMBOLS.get(name, name)}/H]") for name in _ELEMENTS},
-    "M": Label("M", "dex", "[M/H]"),
-    "alpha": Label("alpha", "dex", r"[$\alpha$/M]"),
-    "fakemag": Label("fakemag", "", "fakemag"),
-}
-
-
-def _spellings(name: str) -> Iterator[str]:
-    """Yield all spellings of a label in catalogues, in lower case."""
-    stems = {name, _ASPCAP_NAMES.get(name, name)}
-    if name in _ASPCAP_NAMES:  # SDSS-V writes C_1
-        stems |= {f"{name[:-1]}_{name[-1]}", _SYMBOLS[name]}
-    for stem in stems:
-        yield from (text.lower() for text in (stem, f"[{stem}/H]", f"{stem}/H", f"{stem}_H"))
-
-
-_CANONICAL = {spelling: name for name in _LABELS for spelling in _spellings(name)}
-_CANONICAL |= {"[alpha/m]": "alpha", "alpha_m": "alpha", "log g": "logg", "log(g)": "logg", "t_eff": "teff"}
-
-
-def find_label(name: str) -> Label | None:
-    """Look up a label by any of its spellings, and return None for an unknown name.
-
-    Parameters
-    ----------
-    name : str
-        Any spelling of a label, or any other name.
-
-    Returns
-    -------
-    label : Label or None
-        Canonical name, unit and symbol; None if no label is spelled like this.
-
-    See Also
-    --------
-    label : The same, but raises an error for an unknown name.
-
-    Examples
-    --------
-    >>> from skbcnn.survey import find_label
-    >>> find_label("Mg_H")
-    Label(name='Mg', unit='dex', symbol='[Mg/H]')
-    >>> print(find_label("age"))
-    None
-    """
-    canonical = _CANONICAL.get(str(name).strip().lower())
-    return None if canonical is None else _LABELS[canonical]
 
 
 def label(name: str) -> Label:
@@ -111,7 +36,7 @@ def label(name: str) -> Label:
     Raises
     ------
     ValueError
-        If no label is spelled like this. The message suggests similar spellings.
+        If no label is spelled like this. The message says what the name means, if it is a known quantity.
 
     See Also
     --------
@@ -125,10 +50,8 @@ def label(name: str) -> Label:
     """
     found = find_label(name)
     if found is None:
-        similar = difflib.get_close_matches(str(name).lower(), _CANONICAL, n=3)
-        names = list(dict.fromkeys(_CANONICAL[spelling] for spelling in similar))
-        hint = f"Did you mean {' or '.join(map(repr, names))}?" if names else f"Known: {', '.join(_LABELS)}."
-        raise ValueError(f"{name!r} is not a label known here. {hint}")
+        hint = explain_name(name) or f"Known: {', '.join(LABELS)}."
+        raise ValueError(f"{as_text(name)!r} is not a label known here. {hint}")
     return found
 
 
@@ -173,6 +96,8 @@ def resolve_target(target: str | Sequence[str] = "all") -> list[str]:
     ------
     ValueError
         If a name is unknown, a label is named twice, or `target` is empty.
+    TypeError
+        If `target` is a set, which has no order, or no sequence.
 
     Examples
     --------
@@ -180,8 +105,13 @@ def resolve_target(target: str | Sequence[str] = "all") -> list[str]:
     >>> resolve_target(["Teff", "[Mg/H]"])
     ['teff', 'Mg']
     """
-    if isinstance(target, str):
-        target = APOGEE_LABELS if target.strip().lower() == "all" else [target]
+    if isinstance(target, set | frozenset) or not isinstance(target, Iterable):
+        raise TypeError(
+            f"target is {target!r}, expected 'all', the name of a label, or a list of names in their order."
+        )
+    if isinstance(target, str | bytes):
+        text = str(as_text(target)).strip()
+        target = APOGEE_LABELS if text.lower() == "all" else [text]
     names = [label(name).name for name in target]
     if not names:
         raise ValueError("target is empty. Name at least one label, or pass 'all'.")
@@ -191,13 +121,13 @@ def resolve_target(target: str | Sequence[str] = "all") -> list[str]:
 
 
 def is_missing(values: ArrayLike) -> np.ndarray:
-    """Return which label values are missing: NaN, or -9990 and below.
+    """Return which label values are missing: masked, NaN, or -9990 and below.
 
     Parameters
     ----------
     values : array-like
-        Labels of any shape. Catalogues write -9999 or -9999.99 for a label that was not measured. Minus infinity is not
-        missing.
+        Labels of any shape, which may be masked. Catalogues write -9999 or -9999.99 for a label that was not measured.
+        Minus infinity is not missing.
 
     Returns
     -------
@@ -209,5 +139,5 @@ def is_missing(values: ArrayLike) -> np.ndarray:
     >>> is_missing([4700.0, -9999.0, float("nan"), -9999.99])
     array([False,  True,  True,  True])
     """
-    numbers = np.asarray(values, dtype=float)
+    numbers = np.asarray(fill_masked(values), dtype=float)
     return np.isnan(numbers) | (np.isfinite(numbers) & (numbers <= _LARGEST_MISSING))

@@ -1,0 +1,178 @@
+"""Masked and absent values, in any container of numbers or names: NumPy, pandas, polars, astropy and lists.
+
+`fill_masked` replaces them by NaN, for arguments in which a value may be missing. `refuse_masked` raises an error, for
+arguments in which none may, and `plain_numbers` also returns the numbers.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+_ABSENT = {"NoneType", "NAType", "NaTType", "MaskedConstant"}  # classes of the values that mean "absent"
+
+
+def fill_masked(values: Any) -> Any:
+    """Return values with NaN where they are masked or absent.
+
+    Parameters
+    ----------
+    values : array-like
+        Values that the user passed: an array, a column, a Series, or a list, which may hold arrays and lists.
+
+    Returns
+    -------
+    values : array-like
+        Masked containers as arrays without their unit, a list with quantities as one Quantity, and all others as they
+        are where nothing is absent.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn._masked import fill_masked
+    >>> fill_masked(np.ma.array([1.0, 2.0], mask=[False, True]))
+    array([ 1., nan])
+    >>> fill_masked([1.0, None])
+    [1.0, nan]
+    """
+    if isinstance(values, list | tuple):
+        return _fill_list(values)
+    if isinstance(values, np.ma.MaskedArray):
+        return _nan_where(np.ma.getmaskarray(values), np.ma.getdata(values))
+    if _is_astropy_masked(values):
+        return _nan_where(values.mask, values.unmasked)
+    if hasattr(getattr(values, "dtype", None), "na_value"):  # an extension type of pandas
+        return values.to_numpy(dtype=object, na_value=np.nan)
+    if getattr(values, "dtype", None) == np.dtype(object):
+        objects = np.asarray(values)
+        return np.where(_absent(objects), np.nan, objects)
+    return values
+
+
+def is_masked(values: Any) -> np.ndarray:
+    """Return which values are masked or absent (None, NA, NaT). NaN is neither.
+
+    Parameters
+    ----------
+    values : array-like
+        Numbers or names.
+
+    Returns
+    -------
+    masked : ndarray of bool of the shape of `values`
+
+    Examples
+    --------
+    >>> from skbcnn._masked import is_masked
+    >>> is_masked(["a", None])
+    array([False,  True])
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.getmaskarray(values)
+    if _is_astropy_masked(values):
+        return np.asarray(values.mask)
+    if hasattr(getattr(values, "dtype", None), "na_value"):
+        return np.asarray(values.isna())
+    if isinstance(values, list | tuple):
+        objects = np.empty(len(values), dtype=object)
+        for j, value in enumerate(values):
+            objects[j] = value
+        return _absent(objects)
+    array = np.asarray(values)
+    return _absent(array) if array.dtype == object else np.zeros(array.shape, dtype=bool)
+
+
+def refuse_masked(values: Any, argument: str, remedy: str) -> None:
+    """Raise an error if a value is masked or absent.
+
+    Parameters
+    ----------
+    values : array-like
+        Value of an argument in which nothing may be missing.
+    argument : str
+        Name of the argument.
+    remedy : str
+        What to do instead, as a sentence without its full stop.
+
+    Raises
+    ------
+    ValueError
+        If a value is masked, None, NA or NaT.
+    """
+    if n_masked := int(is_masked(values).sum()):
+        raise ValueError(f"{argument} is masked or absent in {n_masked} places, where a value is needed. {remedy}.")
+
+
+def plain_numbers(values: Any, argument: str, remedy: str) -> np.ndarray:
+    """Return values of an argument in which nothing may be missing, as a float64 array.
+
+    Parameters
+    ----------
+    values : array-like
+        Numbers without a unit.
+    argument : str
+        Name of the argument.
+    remedy : str
+        What to do instead, as a sentence without its full stop.
+
+    Returns
+    -------
+    values : ndarray, float64
+
+    Raises
+    ------
+    ValueError
+        If a value is masked or absent, no number, or has a unit.
+
+    Examples
+    --------
+    >>> from skbcnn._masked import plain_numbers
+    >>> plain_numbers([1, 2], "levels", "Leave it out")
+    array([1., 2.])
+    """
+    refuse_masked(values, argument, remedy)
+    unit = getattr(values, "unit", None)
+    if unit is not None and str(unit) != "":
+        raise ValueError(f"{argument} has the unit {str(unit)!r}, expected numbers without a unit. {remedy}.")
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "cmMV":
+            raise TypeError(f"they are {array.dtype}")
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{argument} holds values that are not numbers ({error}). {remedy}.") from error
+
+
+def _fill_list(values: list | tuple) -> Any:
+    """Return a list with NaN in place of masked and absent values; one of quantities as a Quantity."""
+    filled: list[Any] = [_fill_item(value) for value in values]
+    units = sys.modules.get("astropy.units")  # a quantity exists only if astropy was imported
+    if units is not None and any(isinstance(value, units.Quantity) for value in filled):
+        return units.Quantity(filled)
+    return filled
+
+
+def _fill_item(value: Any) -> Any:
+    if type(value).__name__ in _ABSENT:
+        return np.nan
+    return fill_masked(value) if isinstance(value, list | tuple | np.ndarray) else value
+
+
+def _absent(objects: np.ndarray) -> np.ndarray:
+    """Return which objects of an array are None, NA, NaT or the masked constant."""
+    found = [type(value).__name__ in _ABSENT for value in objects.ravel()]
+    return np.array(found, dtype=bool).reshape(objects.shape)
+
+
+def _is_astropy_masked(values: Any) -> bool:
+    """Return whether values are a masked array or quantity of astropy, which is not imported for this."""
+    module = sys.modules.get("astropy.utils.masked")
+    return module is not None and isinstance(values, module.Masked)
+
+
+def _nan_where(mask: np.ndarray, data: Any) -> np.ndarray:
+    """Return data without their unit, and with NaN where the mask is set. Data of several fields are not changed."""
+    numbers = np.asarray(data)
+    return np.where(mask, np.nan, numbers) if numbers.dtype.names is None and np.any(mask) else numbers
