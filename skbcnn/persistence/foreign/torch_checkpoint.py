@@ -186,6 +186,8 @@ def _count(value: Any) -> int:
 def _end(tensor: _Tensor) -> int:
     """Return the position behind the last value. Values that share a place are refused."""
     if 0 in tensor.shape:
+        if math.prod(size for size in tensor.shape if size) > _MAX_BYTES:  # NumPy cannot make such an array
+            raise ValueError(f"a tensor without values has the shape {tensor.shape}")
         return tensor.offset
     last = 0  # of the dimensions with smaller strides
     for stride, size in sorted(zip(tensor.strides, tensor.shape, strict=True)):

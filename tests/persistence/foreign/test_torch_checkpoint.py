@@ -151,6 +151,7 @@ MALFORMED = {
     "negative offset": Tensor(VALUES, (12,), (1,), offset=-1),
     "beyond the storage": Tensor(VALUES, (13,), (1,)),
     "offset beyond the storage": Tensor(VALUES, (2,), (1,), offset=11),
+    "empty and too large for NumPy": Tensor(VALUES, (2**31 - 1, 2**31 - 1, 2**31 - 1, 0), (1, 1, 1, 1)),
     "empty beyond the storage": Tensor(VALUES, (0,), (1,), offset=13),
     "stretched": Tensor(VALUES, (10**6, 10**6), (0, 0)),
     "stretched within the storage": Tensor(VALUES, (3, 4), (0, 1)),
