@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.model_selection import GroupShuffleSplit
 
 from skbcnn._label_tables import LabelColumns
 from skbcnn._validation import check_label_errors, check_labels, in_blocks, warn_of_scaled_missing_labels
@@ -112,7 +114,7 @@ def split(stars: Stars, validation_fraction: float, random_state: np.random.Rand
     stars : Stars
         All stars.
     validation_fraction : float
-        Share to hold out.
+        Share to hold out. If `stars` has groups, share of the groups.
     random_state : RandomState
         Source of the random order; not used if no star is held out.
 
@@ -121,20 +123,41 @@ def split(stars: Stars, validation_fraction: float, random_state: np.random.Rand
     training : Stars
         Every label that any star has is present in at least one of them.
     held_out : Stars or None
-        None if there would be no star, or none with a label.
+        In random order, and of other groups than `training`. None if there would be no star, or none with a label.
     """
-    n_held_out = int(len(stars.x) * validation_fraction)
-    if n_held_out == 0:
+    rows = _random_rows if stars.group is None else _random_groups
+    training, held_out = rows(stars, validation_fraction, random_state)
+    if len(held_out) == 0:
         return stars, None
-    order = random_state.permutation(len(stars.x))
-    held_out, training = order[:n_held_out], order[n_held_out:]
     present = ~np.isnan(stars.y)
     rare = ~present[training].any(axis=0)  # a label that only held-out stars have could not be learnt
     needed = present[held_out][:, rare].any(axis=1)
+    if stars.group is not None:
+        needed = np.isin(stars.group[held_out], stars.group[held_out[needed]])
     held_out, training = held_out[~needed], np.concatenate([training, held_out[needed]])
     if not present[held_out].any():  # a loss cannot be measured on stars without labels
         return stars.take(training), None
     return stars.take(training), stars.take(held_out)
+
+
+def _random_rows(stars: Stars, share: float, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of random stars to train on and to hold out."""
+    n_held_out = int(len(stars.x) * share)
+    if n_held_out == 0:
+        return np.arange(len(stars.x)), np.arange(0)
+    order = random_state.permutation(len(stars.x))
+    return order[n_held_out:], order[:n_held_out]
+
+
+def _random_groups(stars: Stars, share: float, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of random groups to train on and to hold out, at least one of each if there are two."""
+    n_groups = len(np.unique(stars.group))
+    n_held_out = min(math.ceil(n_groups * share), n_groups - 1)
+    if n_held_out == 0:
+        return np.arange(len(stars.x)), np.arange(0)
+    splitter = GroupShuffleSplit(1, test_size=n_held_out, random_state=random_state)
+    training, held_out = next(splitter.split(stars.x, groups=stars.group))
+    return random_state.permutation(training), random_state.permutation(held_out)
 
 
 def normalized(

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
 from skbcnn._label_tables import error_values, label_and_error_values, label_columns, label_values
+from skbcnn._moved import find_moved_names
 from skbcnn._posterior_moments import LiveNetwork, posterior_moments
 from skbcnn._prediction import Prediction
 from skbcnn._presets import preset
@@ -31,6 +32,7 @@ from skbcnn._training_data import (
     usable_stars,
 )
 from skbcnn._validation import check_finite_spectra, check_flux_errors, check_label_errors, check_labels
+from skbcnn._validation_data import group_numbers, named_validation_data, validation_data_of
 from skbcnn._versioned_pickle import VersionedPickle
 from skbcnn.calibration import Intervals, fit_error_model, fit_noise_model, interval_scores
 from skbcnn.calibration.fitting import MIN_DIFFERENCES
@@ -123,7 +125,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         noisier than the training set.
     validation_fraction : float, default=0.1
         Share of the stars held out from the training. They measure the validation loss and calibrate the model. 0: no
-        star is held out, and the training loss replaces the validation loss.
+        star is held out, and the training loss replaces the validation loss. Not used if `fit` gets validation data.
     calibrate : bool, default=True
         Whether `fit` learns `error_model_`, `interval_scores_` and `validation_residuals_` from the held-out stars, and
         `domain_` from the training stars. The network does not depend on it.
@@ -221,6 +223,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     """
 
     _parameters_added_later = PARAMETERS_ADDED_LATER
+
+    __metadata_request__fit = {"groups": False}  # of a splitter, unless `set_fit_request(groups=True)` asks for them
 
     _parameter_constraints: dict = {
         "windows": [Mapping, None],
@@ -366,7 +370,21 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         return cls(**preset(name) | changes)
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, x_err=None, y_err=None, sample_weight=None):
+    def fit(
+        self,
+        X,
+        y,
+        x_err=None,
+        y_err=None,
+        sample_weight=None,
+        *,
+        groups=None,
+        validation_data=None,
+        X_val=None,
+        y_val=None,
+        x_err_val=None,
+        y_err_val=None,
+    ):
         """Train the network.
 
         Parameters
@@ -387,6 +405,17 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each star in the loss, the validation loss and the statistics of the normalisers. Only ratios
             matter; stars of weight 0 are left out.
+        groups : array-like of shape (n_samples,), default=None
+            Name or number of the star of each spectrum, if there are several spectra of a star. All spectra of a star
+            are then either held out or trained on, and `validation_fraction` is the share of the stars. Not together
+            with validation data.
+        validation_data : tuple of (X, y), (X, y, x_err) or (X, y, x_err, y_err), default=None
+            Held-out stars, each item in the form of the argument of that name. They take the place of a share of `X`:
+            `validation_fraction` is not used, and they measure the validation loss and calibrate the model. The flux
+            errors are needed with `noise_augmentation`.
+        X_val, y_val, x_err_val, y_err_val : array-like, default=None
+            The same as `validation_data`, one by one. A pipeline can transform `X_val`
+            (``Pipeline(..., transform_input=["X_val"])``).
 
         Returns
         -------
@@ -405,10 +434,14 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         refuse_after_fork("fit")  # before the work
         with unchanged_on_failure(self):
             continues = self.warm_start and hasattr(self, "weights_")
-            stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues)
+            stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues, groups)
+            validation = validation_data_of(validation_data, X_val, y_val, x_err_val, y_err_val)
+            validation = self._check_validation_data(validation, groups)
             forget(self, "warm_start" if continues else "fit")
             random_state = check_random_state(self.random_state)
-            training, held_out = split(stars, self.validation_fraction, random_state)
+            training, held_out = stars, validation
+            if validation is None:
+                training, held_out = split(stars, self.validation_fraction, random_state)
             if not continues:
                 self._initialize(training, random_state)
             self._train(training, held_out, self.max_epochs, continues)
@@ -841,7 +874,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     # Training
 
-    def _check_training_data(self, X, y, x_err, y_err, sample_weight, continues):
+    def _check_training_data(self, X, y, x_err, y_err, sample_weight, continues, groups=None):
         """Return the training data as `Stars`; set the attributes that describe spectra and labels."""
         X = self._check_spectra(X, reset=not continues, y=None if y is None else "no_validation")
         weight = check_sample_weight(sample_weight, X)
@@ -849,8 +882,32 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         x_err = check_flux_errors(x_err, X)
         if x_err is None and self._max_added_noise > 0:
             raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass x_err to fit.")
-        stars = Stars(X, y, y_err, weight, None if x_err is None else np.asarray(x_err, dtype=np.float32))
+        x_err = None if x_err is None else np.asarray(x_err, dtype=np.float32)
+        stars = Stars(X, y, y_err, weight, x_err, group_numbers(groups, len(X)))
         return usable_stars(stars, self.target_names_, may_be_empty=continues)
+
+    def _check_validation_data(self, given, groups):
+        """Return validation data as `Stars` in random order; None if there are none."""
+        if given is None:
+            return None
+        if groups is not None:
+            raise ValueError(
+                "fit got groups and validation data. Groups say how to hold out stars of X, and none is held out if "
+                "validation data are given. Pass one of the two."
+            )
+        with named_validation_data():
+            y, y_err = label_and_error_values(given.y, given.y_err, self.target_names_)
+            X = self._check_spectra(given.X, reset=False)
+            check_consistent_length(X, y)
+            x_err = check_flux_errors(given.x_err, X)
+            if x_err is None and self._max_added_noise > 0:
+                raise ValueError(
+                    f"noise_augmentation={self.noise_augmentation} needs their flux errors: pass x_err in "
+                    "validation_data, or x_err_val."
+                )
+            x_err = None if x_err is None else np.asarray(x_err, dtype=np.float32)
+            stars = usable_stars(Stars(X, y, y_err, np.ones(len(X)), x_err), self.target_names_, may_be_empty=True)
+        return stars.take(check_random_state(0).permutation(len(X)))  # the calibration takes the first ones
 
     def _check_columns(self, X, y, y_err, continues):
         """Return labels and their errors with one column for each label; set the names of the labels."""
@@ -1036,10 +1093,4 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         super().__setstate__(complete(state) if "weights_" in state else state)
 
 
-def __getattr__(name: str):
-    """Find the class that earlier versions defined here, for their pickles."""
-    if name == "ApogeeBCNNCensoredRegressor":
-        from skbcnn.apogee import ApogeeBCNNCensoredRegressor
-
-        return ApogeeBCNNCensoredRegressor
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = find_moved_names(__name__)

@@ -9,7 +9,16 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
+import pandas as pd
 import pytest
+from numpy.testing import assert_array_equal, assert_equal
+from sklearn import config_context
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.pipeline import Pipeline
+from sklearn.utils import Bunch
+
+from skbcnn import CensoredBCNNRegressor, ChipGapRemover
 
 FORKED = """
 import multiprocessing
@@ -95,3 +104,139 @@ class TestForkedProcesses:
             there = forked(fit)
             np.testing.assert_array_equal(there, fit())
         """)
+
+
+def small_network(**parameters):
+    """A regressor that is fitted in a second."""
+    return CensoredBCNNRegressor(
+        **{"num_hidden": (4, 4, 4, 4, 2), "max_epochs": 1, "n_draws": 5, "random_state": 0} | parameters
+    )
+
+
+@pytest.fixture(scope="module")
+def normal_stars():
+    """100 spectra of 12 pixels, and their labels."""
+    X = np.random.default_rng(1).normal(1, 0.1, size=(100, 12)).astype(np.float32)
+    return Bunch(X=X, y=X[:, :2].astype(float), x_err=np.full_like(X, 0.02), visits=np.repeat(np.arange(25), 4))
+
+
+class TestHeldOutStars:
+    """Validation data, and several spectra of one star."""
+
+    @pytest.fixture
+    def parts(self, monkeypatch):
+        """The stars that the last fit trained on, and those that it held out."""
+        parts = {}
+        train = CensoredBCNNRegressor._train
+
+        def record(self, training, held_out, *arguments):
+            parts.update(training=training, held_out=held_out)
+            return train(self, training, held_out, *arguments)
+
+        monkeypatch.setattr(CensoredBCNNRegressor, "_train", record)
+        return parts
+
+    def test_spectra_of_a_star_are_on_one_side(self, normal_stars, parts):
+        names = np.array([f"2M{number}" for number in normal_stars.visits])
+        small_network(validation_fraction=0.3).fit(normal_stars.X, normal_stars.y, groups=names)
+        trained, held_out = (set(parts[part].group.tolist()) for part in ("training", "held_out"))
+        assert trained.isdisjoint(held_out)
+        assert len(trained) == 17
+        assert len(held_out) == 8
+        assert len(parts["training"].x) == 68
+
+    def test_a_star_with_the_only_value_of_a_label_is_trained_on_with_all_its_spectra(self, normal_stars, parts):
+        for star in range(6):
+            y = normal_stars.y.copy()
+            y[normal_stars.visits != star, 1] = np.nan
+            y[4 * star : 4 * star + 3, 1] = np.nan
+            small_network(validation_fraction=0.8).fit(normal_stars.X, y, groups=normal_stars.visits)
+            assert set(parts["training"].group.tolist()).isdisjoint(parts["held_out"].group.tolist())
+            assert np.isfinite(parts["training"].y[:, 1]).sum() == 1
+
+    def test_stars_of_weight_zero_keep_the_groups_of_the_others(self, normal_stars, parts):
+        weight = np.arange(100) % 3
+        small_network(validation_fraction=0.3).fit(
+            normal_stars.X, normal_stars.y, sample_weight=weight, groups=normal_stars.visits
+        )
+        for part in parts.values():
+            rows = [np.flatnonzero((x == normal_stars.X).all(axis=1))[0] for x in part.x]
+            assert_array_equal(part.group, normal_stars.visits[rows])
+
+    @pytest.mark.parametrize(
+        ("groups", "message"),
+        [
+            (np.ma.masked_equal(np.repeat(np.arange(25), 4), 3), "groups is masked or missing .* for 4 of 100 spectra"),
+            (np.where(np.arange(100) < 2, np.nan, 1.0), "for 2 of 100"),
+            (["2M1", None] * 50, "for 50 of 100"),
+            (pd.Series(["a", pd.NA] * 50, dtype="string"), "for 50 of 100"),
+            (np.arange(99), r"groups has shape \(99,\), expected \(100,\)"),
+            (np.arange(100)[:, None], r"groups has shape \(100, 1\)"),
+        ],
+    )
+    def test_groups_that_are_not_known_are_refused(self, groups, message, normal_stars):
+        with pytest.raises(ValueError, match=message):
+            small_network().fit(normal_stars.X, normal_stars.y, groups=groups)
+
+    def test_validation_data_are_the_held_out_stars(self, normal_stars, parts):
+        X, y = normal_stars.X, normal_stars.y
+        table = pd.DataFrame(y[60:, ::-1], columns=["b", "a"])
+        model = small_network(target=["a", "b"])
+        model.fit(X[:60], y[:60], validation_data=(X[60:], table, None, 0.01 + 0 * y[60:]))
+        assert len(parts["training"].x) == 60
+        assert sorted(map(tuple, parts["held_out"].y)) == sorted(map(tuple, y[60:]))
+        assert "val_loss" in model.history_
+        assert len(model.interval_scores_) == 40
+        assert model.validation_residuals_["a"][2] == 40
+
+    def test_validation_data_one_by_one(self, normal_stars):
+        X, y, x_err = normal_stars.X, normal_stars.y, normal_stars.x_err
+        fits = [
+            small_network(noise_augmentation=1.0).fit(X[:60], y[:60], x_err=x_err[:60], **given)
+            for given in (
+                {"validation_data": (X[60:], y[60:], x_err[60:], 0 * y[60:])},
+                {"X_val": X[60:], "y_val": y[60:], "x_err_val": x_err[60:], "y_err_val": 0 * y[60:]},
+            )
+        ]
+        assert fits[0].history_ == fits[1].history_
+        assert_array_equal(fits[0].interval_scores_, fits[1].interval_scores_)
+
+    def test_validation_data_that_cannot_be_used_are_refused(self, normal_stars):
+        X, y, x_err = normal_stars.X, normal_stars.y, normal_stars.x_err
+        for given, message in [
+            ({"validation_data": (X, y), "X_val": X}, "validation_data and X_val. Pass either"),
+            ({"validation_data": (X, y), "groups": normal_stars.visits}, "groups and validation data"),
+            ({"validation_data": X}, "validation_data is a ndarray of another type, expected a tuple"),
+            ({"validation_data": (X,)}, "a tuple of 1 items"),
+            ({"X_val": X}, "fit got X_val. Validation needs both"),
+            ({"x_err_val": x_err}, "fit got x_err_val. Validation needs both"),
+            ({"validation_data": (X[:, :5], y)}, "validation data cannot be used: X has 5 features"),
+            ({"validation_data": (X, y[:9])}, "validation data cannot be used: Found input variables"),
+            ({"validation_data": (X, np.full_like(y, np.nan))}, "validation data cannot be used: y has no value"),
+            ({"X_val": X, "y_val": y, "x_err_val": x_err[:3]}, "validation data cannot be used: x_err has shape"),
+        ]:
+            with pytest.raises(ValueError, match=message):
+                small_network().fit(X, y, **given)
+        with pytest.raises(ValueError, match="noise_augmentation=2 needs their flux errors"):
+            small_network(noise_augmentation=2).fit(X, y, x_err=x_err, validation_data=(X, y))
+
+    def test_a_pipeline_transforms_the_validation_spectra(self, normal_stars, parts):
+        X, y = normal_stars.X, normal_stars.y
+        with config_context(enable_metadata_routing=True):
+            network = small_network().set_fit_request(X_val=True, y_val=True)
+            pipeline = Pipeline(
+                [("pixels", ChipGapRemover(chips=[(2, 12)])), ("network", network)], transform_input=["X_val"]
+            )
+            pipeline.fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])
+        assert parts["held_out"].x.shape == (40, 10)
+
+    def test_a_search_routes_groups_to_the_splitter_and_on_request_to_fit(self, normal_stars, parts):
+        grid, cv = {"network__lr": [0.01]}, GroupKFold(2)
+        with config_context(enable_metadata_routing=True):
+            for requests, expected in ({}, None), ({"groups": True}, True):
+                network = small_network().set_fit_request(**requests)
+                search = GridSearchCV(Pipeline([("network", network)]), grid, cv=cv, refit=False, error_score="raise")
+                search.fit(normal_stars.X, normal_stars.y, groups=normal_stars.visits)
+                assert (parts["training"].group is not None) == bool(expected)
+        search.fit(normal_stars.X, normal_stars.y, groups=normal_stars.visits, network__groups=normal_stars.visits)
+        assert parts["training"].group is not None

@@ -22,6 +22,8 @@ class Stars(NamedTuple):
         Sample weights.
     x_err : ndarray of shape (n, n_pixels) or None
         Flux errors.
+    group : ndarray of int of shape (n,) or None
+        Number of the star of each spectrum, if there are several spectra of a star.
     """
 
     x: np.ndarray
@@ -29,6 +31,7 @@ class Stars(NamedTuple):
     y_err: np.ndarray | None
     weight: np.ndarray
     x_err: np.ndarray | None = None
+    group: np.ndarray | None = None
 
     def take(self, rows: np.ndarray | slice) -> "Stars":
         """Return some of the stars.
@@ -43,8 +46,7 @@ class Stars(NamedTuple):
         stars : Stars
             The selected stars.
         """
-        x_err, y_err = (None if values is None else values[rows] for values in (self.x_err, self.y_err))
-        return Stars(self.x[rows], self.y[rows], y_err, self.weight[rows], x_err)
+        return Stars(*(None if values is None else values[rows] for values in self))
 
 
 class EpochEnd(NamedTuple):

@@ -1,0 +1,145 @@
+"""Arguments of `fit` that say which stars are held out: validation data, and groups of spectra of one star."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class ValidationData(NamedTuple):
+    """Validation data as the user passed them.
+
+    Attributes
+    ----------
+    X, y : array-like
+        Spectra and labels.
+    x_err, y_err : array-like or None
+        Flux errors and label errors.
+    """
+
+    X: Any
+    y: Any
+    x_err: Any = None
+    y_err: Any = None
+
+
+def validation_data_of(
+    validation_data: Any = None, X_val: Any = None, y_val: Any = None, x_err_val: Any = None, y_err_val: Any = None
+) -> ValidationData | None:
+    """Return the validation data, whichever arguments of `fit` they came in.
+
+    Parameters
+    ----------
+    validation_data : tuple of (X, y), (X, y, x_err) or (X, y, x_err, y_err), or None, default=None
+        All of it.
+    X_val, y_val, x_err_val, y_err_val : array-like or None, default=None
+        The same one by one.
+
+    Returns
+    -------
+    validation_data : ValidationData or None
+        None if there are none.
+
+    Raises
+    ------
+    ValueError
+        If they came twice, or spectra or labels are missing.
+
+    Examples
+    --------
+    >>> from skbcnn._validation_data import validation_data_of
+    >>> validation_data_of(([[1.0, 0.9]], [4500.0]))
+    ValidationData(X=[[1.0, 0.9]], y=[4500.0], x_err=None, y_err=None)
+    """
+    single = {"X_val": X_val, "y_val": y_val, "x_err_val": x_err_val, "y_err_val": y_err_val}
+    given = [name for name, value in single.items() if value is not None]
+    if validation_data is None:
+        if given and (X_val is None or y_val is None):
+            raise ValueError(f"fit got {' and '.join(given)}. Validation needs both X_val and y_val: pass them, too.")
+        return ValidationData(X_val, y_val, x_err_val, y_err_val) if given else None
+    if given:
+        raise ValueError(
+            f"fit got validation_data and {' and '.join(given)}. Pass either one tuple validation_data=(X, y, x_err, "
+            "y_err), or single arrays."
+        )
+    if not isinstance(validation_data, tuple | list) or not 2 <= len(validation_data) <= 4:
+        came = f"of {len(validation_data)} items" if isinstance(validation_data, tuple | list) else "of another type"
+        raise ValueError(
+            f"validation_data is a {type(validation_data).__name__} {came}, expected a tuple (X, y), (X, y, x_err) or "
+            "(X, y, x_err, y_err). If there are label errors but no flux errors, pass None for x_err."
+        )
+    found = ValidationData(*validation_data)
+    if found.X is None or found.y is None:
+        raise ValueError("validation_data holds None for X or y. Pass the spectra and the labels of the stars.")
+    return found
+
+
+@contextmanager
+def named_validation_data() -> Iterator[None]:
+    """Say in an error of the block that it concerns the validation data.
+
+    Raises
+    ------
+    ValueError
+        In place of the ValueError that the block raises.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"The validation data cannot be used: {error}") from error
+
+
+def group_numbers(groups: Any, n_stars: int) -> np.ndarray | None:
+    """Return the number of the group of each spectrum.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_stars,), or None
+        Name or number of the star of each spectrum.
+    n_stars : int
+        Number of spectra.
+
+    Returns
+    -------
+    numbers : ndarray of int of shape (n_stars,), or None
+        Equal for equal names, numbered from 0 in the order in which they occur. None without groups.
+
+    Raises
+    ------
+    ValueError
+        If there is not one for each spectrum, or one is masked or missing.
+
+    Examples
+    --------
+    >>> from skbcnn._validation_data import group_numbers
+    >>> group_numbers(["2M0042+4116", "2M0012+8532", "2M0042+4116"], n_stars=3)
+    array([0, 1, 0])
+    """
+    if groups is None:
+        return None
+    mask = getattr(groups, "mask", None)
+    n_masked = int(np.sum(mask)) if isinstance(mask, bool | np.bool_ | np.ndarray) else 0  # pandas has a method `mask`
+    values = np.asarray(groups)
+    if values.shape != (n_stars,):
+        raise ValueError(
+            f"groups has shape {values.shape}, expected ({n_stars},): the name or number of the star of each spectrum."
+        )
+    names = values.tolist()
+    if n_missing := n_masked or sum(map(_is_missing, names)):
+        raise ValueError(
+            f"groups is masked or missing (NaN, None or -9999) for {n_missing} of {n_stars} spectra. Name the star of "
+            "each spectrum; a spectrum whose star is unknown needs a name of its own."
+        )
+    numbers: dict[Any, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.intp)
+
+
+def _is_missing(name: Any) -> bool:
+    """Return whether the name of a star is missing."""
+    try:
+        return name is None or bool(name != name) or name == -9999
+    except TypeError:  # pandas' NA is neither equal nor unequal to itself
+        return True
