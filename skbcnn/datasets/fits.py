@@ -4,9 +4,11 @@ Both have flux and error in their first two extensions, on the 8575-pixel grid w
 differs: pixel flags in an apStar file, ASPCAP's model spectrum in an aspcapStar file.
 """
 
+import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -14,11 +16,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
 
 from skbcnn.survey import N_APSTAR_PIXELS, apstar_wavelength, is_missing
 
 _COMBINATION_ROW = {"pixel": 0, "global": 1}
 _COMBINATION_NAMES = ("combined", "combined (global)")
+_MAX_PIXELS = 5000 * N_APSTAR_PIXELS  # of an image: more than any star has, so that a damaged header asks for no memory
+_READ_ERRORS = (OSError, EOFError, TypeError, ValueError, KeyError, AttributeError, MemoryError, fits.VerifyError)
 _N_COMBINATIONS = len(_COMBINATION_NAMES)  # the rows after these are visits
 
 
@@ -312,8 +317,9 @@ def _number(header: fits.Header, key: str) -> float:
 
 def _object_id(file: _File) -> str:
     for key in ("OBJID", "APOGEE_ID"):
-        if name := str(file.header.get(key, "")).strip():
-            return name
+        with suppress(fits.VerifyError):
+            if name := str(file.header.get(key, "")).strip():
+                return name
     named = re.search(r"(2M|AP)\d{8}[+-]\d{7}", file.path.name)
     return named.group() if named else file.path.name.removesuffix(".gz").removesuffix(".fits")
 
@@ -328,14 +334,12 @@ def _read_file(filename: str | PathLike[str]) -> _File:
     path = Path(filename)
     try:
         with warnings.catch_warnings():
-            # if they matter here, an error follows below
-            warnings.filterwarnings("ignore", "File may have been truncated")
-            warnings.filterwarnings("ignore", "Error validating header")
+            warnings.simplefilter("ignore", AstropyWarning)  # if they matter here, an error follows below
             with fits.open(path, memmap=False) as hdus:
                 header, images = hdus[0].header, [_rows_of_image(hdu) for hdu in _extensions(hdus)]
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
-    except (OSError, EOFError, TypeError, ValueError) as error:
+    except _READ_ERRORS as error:
         raise OSError(
             f"{path} cannot be read as FITS ({error}): it is another kind of file, or cut short. "
             "Pass an apStar or aspcapStar file, or download it again."
@@ -354,6 +358,8 @@ def _extensions(hdus: fits.HDUList) -> Iterator[Any]:
 
 def _rows_of_image(hdu: Any) -> np.ndarray | None:
     """Return an image as rows; None if the extension is a table or empty."""
+    if hdu.is_image and (n_pixels := math.prod(hdu.shape)) > _MAX_PIXELS:
+        raise ValueError(f"an image has {n_pixels} pixels")
     return np.atleast_2d(hdu.data) if hdu.is_image and hdu.data is not None else None
 
 

@@ -278,6 +278,32 @@ def test_truncated_anywhere(tmp_path, n_bytes):
         read_apstar(path)
 
 
+HEADER_FAULTS = {
+    "no BITPIX": (b"BITPIX  ", b"BITPIY  "),
+    "negative size": (b"NAXIS1  =                 8575", b"NAXIS1  =                   -5"),
+    "larger than the memory": (b"NAXIS1  =                 8575", b"NAXIS1  =        1000000000000"),
+}
+
+
+@pytest.mark.parametrize("fault", HEADER_FAULTS)
+def test_damaged_header(tmp_path, fault):
+    right, wrong = HEADER_FAULTS[fault]
+    path = tmp_path / "apStar.fits"
+    content = DWARF.read_bytes()
+    start = content.index(right, 2880)  # of the first extension
+    path.write_bytes(content[:start] + wrong + content[start + len(wrong) :])
+    with pytest.raises(OSError, match=r"apStar\.fits cannot be read as FITS"):
+        read_apstar(path)
+
+
+def test_damaged_name_of_the_star(tmp_path):
+    content = DWARF.read_bytes()
+    start = content.find(b"OBJID")
+    path = tmp_path / DWARF.name
+    path.write_bytes(content[:start] + b"OBJID   = 'unclosed".ljust(80) + content[start + 80 :])
+    assert read_apstar(path).object_id == "2M19485057+5005279"
+
+
 def test_truncated_gzip(tmp_path):
     path = tmp_path / "apStar.fits.gz"
     path.write_bytes(GIANT.read_bytes()[:90_000])
