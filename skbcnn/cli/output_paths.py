@@ -1,32 +1,42 @@
 """Checks of the paths of outputs, made before any work is done."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from skbcnn.catalog import check_table_name
 from skbcnn.persistence.model_files import check_replaceable
 
 
-def check_tables(paths: Iterable[Path], overwrite: bool) -> None:
+def check_tables(paths: Sequence[Path], overwrite: bool, inputs: Sequence[Path] = ()) -> None:
     """Raise if a table cannot be written under one of the paths.
 
     Parameters
     ----------
-    paths : iterable of pathlib.Path
+    paths : sequence of pathlib.Path
         Tables to write.
     overwrite : bool
         Whether existing files may be replaced.
+    inputs : sequence of pathlib.Path, default=()
+        Files and folders that the command reads, and which are therefore never replaced or written to.
 
     Raises
     ------
     ValueError
-        If a suffix belongs to no known format.
+        If a suffix belongs to no known format, a path is repeated, or a path is an input or lies in an input folder.
     OSError
         If a file exists, or its folder does not exist or is not writable.
     """
-    for path in paths:
+    resolved = [path.resolve() for path in paths]
+    read = {path.resolve(): path for path in inputs}
+    for number, (path, place) in enumerate(zip(paths, resolved, strict=True)):
         check_table_name(path)
+        if place in resolved[:number]:
+            raise ValueError(f"--out {path} is given twice, expected one name for each table.")
+        if found := next((read[parent] for parent in (place, *place.parents) if parent in read), None):
+            raise ValueError(
+                f"--out {path} would write to {found}, which the command reads. Choose another name by --out."
+            )
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a folder, expected the name of a table to write. Choose another name.")
         _check_new(path, overwrite)

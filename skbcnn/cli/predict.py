@@ -65,7 +65,7 @@ def run_predict(
     ValueError, OSError
         If the model cannot be used, or a table cannot be written.
     """
-    check_tables(out, overwrite)
+    check_tables(out, overwrite, inputs=[model, *spectra])
     regressor = _regressor(model)
     shows_draws = len(spectra) == 1 and sys.stderr.isatty()  # with several files, the progress bar counts files
     regressor.set_params(verbose=int(shows_draws), n_draws=n_draws or regressor.n_draws)

@@ -21,6 +21,22 @@ def test_a_folder_is_no_table(tmp_path):
     assert "is a folder" in refuse("predict", "no-model", DWARF, "--overwrite", "--out", tmp_path / "l.csv")
 
 
+def test_inputs_are_never_replaced(tmp_path):
+    spectra = tmp_path / "x.h5"
+    spectra.write_bytes(b"years of work")
+    model = tmp_path / "model"
+    model.mkdir()
+    for out, read in [(tmp_path / "model" / ".." / "x.h5", spectra), (model / "labels.csv", model)]:
+        message = refuse("predict", model, spectra, "--overwrite", "--out", out)
+        assert f"would write to {read}, which the command reads" in " ".join(message.split())
+    assert spectra.read_bytes() == b"years of work"
+
+
+def test_a_table_is_named_once(tmp_path):
+    out = ("--out", tmp_path / "l.csv")
+    assert "is given twice" in refuse("predict", "no-model", DWARF, *out, *out)
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which nobody can write")
 @pytest.mark.parametrize("command", [("predict", "no-model", DWARF), ("train", "no-data.h5")])
 def test_a_folder_without_write_permission(command):
