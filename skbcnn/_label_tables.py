@@ -552,7 +552,7 @@ def _read_array(values: Any, argument: str) -> LabelColumns:
     """Read an array, whose columns have no names, or a Series or Column, which may have a name."""
     is_series = _is_from_astropy(values, "Column") or hasattr(values, "to_numpy")
     if not (is_series or isinstance(values, np.ma.MaskedArray) or _is_from_astropy(values, "Masked", "Quantity")):
-        values = as_numbers(values, argument)
+        values = as_numbers(fill_masked(values), argument)
     name = values.name if is_series and np.ndim(values) == 1 and isinstance(values.name, str) else None
     if np.ndim(values) not in (1, 2):
         raise ValueError(f"{argument} has shape {np.shape(values)}, expected (n_samples, n_labels) or (n_samples,).")

@@ -70,7 +70,8 @@ def is_masked(values: Any) -> np.ndarray:
     array([False,  True])
     """
     if isinstance(values, np.ma.MaskedArray):
-        return np.ma.getmaskarray(values)
+        mask = np.ma.getmaskarray(values)
+        return mask if mask.dtype.names is None else np.zeros(mask.shape, dtype=bool)
     if _is_astropy_masked(values):
         return np.asarray(values.mask)
     if hasattr(getattr(values, "dtype", None), "na_value"):
@@ -143,6 +144,50 @@ def plain_numbers(values: Any, argument: str, remedy: str) -> np.ndarray:
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{argument} holds values that are not numbers ({error}). {remedy}.") from error
+
+
+def check_groups(values: Any, argument: str, n_samples: int) -> np.ndarray:
+    """Return the name or number of the star of each spectrum.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_samples,)
+        Names or numbers; equal ones mean the same star.
+    argument : str
+        Name of the argument.
+    n_samples : int
+        Number of spectra.
+
+    Returns
+    -------
+    groups : ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If there is not one for each spectrum, or one is masked, absent, NaN, or an empty text.
+
+    Examples
+    --------
+    >>> from skbcnn._masked import check_groups
+    >>> check_groups(["2M0001", "2M0002"], "star", 2)
+    array(['2M0001', '2M0002'], dtype='<U6')
+    """
+    remedy = "Name the star of each spectrum, and leave out spectra of unknown stars"
+    refuse_masked(values, argument, remedy)
+    groups = np.asarray(values)
+    if groups.shape != (n_samples,):
+        raise ValueError(
+            f"{argument} has shape {groups.shape}, but {n_samples} spectra were passed. Name the star of each spectrum."
+        )
+    if groups.dtype.kind in "cmMV":
+        raise ValueError(f"{argument} holds {groups.dtype}, expected names or numbers of stars.")
+    if groups.dtype == object:
+        groups = groups.astype(str)
+    unknown = np.char.strip(groups) == groups.dtype.type() if groups.dtype.kind in "SU" else groups != groups
+    if n_unknown := int(unknown.sum()):
+        raise ValueError(f"{argument} is empty or NaN in {n_unknown} places. {remedy}.")
+    return groups
 
 
 def _fill_list(values: list | tuple) -> Any:

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skbcnn._masked import plain_numbers
 from skbcnn._moved import find_moved_names
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
     from skbcnn._prediction import Prediction
+
+NOISE_EXPECTED = "Pass one number for each spectrum, in the unit used in the calibration"
+"""What to pass as noise of spectra, for error messages."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class ErrorModel:
         Raises
         ------
         ValueError
-            If the labels differ.
+            If the labels differ, or there is not one noise for each spectrum.
         """
         if prediction.label_names != self.label_names:
             raise ValueError(
@@ -85,6 +89,8 @@ class ErrorModel:
                 f"{', '.join(self.label_names)}. Use the error model of the network that predicted."
             )
         std = prediction.total.reshape(len(prediction.total), -1) * self.scale + self.offset
+        if noise is not None:
+            noise = check_noise(noise, len(std))
         if noise is not None and self.noise_slope is not None and self.noise_range is not None:
             curve = 0.0 if self.noise_curve is None else self.noise_curve
             std = std * noise_factor(log_noise(noise, *self.noise_range)[:, None], self.noise_slope, curve)
@@ -105,6 +111,31 @@ class ErrorModel:
         names = ("scale", "offset", "n_differences", "noise_slope", "noise_curve")
         columns |= {name: getattr(self, name) for name in names}
         return Table({name: values for name, values in columns.items() if values is not None})
+
+
+def check_noise(noise: ArrayLike, n_samples: int) -> np.ndarray:
+    """Return the noise of spectra as an array.
+
+    Parameters
+    ----------
+    noise : array-like of shape (n_samples,)
+        Noise of each spectrum; NaN where it is unknown.
+    n_samples : int
+        Number of spectra.
+
+    Returns
+    -------
+    noise : ndarray of shape (n_samples,), float64
+
+    Raises
+    ------
+    ValueError
+        If there is not one number for each spectrum, or one is masked.
+    """
+    numbers = plain_numbers(noise, "noise", NOISE_EXPECTED)
+    if numbers.shape != (n_samples,):
+        raise ValueError(f"noise has shape {numbers.shape}, expected ({n_samples},). {NOISE_EXPECTED}.")
+    return numbers
 
 
 def log_noise(noise: ArrayLike, lowest: float, median: float) -> np.ndarray:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skbcnn._label_tables import label_and_error_values
+from skbcnn._masked import check_groups, plain_numbers
 from skbcnn._validation import check_label_errors
-from skbcnn.calibration.error_model import ErrorModel, log_noise, noise_factor
+from skbcnn.calibration.error_model import NOISE_EXPECTED, ErrorModel, log_noise, noise_factor
 from skbcnn.metrics.label_pairs import check_pairs
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ def fit_noise_model(prediction: Prediction, star: ArrayLike) -> ErrorModel:
     Raises
     ------
     ValueError
-        If there is not one star for each prediction, or fewer than 20 pairs of visits.
+        If there is not one star for each prediction, one is masked or empty, or there are fewer than 20 pairs of
+        visits.
 
     Notes
     -----
@@ -147,7 +149,7 @@ def fit_noise_model(prediction: Prediction, star: ArrayLike) -> ErrorModel:
     """
     mean = prediction.mean.reshape(len(prediction.mean), -1)
     total = prediction.total.reshape(mean.shape)
-    first, second, weight = _pairs_of_visits(np.asarray(star), len(mean))
+    first, second, weight = _pairs_of_visits(check_groups(star, "star", len(mean)))
     fits = [
         _maximum_likelihood(mean[first, j] - mean[second, j], [total[first, j], total[second, j]], 0.0, weight)
         for j in range(mean.shape[1])
@@ -155,12 +157,8 @@ def fit_noise_model(prediction: Prediction, star: ArrayLike) -> ErrorModel:
     return _error_model(prediction.label_names, fits, "repeat visits", "pairs of visits")
 
 
-def _pairs_of_visits(star: np.ndarray, n_samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _pairs_of_visits(star: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the rows of both visits of each pair, and the weight of the pair."""
-    if star.shape != (n_samples,):
-        raise ValueError(
-            f"star has shape {star.shape}, but {n_samples} spectra were predicted. Name the star of each spectrum."
-        )
     order = np.argsort(star, kind="stable")
     visits = np.split(order, np.flatnonzero(star[order][1:] != star[order][:-1]) + 1)
     pairs = [np.array(np.triu_indices(len(rows), k=1)) for rows in visits]
@@ -171,7 +169,7 @@ def _pairs_of_visits(star: np.ndarray, n_samples: int) -> tuple[np.ndarray, np.n
 
 def _noise_range(noise: ArrayLike, n_samples: int) -> tuple[float, float]:
     """Return the lowest and the median noise; the lowest is at least a thousandth of the median."""
-    noise = np.asarray(noise, dtype=np.float64)
+    noise = plain_numbers(noise, "noise", NOISE_EXPECTED)
     if noise.shape != (n_samples,) or not (np.isfinite(noise).all() and (noise >= 0).all() and np.median(noise) > 0):
         raise ValueError(
             f"noise has shape {noise.shape}, expected ({n_samples},): one finite number for each spectrum, and most of "

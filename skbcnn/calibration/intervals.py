@@ -12,12 +12,16 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skbcnn._validation import check_label_errors
+from skbcnn._label_tables import label_and_error_values
+from skbcnn._masked import fill_masked, plain_numbers
+from skbcnn._validation import as_numbers, check_label_errors
+from skbcnn.calibration.error_model import NOISE_EXPECTED, check_noise
 from skbcnn.metrics.label_pairs import check_pairs
 
 if TYPE_CHECKING:
@@ -95,13 +99,14 @@ class Intervals:
         Raises
         ------
         ValueError
-            If `check` refuses the coverage.
+            If `check` refuses the coverage, or there is not one noise for each spectrum.
         """
         if self.noise is None:
             factors = interval_factor(self.scores, coverage)
         else:
             if noise is None:
                 raise ValueError("These intervals depend on the noise of the spectra. Pass `noise`, one for each.")
+            noise = check_noise(noise, len(prediction.total))
             factors = interval_factors_by_noise(self.scores, self.noise, coverage, noise)
         half_width = prediction.total * (factors[..., 0] if prediction.total.ndim == 1 else factors)
         return prediction.mean - half_width, prediction.mean + half_width
@@ -114,15 +119,16 @@ def interval_scores(prediction: Prediction, y: ArrayLike, y_err: ArrayLike | Non
     ----------
     prediction : Prediction
         Prediction for stars that the network was not trained on.
-    y : array-like of shape (n_samples, n_labels) or (n_samples,)
+    y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
         Their labels; NaN or -9999 where missing.
-    y_err : array-like of the shape of `y`, default=None
+    y_err : array-like of the shape of `y`, or table, default=None
         Errors of these labels, added in quadrature to the standard deviations; 0, or missing, where unknown.
 
     Returns
     -------
     scores : ndarray of shape (n_samples, n_labels)
-        ``|y - mean| / sqrt(total**2 + y_err**2)``, NaN where a label is missing.
+        ``|y - mean| / sqrt(total**2 + y_err**2)``, NaN where a label is missing, and infinite where a residual has a
+        standard deviation of 0.
 
     Examples
     --------
@@ -134,21 +140,23 @@ def interval_scores(prediction: Prediction, y: ArrayLike, y_err: ArrayLike | Non
     >>> interval_scores(stars, [[0.0], [0.0], [-9999.0]]).ravel()
     array([ 3.,  1., nan])
     """
+    y, y_err = label_and_error_values(y, y_err, prediction.label_names)
     pairs = check_pairs(y, prediction.mean)
     total = prediction.total.reshape(pairs.y_true.shape)
     if y_err is not None:
-        columns = y_err if np.ndim(y_err) != 1 else np.reshape(y_err, (-1, 1))
-        total = np.hypot(total, check_label_errors(columns, np.where(pairs.counts, pairs.y_true, np.nan)))
-    return np.where(pairs.counts, np.abs(pairs.y_true - pairs.y_pred) / total, np.nan)
+        total = np.hypot(total, check_label_errors(y_err, np.where(pairs.counts, pairs.y_true, np.nan)))
+    residual = np.abs(pairs.y_true - pairs.y_pred)
+    scores = np.divide(residual, total, out=np.where(residual > 0, np.inf, 0.0), where=total > 0)
+    return np.where(pairs.counts, scores, np.nan)
 
 
-def interval_factor(scores: np.ndarray, coverage: float) -> np.ndarray:
+def interval_factor(scores: ArrayLike, coverage: float) -> np.ndarray:
     """Return the half-width of the intervals of each label, in standard deviations.
 
     Parameters
     ----------
-    scores : ndarray of shape (n_samples, n_labels)
-        From `interval_scores`.
+    scores : array-like of shape (n_samples, n_labels)
+        From `interval_scores`; NaN where a label is missing.
     coverage : float
         Share of the labels within the intervals, above 0 and below 1.
 
@@ -170,8 +178,9 @@ def interval_factor(scores: np.ndarray, coverage: float) -> np.ndarray:
     >>> interval_factor(np.arange(1.0, 10)[:, None], 0.9)  # the 9th of 9
     array([9.])
     """
-    if not 0 < coverage < 1:
+    if not isinstance(coverage, Real) or not 0 < coverage < 1:
         raise ValueError(f"coverage={coverage!r}, expected a share between 0 and 1, such as 0.9.")
+    scores = _as_array(scores)
     n, rank = _n_and_rank(scores, coverage)
     if (rank > n).any():
         needed = int(np.ceil(coverage / (1 - coverage) - 1e-9))
@@ -182,9 +191,7 @@ def interval_factor(scores: np.ndarray, coverage: float) -> np.ndarray:
     return np.take_along_axis(np.sort(scores, axis=0), rank[None] - 1, axis=0)[0]  # NaN is sorted to the end
 
 
-def interval_factors_by_noise(
-    scores: np.ndarray, noise: np.ndarray, coverage: float, new_noise: ArrayLike
-) -> np.ndarray:
+def interval_factors_by_noise(scores: ArrayLike, noise: ArrayLike, coverage: float, new_noise: ArrayLike) -> np.ndarray:
     """Return the half-width of the intervals of each spectrum, from calibration stars of similar noise.
 
     The calibration stars are divided by the noise of their spectra into up to ten levels of equally many stars, at
@@ -192,9 +199,9 @@ def interval_factors_by_noise(
 
     Parameters
     ----------
-    scores : ndarray of shape (n_samples, n_labels)
+    scores : array-like of shape (n_samples, n_labels)
         From `interval_scores`.
-    noise : ndarray of shape (n_samples,)
+    noise : array-like of shape (n_samples,)
         Noise of the spectra of these stars, in any unit.
     coverage : float
         As in `interval_factor`.
@@ -224,6 +231,8 @@ def interval_factors_by_noise(
     >>> interval_factors_by_noise(scores, noise, 0.9, [1.2, 1.8, 9.0]).ravel()
     array([1., 3., 3.])
     """
+    scores, new_noise = _as_array(scores), plain_numbers(new_noise, "new_noise", NOISE_EXPECTED)
+    noise = check_noise(noise, len(scores))
     for n_levels in range(int(np.clip(len(noise) // _STARS_PER_LEVEL, 1, _MAX_LEVELS)), 0, -1):
         edges = np.quantile(noise, np.arange(1, n_levels) / n_levels)
         level = np.searchsorted(edges, noise)
@@ -234,7 +243,12 @@ def interval_factors_by_noise(
     return factors[np.searchsorted(edges, new_noise)]
 
 
+def _as_array(scores: ArrayLike) -> np.ndarray:
+    """Return scores as an array, with NaN where they are masked."""
+    return as_numbers(fill_masked(scores), "scores")
+
+
 def _n_and_rank(scores: np.ndarray, coverage: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the number of scores of each label, and the rank of the one that covers: beyond it if they are too few."""
-    n = np.isfinite(scores).sum(axis=0)
+    n = (~np.isnan(scores)).sum(axis=0)
     return n, np.ceil((n + 1) * coverage - 1e-9).astype(int)  # less a rounding error, so that 0.9 of 10 is the 9th

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skbcnn._masked import plain_numbers
+
 _AVERAGES = ("raw_values", "uniform_average")
 
 
@@ -64,7 +66,9 @@ def _label_weights(multioutput: ArrayLike, n_labels: int, spread: np.ndarray | N
         if multioutput == "raw_values":
             return None
         return spread if multioutput == "variance_weighted" and np.any(spread) else np.ones(n_labels)
-    weights = np.asarray(multioutput, dtype=float)
+    weights = plain_numbers(
+        multioutput, "multioutput", "Pass 'raw_values', 'uniform_average' or a weight for each label"
+    )
     if weights.shape != (n_labels,):
         raise ValueError(f"multioutput has shape {weights.shape}, expected one weight for each of {n_labels} labels.")
     if not (np.isfinite(weights) & (weights >= 0)).all():

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_array
 
-from skbcnn._label_tables import label_array
+from skbcnn._label_tables import LabelColumns, label_array, label_columns
 from skbcnn._sklearn import check_sample_weight
 from skbcnn._validation import check_label_errors
 from skbcnn.survey import is_missing
@@ -23,11 +22,14 @@ class Pairs(NamedTuple):
         True and predicted labels; 0 where the weight is 0.
     weight : ndarray of shape (n_samples, n_labels)
         Weight of the star; 0 where the true label is missing.
+    columns : LabelColumns
+        True labels as they were passed, whose order and units the other arguments follow.
     """
 
     y_true: np.ndarray
     y_pred: np.ndarray
     weight: np.ndarray
+    columns: LabelColumns
 
     @property
     def counts(self) -> np.ndarray:
@@ -41,7 +43,7 @@ def check_pairs(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike |
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-        True and predicted labels, with the same order of columns.
+        True and predicted labels, with the same order of columns. Two tables are matched by the names of their columns.
     sample_weight : array-like of shape (n_samples,), default=None
         Weight of each star.
 
@@ -52,29 +54,31 @@ def check_pairs(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike |
     Raises
     ------
     ValueError
-        If shapes differ, a value is infinite, or a prediction is missing where the true label has a weight above 0.
+        If shapes or labels differ, a value is infinite, or a prediction is missing where the true label has a weight
+        above 0.
     """
-    true, predicted = _check_labels(y_true, "y_true"), _check_labels(y_pred, "y_pred")
+    columns = label_columns(y_true, "y_true")
+    true, predicted = _check_labels(y_true, "y_true", columns), _check_labels(y_pred, "y_pred", columns)
     _check_same_shape(predicted, "y_pred", true.shape)
     weight = check_sample_weight(sample_weight, true)[:, None] * ~is_missing(true)
     counts = weight > 0
     if n_missing := int((counts & is_missing(predicted)).sum()):
         raise ValueError(
-            f"y_pred is missing in {n_missing} places where y_true is not. A missing prediction cannot be scored: "
-            "leave such stars out of both, and count them separately."
+            f"y_pred is missing in {n_missing} places where y_true is not (masked, NaN or -9999). A missing prediction "
+            "cannot be scored: leave such stars out of both, and count them separately."
         )
-    return Pairs(np.where(counts, true, 0), np.where(counts, predicted, 0), weight)
+    return Pairs(np.where(counts, true, 0), np.where(counts, predicted, 0), weight, columns)
 
 
-def check_stds(y_std: ArrayLike, counts: np.ndarray) -> np.ndarray:
+def check_stds(y_std: ArrayLike, pairs: Pairs) -> np.ndarray:
     """Check predicted standard deviations, and return them with 1 in place of unused values.
 
     Parameters
     ----------
     y_std : array-like of shape (n_samples, n_labels) or (n_samples,), or table
         Predicted standard deviations.
-    counts : ndarray of bool of shape (n_samples, n_labels)
-        Whether a pair has a weight above 0.
+    pairs : Pairs
+        True labels and weights.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def check_stds(y_std: ArrayLike, counts: np.ndarray) -> np.ndarray:
     ValueError
         If the shape differs, a value is infinite, or a used value is negative or missing.
     """
-    std = _check_labels(y_std, "y_std")
+    std, counts = _check_labels(y_std, "y_std", pairs.columns), pairs.counts
     _check_same_shape(std, "y_std", counts.shape)
     if n_bad := int((counts & ~(std >= 0)).sum()):
         raise ValueError(
@@ -120,12 +124,21 @@ def check_errors(y_err: ArrayLike, pairs: Pairs) -> np.ndarray:
         If errors of used labels are missing.
     """
     y_true = np.where(pairs.counts, pairs.y_true, np.nan)
-    return np.asarray(check_label_errors(label_array(y_err, "y_err"), y_true))
+    return np.asarray(check_label_errors(label_array(y_err, "y_err", pairs.columns), y_true))
 
 
-def _check_labels(values: ArrayLike, argument: str) -> np.ndarray:
+def _check_labels(values: ArrayLike, argument: str, columns: LabelColumns) -> np.ndarray:
     """Return labels as a float64 array of shape (n_samples, n_labels); raise an error for infinite ones."""
-    return check_array(label_array(values, argument), ensure_all_finite="allow-nan", input_name=argument)
+    labels = label_array(values, argument, columns)
+    if len(labels) == 0:
+        raise ValueError(f"{argument} has no rows, expected one for each star. Pass at least one star.")
+    if np.isinf(labels).any():
+        row, column = np.argwhere(np.isinf(labels))[0]
+        raise ValueError(
+            f"Input {argument} contains infinity (first: row {row}, column {column}). Correct it, or mark it as "
+            "missing: NaN or -9999."
+        )
+    return labels
 
 
 def _check_same_shape(values: np.ndarray, argument: str, expected: tuple[int, ...]) -> None:

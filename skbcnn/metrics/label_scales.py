@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skbcnn._label_tables import label_names
+from skbcnn._masked import plain_numbers
 from skbcnn.metrics import weighted_statistics
 from skbcnn.metrics.label_pairs import Pairs, check_pairs
 from skbcnn.survey import label_spreads
@@ -101,7 +102,9 @@ def label_scales(label_scale: ArrayLike | None, y_true: ArrayLike, pairs: Pairs)
 
 def _check_scales(label_scale: ArrayLike, n_labels: int) -> np.ndarray:
     """Return scales that the user passed as numbers."""
-    scales = np.atleast_1d(np.asarray(label_scale, dtype=float))
+    scales = np.atleast_1d(
+        plain_numbers(label_scale, "label_scale", "Pass one number above 0 for each label, in the unit of the label")
+    )
     if scales.shape != (n_labels,):
         raise ValueError(f"label_scale has shape {scales.shape}, expected one number for each of {n_labels} labels.")
     if not (np.isfinite(scales) & (scales > 0)).all():

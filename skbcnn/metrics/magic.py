@@ -120,7 +120,7 @@ class MagicMetric:
         scales = label_scales(label_scale, y_true, pairs)
         columns = [pairs.y_true / scales, pairs.y_pred / scales]
         if y_std is not None:
-            columns.append(check_stds(y_std, pairs.counts) / scales)
+            columns.append(check_stds(y_std, pairs) / scales)
         per_star = {} if y_err is None else {"y_err": check_errors(y_err, pairs) / scales}
         if sample_weight is not None:
             per_star["sample_weight"] = pairs.weight

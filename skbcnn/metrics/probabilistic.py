@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import erf
 
+from skbcnn._masked import plain_numbers
 from skbcnn.metrics import weighted_statistics as weighted
 from skbcnn.metrics.averaging import average_over_labels
 from skbcnn.metrics.label_pairs import Pairs, check_errors, check_stds
@@ -32,7 +33,7 @@ def _scaled_gaussians(
 
 def _total_std(y_std: ArrayLike, y_err: ArrayLike | None, pairs: Pairs) -> np.ndarray:
     """Return the standard deviation of measured label minus prediction: 1 for missing labels."""
-    std = check_stds(y_std, pairs.counts)
+    std = check_stds(y_std, pairs)
     if y_err is not None:
         std = np.hypot(std, check_errors(y_err, pairs))
     if zero := int((pairs.counts & (std == 0)).sum()):
@@ -268,7 +269,7 @@ def _check_levels(levels: ArrayLike | None) -> np.ndarray:
     """Return nominal coverages as an array."""
     if levels is None:
         return np.arange(1, 100) / 100
-    nominal = np.asarray(levels, dtype=float)
+    nominal = plain_numbers(levels, "levels", "Pass a list of nominal coverages between 0 and 1")
     if nominal.ndim != 1 or not len(nominal) or not ((nominal > 0) & (nominal < 1)).all():
         raise ValueError(f"levels is {nominal.tolist()}, expected a list of nominal coverages between 0 and 1.")
     return nominal

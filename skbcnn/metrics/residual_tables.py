@@ -20,8 +20,8 @@ def residual_table(
     y_true: ArrayLike,
     y_pred: ArrayLike,
     *,
-    label_names: Sequence[str] | None = None,
-    units: Sequence[str] | None = None,
+    label_names: str | Sequence[str] | None = None,
+    units: str | Sequence[str] | None = None,
 ) -> Table:
     """Return a table with the median and the robust scatter of the residuals of each label.
 
@@ -34,10 +34,10 @@ def residual_table(
         True labels. Missing ones (NaN, or -9990 and below) are left out.
     y_pred : array-like of the shape of `y_true`
         Predicted labels.
-    label_names : sequence of str, default=None
+    label_names : str or sequence of str, default=None
         Names of the labels. None means the column names of `y_true`, or the 22 labels of APOGEE if it has 22 columns
         without names.
-    units : sequence of str, default=None
+    units : str or sequence of str, default=None
         Units of the labels. None means those of APOGEE: K for teff, dex for logg and [X/H]. Other labels have none.
 
     Returns
@@ -67,7 +67,7 @@ def residual_table(
     from astropy.table import Table
 
     names = _names_of_columns(label_names, y_true)
-    units = [label_unit(name) for name in names] if units is None else list(units)
+    units = [label_unit(name) for name in names] if units is None else _list_of_text(units)
     if len(units) != len(names):
         raise ValueError(f"There are {len(units)} units for {len(names)} labels. Pass one for each, '' for none.")
     pairs = check_pairs(y_true, y_pred)
@@ -86,11 +86,16 @@ def residual_table(
     return table
 
 
-def _names_of_columns(label_names: Sequence[str] | None, y_true: ArrayLike) -> list[str]:
+def _names_of_columns(label_names: str | Sequence[str] | None, y_true: ArrayLike) -> list[str]:
     """Return the names that the user passed, or those of the columns."""
-    names = _label_tables.label_names(y_true) if label_names is None else label_names
+    names = _label_tables.label_names(y_true) if label_names is None else _list_of_text(label_names)
     n_labels = len(_label_tables.label_columns(y_true, "y_true").columns)
     if names is None or len(names) != n_labels:
         n_names = "no names" if names is None else f"{len(names)} names"
         raise ValueError(f"y_true has {n_labels} labels and {n_names}. Pass one name for each as `label_names`.")
     return [str(name) for name in names]
+
+
+def _list_of_text(texts: str | Sequence[str]) -> list[str]:
+    """Return one text or several as a list."""
+    return [texts] if isinstance(texts, str) else [str(text) for text in texts]

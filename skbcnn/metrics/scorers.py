@@ -5,7 +5,6 @@ of the test fold. These scorers get the standard deviations from ``predict(X, re
 and weights by metadata routing. Larger scores are better.
 """
 
-import difflib
 from inspect import signature
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from skbcnn.metrics.regression import (
     r2_score,
     root_mean_squared_error,
 )
+from skbcnn.survey.other_quantities import is_misspelt
 
 
 class _NamedScorer(NamedTuple):
@@ -172,10 +172,19 @@ def get_scorer(name, **kwargs):
     True
     """
     if name not in _NAMED_SCORERS:
-        similar = difflib.get_close_matches(str(name), _NAMED_SCORERS) or _NAMED_SCORERS
-        raise ValueError(f"There is no scorer {name!r}. Did you mean {', '.join(similar)}?")
+        similar = [known for known in _NAMED_SCORERS if _is_variant(str(name), known)]
+        hint = f"Did you mean {similar[0]}?" if similar else f"Known: {', '.join(_NAMED_SCORERS)}."
+        raise ValueError(
+            f"There is no scorer {name!r}. {hint} make_magic_scorer makes one of any metric of scikit-learn."
+        )
     metric, greater_is_better, needs_std, defaults = _NAMED_SCORERS[name]
     return make_magic_scorer(metric, greater_is_better=greater_is_better, needs_std=needs_std, **{**defaults, **kwargs})
+
+
+def _is_variant(name: str, known: str) -> bool:
+    """Return whether a name is that of a known scorer without its prefix, or misspelt."""
+    metric = known.removeprefix("neg_")
+    return name == metric or is_misspelt(name, known) or is_misspelt(name, metric)
 
 
 class MagicScorer(BaseScorer):

@@ -133,7 +133,7 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
         """
         names = column_names(label_names, y_true, "y_true")
         pairs = check_pairs(y_true, y_pred)
-        std = check_stds(y_std, pairs.counts)
+        std = check_stds(y_std, pairs)
         if y_err is not None:
             std = np.hypot(std, check_errors(y_err, pairs))
         if n_zero := int((pairs.counts & (std == 0)).sum()):
