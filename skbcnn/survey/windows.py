@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from skbcnn._masked import refuse_masked
 
 N_APOGEE_PIXELS = 7514
 _MAX_LABELS_IN_REPR = 5
@@ -37,7 +41,7 @@ class ElementWindows(Mapping[str, np.ndarray]):
     Raises
     ------
     ValueError
-        If a window is empty or extends beyond the grid, or `widening` names a label without a window.
+        If a window is empty, a mask, or extends beyond the grid, or `widening` names a label without a window.
 
     See Also
     --------
@@ -54,14 +58,15 @@ class ElementWindows(Mapping[str, np.ndarray]):
     """
 
     def __init__(self, pixels: Mapping[str, ArrayLike], n_pixels: int, widening: Widening | None = None) -> None:
-        self.n_pixels = int(n_pixels)
-        self._pixels = {str(name): self._check_window(name, window) for name, window in pixels.items()}
-        self._widening = {str(name): _factors(name, factors) for name, factors in (widening or {}).items()}
+        self.n_pixels = _whole_number(n_pixels)
+        self._pixels = {str(name): self._check_window(name, window) for name, window in _items(pixels)}
+        self._widening = {str(name): _factors(name, factors) for name, factors in _items(widening or {}, "widening")}
         if unknown := set(self._widening) - set(self._pixels):
             raise ValueError(f"widening names {', '.join(sorted(unknown))}, but there is no such window.")
 
     def _check_window(self, name: str, window: ArrayLike) -> np.ndarray:
         """Return the pixels of a window in ascending order, read-only."""
+        refuse_masked(window, f"The window of {name}", "Pass the numbers of its pixels only")
         window = np.asarray(window)
         if window.size == 0:
             raise ValueError(f"The window of {name} has no pixel. Leave the label out of the windows instead.")
@@ -70,12 +75,18 @@ class ElementWindows(Mapping[str, np.ndarray]):
                 f"The window of {name} is an array of shape {window.shape} and type {window.dtype}, expected one "
                 "dimension of pixel numbers. Pass boolean masks to ElementWindows.from_masks."
             )
-        pixels = np.unique(window).astype(np.intp)
+        pixels = np.unique(window)
+        if len(window) > 2 and set(pixels.tolist()) <= {0, 1}:  # nobody lists the pixels 0 and 1 again and again
+            raise ValueError(
+                f"The window of {name} has {len(window)} values, all of them 0 or 1: a mask, but the numbers of "
+                f"its pixels are expected. Pass ElementWindows.from_masks({{{name!r}: mask.astype(bool)}})."
+            )
         if pixels[0] < 0 or pixels[-1] >= self.n_pixels:
             raise ValueError(
                 f"The window of {name} has pixels {pixels[0]} to {pixels[-1]}, but the grid has pixels 0 to "
                 f"{self.n_pixels - 1}. Make the windows on the grid of the spectra."
             )
+        pixels = pixels.astype(np.intp)
         pixels.flags.writeable = False
         return pixels
 
@@ -99,13 +110,13 @@ class ElementWindows(Mapping[str, np.ndarray]):
         windows : ElementWindows
         """
         pixels = {}
-        for name, pairs in runs.items():
-            if reversed_runs := [pair for pair in pairs if pair[0] > pair[1]]:
+        for name, pairs in _runs(runs):
+            if any(not isinstance(bound, Integral) for pair in pairs for bound in pair):
                 raise ValueError(
-                    f"The window of {name} has a run that ends before it starts: {reversed_runs[0]}. Pass the first "
-                    "pixel and then the last."
+                    f"The window of {name} has the runs {pairs[:3]}, expected numbers of pixels. Pass runs of "
+                    "wavelength to ElementWindows.from_wavelengths."
                 )
-            pixels[name] = [pixel for first, last in pairs for pixel in range(first, last + 1)]
+            pixels[name] = sorted({pixel for first, last in pairs for pixel in range(first, last + 1)})
         return cls(pixels, n_pixels, widening)
 
     @classmethod
@@ -122,7 +133,7 @@ class ElementWindows(Mapping[str, np.ndarray]):
         runs : mapping of str to sequence of (float, float)
             Shortest and longest wavelength of each run, both included, in the unit of `wavelength`.
         wavelength : array-like of shape (n_pixels,)
-            Wavelength of each pixel.
+            Wavelength of each pixel. May be a Quantity; runs with units are converted to its unit.
         widening : mapping of str to (int, int), default=None
             Factors on the widths of the window layers, as in the constructor.
 
@@ -130,12 +141,18 @@ class ElementWindows(Mapping[str, np.ndarray]):
         -------
         windows : ElementWindows
         """
-        wavelength = np.asarray(wavelength, dtype=float)
-        masks = {
-            name: np.logical_or.reduce([(wavelength >= low) & (wavelength <= high) for low, high in pairs])
-            for name, pairs in runs.items()
-        }
-        return cls({name: np.flatnonzero(mask) for name, mask in masks.items()}, len(wavelength), widening)
+        refuse_masked(wavelength, "wavelength", "Pass the wavelength of each pixel")
+        unit = getattr(wavelength, "unit", None)
+        grid = np.asarray(wavelength, dtype=float)
+        if grid.ndim != 1:
+            raise ValueError(f"wavelength has shape {grid.shape}, expected (n_pixels,): that of each pixel.")
+        masks = {}
+        for name, pairs in _runs(runs):
+            bounds = [(_in_unit(name, low, unit), _in_unit(name, high, unit)) for low, high in pairs]
+            masks[name] = np.logical_or.reduce(
+                [(grid >= low) & (grid <= high) for low, high in bounds] or [np.zeros(len(grid), dtype=bool)]
+            )
+        return cls({name: np.flatnonzero(mask) for name, mask in masks.items()}, len(grid), widening)
 
     @classmethod
     def from_masks(cls, masks: Mapping[str, ArrayLike], widening: Widening | None = None) -> ElementWindows:
@@ -152,12 +169,17 @@ class ElementWindows(Mapping[str, np.ndarray]):
         -------
         windows : ElementWindows
         """
+        for name, mask in _items(masks, "masks"):
+            refuse_masked(
+                mask, f"The mask of {name}", "Pass True for each pixel of the window, and False for all others"
+            )
         arrays = {name: np.asarray(mask) for name, mask in masks.items()}
         shapes = {mask.shape for mask in arrays.values()}
         if len(shapes) != 1 or any(mask.dtype != bool or mask.ndim != 1 for mask in arrays.values()):
             raise ValueError(
                 f"The masks have shapes {sorted(shapes)} and types {sorted({str(m.dtype) for m in arrays.values()})}, "
-                "expected one boolean for each pixel of the same grid. Pass arrays of type bool and of one length."
+                "expected one boolean for each pixel of the same grid. Pass arrays of one length and of type bool: "
+                "mask.astype(bool)."
             )
         n_pixels = shapes.pop()[0]
         return cls({name: np.flatnonzero(mask) for name, mask in arrays.items()}, n_pixels, widening)
@@ -231,12 +253,55 @@ def _parse_runs(text: str) -> list[tuple[int, int]]:
     return [(int(bound[0]), int(bound[-1])) for bound in bounds]
 
 
+def _items(values: Mapping[str, Any], argument: str = "windows") -> Iterable[tuple[str, Any]]:
+    """Return the entries of a mapping from the names of labels."""
+    if not isinstance(values, Mapping) and not hasattr(values, "items"):
+        raise TypeError(f"{argument} is a {type(values).__name__}, expected a dict from the name of each label.")
+    return values.items()
+
+
+def _runs(runs: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[Any, Any]]]]:
+    """Yield the name and the checked runs of each window."""
+    for name, pairs in _items(runs, "runs"):
+        try:
+            checked = [(first, last) for first, last in pairs]
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"The window of {name} is {pairs!r}, expected a list of runs. Pass [(first, last), ...] even for one."
+            ) from error
+        if reversed_runs := [pair for pair in checked if pair[0] > pair[1]]:
+            raise ValueError(
+                f"The window of {name} has a run that ends before it starts: {reversed_runs[0]}. Pass its first "
+                "end and then its last."
+            )
+        yield name, checked
+
+
+def _in_unit(name: str, bound: Any, unit: Any) -> float:
+    """Return one end of a run in the unit of the wavelengths."""
+    if not hasattr(bound, "unit"):
+        return float(bound)
+    if unit is None:
+        raise ValueError(
+            f"The runs of {name} have the unit {str(bound.unit)!r}, but wavelength has none. Pass both with units, or "
+            "both as numbers."
+        )
+    return float(bound.to_value(unit))
+
+
+def _whole_number(n_pixels: Any) -> int:
+    """Return a number of pixels as an integer."""
+    if not isinstance(n_pixels, Integral) or n_pixels < 1:
+        raise ValueError(f"n_pixels={n_pixels!r}, expected the number of pixels of a spectrum.")
+    return int(n_pixels)
+
+
 def _factors(name: str, widening: Sequence[int]) -> tuple[int, int]:
     """Return the two factors on the widths of the window layers as integers."""
-    factors = tuple(int(factor) for factor in widening)
-    if len(factors) != 2 or min(factors) < 1:
-        raise ValueError(f"widening of {name} is {factors}, expected two factors of at least 1.")
-    return factors
+    factors = tuple(widening) if isinstance(widening, Iterable) else (widening,)
+    if len(factors) != 2 or not all(isinstance(factor, Integral) and factor >= 1 for factor in factors):
+        raise ValueError(f"widening of {name} is {widening!r}, expected two factors of at least 1, as whole numbers.")
+    return int(factors[0]), int(factors[1])
 
 
 @cache
