@@ -75,7 +75,7 @@ def train(
     Warns
     -----
     UserWarning
-        If Ctrl-C ended training. A second Ctrl-C propagates.
+        If Ctrl-C ended training after its first epoch. A second Ctrl-C, or one in the first epoch, propagates.
     """
     seed_weights, seed_masks, seed_order = np.random.SeedSequence(seed).generate_state(3).tolist()
     margins = Frames(spec).margins
@@ -92,6 +92,8 @@ def train(
             _run(steps, batches, held_out, [best, *callbacks], recipe.max_epochs, epochs)
         except KeyboardInterrupt:
             interrupted = pooled.discard = True  # the step that was interrupted may be incomplete
+            if best.weights is None:
+                raise  # nothing was learnt that is worth keeping
             warnings.warn("Training interrupted by user; the best weights so far are kept.", stacklevel=2)
         finally:
             for callback in callbacks:
