@@ -30,6 +30,13 @@ _ERROR_NAMES = {  # pattern of the column name, by naming and kind of error
         "calibrated": "e_{}_calibrated",
     },
 }
+_DESCRIPTIONS = {  # of the columns
+    "mean": "{}",
+    "total": "Total standard deviation of {}",
+    "model": "Standard deviation of {} between posterior draws",
+    "predictive": "Standard deviation of {} by the spectrum",
+    "calibrated": "Calibrated standard deviation of {}",
+}
 
 
 @dataclass(frozen=True)
@@ -143,13 +150,18 @@ class Prediction:
         kinds: Sequence[ErrorKind] = (errors,) if isinstance(errors, str) else errors
         values = {"mean": self.mean} | {str(kind): self.std(kind) for kind in kinds}
         columns = [
-            Column(array[:, j] if array.ndim == 2 else array, name=names[kind], unit=label_unit(name) or None)
+            Column(
+                array[:, j] if array.ndim == 2 else array,
+                name=names[kind],
+                unit=label_unit(name) or None,
+                description=_DESCRIPTIONS[kind].format(_symbol(name)),
+            )
             for j, name in enumerate(self.label_names)
             for names in [column_names(name, naming)]
             for kind, array in values.items()
         ]
         if self.noisier is not None:
-            columns.append(Column(self.noisier, name="noisier"))
+            columns.append(Column(self.noisier, name="noisier", description="More noise than every training star"))
         return Table(columns)
 
     def to_pandas(self, errors: ErrorKind | Sequence[ErrorKind] = ("total",), naming: Naming = "skbcnn") -> "DataFrame":
@@ -208,6 +220,14 @@ def column_names(name: str, naming: Naming) -> dict[str, str]:
         raise ValueError(f"naming={naming!r}, expected {' or '.join(map(repr, _ERROR_NAMES))}.")
     stem = _sdssv_name(name) if naming == "sdssv" else name
     return {"mean": stem} | {kind: text.format(stem) for kind, text in _ERROR_NAMES[naming].items()}
+
+
+def _symbol(name: str) -> str:
+    """Return the symbol of a label, such as [Mg/H]; the name of a label without a symbol in plain text."""
+    from skbcnn.survey import find_label
+
+    known = find_label(name)
+    return name if known is None or "$" in known.symbol else known.symbol
 
 
 def _sdssv_name(name: str) -> str:

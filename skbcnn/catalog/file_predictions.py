@@ -8,8 +8,7 @@ from astropy.table import Table, vstack
 
 from skbcnn._prediction import Naming
 from skbcnn.catalog.spectra_files import SpectraReader, SpectraRows
-from skbcnn.catalog.tables import prediction_table
-from skbcnn.novelty import result_flags
+from skbcnn.catalog.tables import prediction_table, quality_columns
 from skbcnn.regressor import CensoredBCNNRegressor
 
 
@@ -75,11 +74,11 @@ def predict_files(
 
 def _table(model: CensoredBCNNRegressor, rows: SpectraRows, naming: Naming, meta: Mapping[str, str] | None) -> Table:
     """Return the predictions for some spectra; the reader has checked them already."""
-    prediction = model._predict_checked(rows.X, rows.x_err)
+    prediction = model._predict_counting_noise_once(rows.X, rows.x_err)
     assessment = None
     if model.domain_ is not None:
         assessment = model.domain_._assess_checked(rows.X, prediction, rows.x_err)
     table = prediction_table(prediction, columns=rows.columns, assessment=assessment, meta=meta, naming=naming)
     if assessment is None:
-        table["result_flags"] = result_flags(prediction)
+        table.update(quality_columns(prediction, None, naming))
     return table

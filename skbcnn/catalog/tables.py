@@ -4,21 +4,35 @@
 format of the suffix of the file name.
 """
 
+import textwrap
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
-from astropy.table import Column, Table
-from astropy.units import UnitBase
+from astropy.table import Column, QTable, Table
+from astropy.units import UnitBase, UnrecognizedUnit
 
 from skbcnn._atomic_writes import atomic_path, created_h5
 from skbcnn._prediction import ErrorKind, Naming, Prediction
-from skbcnn.novelty import Assessment, result_flags
+from skbcnn.novelty import Assessment, NoveltyFlag, result_flags
+from skbcnn.novelty.flags import BIT_MEANINGS, prediction_flags
 
 _DEFAULT_UNITS = {"ra": "deg", "dec": "deg"}  # for columns of the stars that have no unit
+_DESCRIPTIONS = {  # for columns that have none
+    "star": "Name of the star",
+    "spectrum": "Combined spectrum or visit",
+    "file": "File of the spectrum",
+    "snr": "Signal-to-noise ratio per pixel",
+    "ra": "Right ascension, J2000",
+    "dec": "Declination, J2000",
+    "result_flags": "Sum of the bits of skbcnn.novelty.NoveltyFlag",
+    "novelty": "Distance from the training set; out-of-distribution above 1",
+    "do_not_use": "Whether the labels are unusable: bit 11, 16, 17, 18 or 19 is set",
+}
+_COMMENT_WIDTH = 70  # astropy breaks longer comments inside words
 
 
 def prediction_table(
@@ -57,9 +71,11 @@ def prediction_table(
           ``e_<label>_predictive`` and ``e_<label>_calibrated``.
 
         Units are K or dex; labels that are not APOGEE's have none. The last columns are ``noisier``, if the prediction
-        has it, and of the assessment ``result_flags`` (sums of `skbcnn.novelty.NoveltyFlag` bits) and ``novelty`` (the
-        score: above 1 for out-of-distribution spectra). With SDSS-V's naming the table has ``result_flags`` without an
-        assessment, too: the flags that depend on the prediction alone.
+        has it (more noise than every training star), and of the assessment ``result_flags`` (sums of
+        `skbcnn.novelty.NoveltyFlag` bits), ``novelty`` (the score: above 1 for out-of-distribution spectra) and
+        ``do_not_use`` (whether a bit of `NoveltyFlag.DO_NOT_USE` is set). With SDSS-V's naming ``result_flags`` holds
+        all bits of SDSS-V, of which bit 2 is set for most good stars near [Fe/H] = 0, and the table has
+        ``result_flags`` without an assessment, too.
 
     Raises
     ------
@@ -90,18 +106,39 @@ def prediction_table(
     if prediction.calibrated is not None:
         errors.append("calibrated")
     found += prediction.to_table(errors=errors, naming=naming).itercols()
-    novelty = {"result_flags": result_flags(prediction)} if naming == "sdssv" else {}
-    if assessment is not None:
-        novelty = {"result_flags": assessment.flags, "novelty": assessment.score}
-    if novelty:
-        found += [_star_column(name, values, n_samples) for name, values in novelty.items()]
+    if assessment is not None or naming == "sdssv":
+        quality = quality_columns(prediction, assessment, naming)
+        found += [_star_column(name, values, n_samples) for name, values in quality.items()]
+    for column in found:
+        column.description = column.description or _DESCRIPTIONS.get(column.name.lower())
     _check_names([column.name for column in found])
     return Table(found, meta=dict(meta or {}))
+
+
+def quality_columns(prediction: Prediction, assessment: Assessment | None, naming: Naming) -> dict[str, np.ndarray]:
+    """Return the columns that tell which stars to use.
+
+    Parameters
+    ----------
+    prediction, assessment, naming
+        As in `prediction_table`.
+
+    Returns
+    -------
+    columns : dict of str to ndarray of shape (n_samples,)
+        ``result_flags``, ``novelty`` if there is an assessment, and ``do_not_use``.
+    """
+    flags = result_flags(prediction) if naming == "sdssv" else prediction_flags(prediction)
+    novelty = {}
+    if assessment is not None:
+        flags, novelty = flags | assessment.flags, {"novelty": assessment.score}
+    return {"result_flags": flags, **novelty, "do_not_use": (flags & NoveltyFlag.DO_NOT_USE) != 0}
 
 
 def _star_column(name: str, values: Any, n_samples: int) -> Column:
     """Return a column of the stars, checked to have a type that all file formats support."""
     unit = getattr(values, "unit", None) or _DEFAULT_UNITS.get(name.lower())
+    description = getattr(values, "description", None)
     values = np.asanyarray(getattr(values, "value", values))  # asanyarray keeps masks
     if values.dtype.kind == "O" and all(isinstance(text, str) for text in values.flat):
         values = values.astype(str)
@@ -109,7 +146,9 @@ def _star_column(name: str, values: Any, n_samples: int) -> Column:
         raise ValueError(f"Column {name!r} has shape {values.shape}, expected ({n_samples},): one value for each star.")
     if values.dtype.kind not in "biufSU":
         raise ValueError(f"Column {name!r} holds {values.dtype}, expected numbers, booleans or text.")
-    return Table({name: values}, units={name: unit} if unit else None)[name]
+    column = Table({name: values}, units={name: unit} if unit else None)[name]
+    column.description = description
+    return column
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -127,7 +166,7 @@ def write_table(table: Table, path: str | PathLike[str], *, overwrite: bool = Fa
     table : astropy.table.Table
         Table from `prediction_table`, or any other table of numbers and text.
     path : str or path-like
-        ``.fits`` or ``.fit`` (units as TUNIT, meta as comments), ``.csv`` (names and values only), ``.ecsv`` (CSV with
+        ``.fits`` or ``.fit`` (units, meta as comments), ``.csv`` (names and values only), ``.ecsv`` (CSV with
         units and meta), ``.h5`` or ``.hdf5`` (units and meta, under ``catalogue``).
     overwrite : bool, default=False
         Whether an existing file is replaced.
@@ -148,8 +187,10 @@ def write_table(table: Table, path: str | PathLike[str], *, overwrite: bool = Fa
 
     Notes
     -----
-    The FITS standard has no unit dex, but SDSS writes it, and so does this function. astropy warns when it reads such a
-    file, except with ``Table.read(path, unit_parse_strict="silent")``.
+    ``Table.read`` and ``QTable.read`` return units and descriptions of all columns of FITS, ECSV and HDF5 files, and
+    issue no warning. The FITS standard has no unit dex. Columns in dex therefore have no TUNIT: astropy reads the unit
+    from the comments, other programs show it at the end of the description (TCOMM). The comments explain each bit of
+    ``result_flags``.
 
     Examples
     --------
@@ -195,31 +236,60 @@ def check_table_name(path: str | PathLike[str]) -> str:
 
 
 def _write_fits(table: Table, path: Path) -> None:
-    units = {name: column.unit for name, column in table.columns.items() if column.unit is not None}
-    bare = Table(table, copy=False)
-    bare.meta = {}
-    for name in units:  # astropy warns and drops units that the FITS standard lacks
-        bare[name].unit = None
-    hdu = fits.table_to_hdu(bare)
-    for name, unit in units.items():
-        hdu.columns[name].unit = _fits_unit(unit)
-    for line in _comments(table.meta):
-        hdu.header.add_comment(line)
-    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+    """Write a table; units that FITS lacks are written as astropy's serialised quantities, which it reads back."""
+    columns = {name: _fits_column(column) for name, column in table.columns.items()}
+    meta = {f"TCOMM{i}": text for i, text in enumerate(map(_fits_description, table.itercols()), start=1) if text}
+    bare = QTable(columns, copy=False)
+    bare.meta = {**meta, "comments": list(_comments(table))}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The unit .* could not be saved")
+        bare.write(path, format="fits")
 
 
-def _fits_unit(unit: UnitBase) -> str:
+def _fits_column(column: Column) -> Any:
+    """Return the column as FITS can hold it: text in ASCII, and numbers as a quantity if FITS lacks their unit."""
+    if column.dtype.kind == "U":
+        text = np.array([_ascii(value) for value in np.ma.filled(column, "").flat], dtype=str)
+        return Column(text.reshape(column.shape), description=column.description)
+    if column.unit is None or _is_fits_unit(column.unit):
+        return column
+    if isinstance(column.unit, UnrecognizedUnit) or column.dtype.kind not in "iuf":
+        return Column(np.ma.asarray(column), description=column.description)
+    values = np.ma.filled(np.ma.asarray(column).astype(np.result_type(column.dtype, np.float32)), np.nan)
+    quantity = values * column.unit
+    quantity.info.description = column.description
+    return quantity
+
+
+def _is_fits_unit(unit: UnitBase) -> bool:
     try:
-        return unit.to_string("fits")
-    except ValueError:  # dex
-        return str(unit)
+        unit.to_string("fits")
+    except ValueError:  # dex, and units that astropy does not know
+        return False
+    return not isinstance(unit, UnrecognizedUnit)
 
 
-def _comments(meta: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the metadata as lines of ASCII, which FITS headers need."""
-    for name, value in meta.items():
+def _fits_description(column: Column) -> str:
+    """Return the description in ASCII, with the unit if it is no unit of FITS."""
+    text = column.description or ""
+    if column.unit is not None and not _is_fits_unit(column.unit):
+        text += f" [{column.unit}]"
+    return _ascii(text.strip())
+
+
+def _comments(table: Table) -> Iterator[str]:
+    """Yield the metadata, and the meanings of the flags, as lines of ASCII, which FITS headers need."""
+    for name, value in table.meta.items():
         for line in f"{name}: {value}".splitlines():
-            yield line.encode("ascii", "backslashreplace").decode()
+            yield from textwrap.wrap(_ascii(line), _COMMENT_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    if "result_flags" in table.colnames:
+        yield "Bits of result_flags:"
+        for flag, meaning in BIT_MEANINGS.items():
+            yield f"{flag.value.bit_length() - 1:2d} ({flag.value}) {meaning}"
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 def _write_csv(table: Table, path: Path) -> None:

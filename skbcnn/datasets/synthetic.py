@@ -158,7 +158,7 @@ def make_apogee_spectra(
     streams = _random_streams(random_state)
     truth = _draw_population(n_samples, kind, correlated, streams["population"], streams["family"])
     y, y_err = _catalogue(truth, missing, kind.iron, streams["labels"], streams["missing"])
-    X, X_err = _observed_spectra(truth, snr, normalizer, streams)
+    X, X_err = _observed_spectra(truth, snr, streams, normalizer)
     return Bunch(
         X=X,
         y=y,
@@ -522,8 +522,8 @@ _N_FAULTS = 4
 def _observed_spectra(
     truth: np.ndarray,
     snr: np.ndarray,
-    normalizer: ContinuumNormalizer | None,
     streams: Mapping[str, np.random.RandomState],
+    normalizer: ContinuumNormalizer | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return flux and its error, both of shape (n_samples, 7514) and float32, computed in chunks."""
     X = np.empty((len(truth), len(kept_pixels())), dtype=np.float32)

@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 
 from skbcnn._chunks import row_chunks
 from skbcnn._validation import check_finite_spectra, check_flux_errors
-from skbcnn.novelty.flags import NoveltyFlag, as_columns, flag_where, result_flags
+from skbcnn.novelty.flags import NoveltyFlag, as_columns, flag_where, prediction_flags
 from skbcnn.novelty.limits import label_limits, model_limit, relative_spread, spectrum_limits
 from skbcnn.novelty.principal_components import (
     PrincipalComponents,
@@ -52,7 +52,7 @@ class Assessment:
     model : ndarray of shape (n_samples,)
         Model uncertainty of the prediction, in units of its limit. NaN if it is not known.
     flags : ndarray of int32 of shape (n_samples,)
-        Sums of `NoveltyFlag` bits.
+        Sums of `NoveltyFlag` bits. ``UNCERTAIN_FE_H``, which SDSS-V sets for good stars, is not among them.
     """
 
     spectrum: np.ndarray
@@ -65,6 +65,11 @@ class Assessment:
     def score(self) -> np.ndarray:
         """Largest of all values that are known for each star, of shape (n_samples,). Above 1 is out-of-distribution."""
         return np.fmax.reduce([self.spectrum, self.bad_pixels, self.model, *self.labels.T])
+
+    @property
+    def do_not_use(self) -> np.ndarray:
+        """Whether the labels of each star are unusable: a bit of `NoveltyFlag.DO_NOT_USE` is set."""
+        return (self.flags & NoveltyFlag.DO_NOT_USE) != 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,7 +334,7 @@ class TrainingDomain:
             labels = self._label_novelty(as_columns(prediction.mean))
             model = self._model_novelty(as_columns(prediction.model))
             model = model if x_err is None else np.where(statistics.noise > _NOISE_RATIO * self.noise, np.nan, model)
-            flags |= result_flags(prediction)
+            flags |= prediction_flags(prediction)
         spectrum = np.fmax.reduce([relative.unexplained, relative.distance, relative.faintness])
         for flag, condition in {
             NoveltyFlag.SPECTRUM_NOVEL: spectrum > 1,

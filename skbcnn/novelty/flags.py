@@ -15,7 +15,29 @@ if TYPE_CHECKING:
 class NoveltyFlag(IntFlag):
     """Bits that qualify the predicted labels of a star.
 
-    Bits 0 to 2 and 11 have the meaning of the AstroNN product of SDSS-V [1]_, which uses no other bits.
+    Select good stars by ``(flags & NoveltyFlag.DO_NOT_USE) == 0``, or by the column ``do_not_use`` of a catalogue.
+
+    ==== ======= ======================= ==============================================================================
+    bit  value   name                    meaning
+    ==== ======= ======================= ==============================================================================
+    0    1       UNCERTAIN_LOGG          The standard deviation of log g exceeds 0.2 dex and 0.075 times log g.
+    1    2       UNCERTAIN_TEFF          The standard deviation of Teff exceeds 300 K.
+    2    4       UNCERTAIN_FE_H          The standard deviation of [Fe/H] exceeds 0.12 times [Fe/H], which nearly all
+                                         good stars near [Fe/H] = 0 do. Only `result_flags` and catalogues with
+                                         ``naming="sdssv"`` have this bit.
+    11   2048    NO_RESULT               No labels, because the spectrum could not be read or predicted.
+    16   65536   SPECTRUM_NOVEL          The spectrum differs from the training spectra by more than noise.
+    17   131072  BAD_PIXELS              The fraction of bad pixels exceeds that of the training spectra and 5 %.
+    18   262144  LABEL_OUT_OF_RANGE      A label lies outside the range of the training labels by more than 5 % of it.
+    19   524288  MODEL_UNCERTAIN         The posterior draws differ more than for training-like stars.
+    20   1048576 NOISIER_THAN_TRAINED    The spectrum is noisier than the training spectra: its errors may be too small.
+    ==== ======= ======================= ==============================================================================
+
+    ``OUTSIDE`` is bits 16 to 19, by which a star is out-of-distribution. ``DO_NOT_USE`` is bit 11 and bits 16 to 19.
+    Bits 0 to 2 and 11 have the meaning of the AstroNN product of SDSS-V [1]_, which uses no other bits. Stars with bit
+    0, 1 or 20 can be used with care: their labels have large errors, or errors that may be too small. The column
+    ``noisier`` of a catalogue is True where the median flux error exceeds that of every training star; bit 20 is set
+    there, too, and where the spectrum itself shows more noise between neighbouring pixels.
 
     References
     ----------
@@ -26,7 +48,7 @@ class NoveltyFlag(IntFlag):
     >>> import numpy as np
     >>> from skbcnn.novelty import NoveltyFlag
     >>> flags = np.array([0, NoveltyFlag.NOISIER_THAN_TRAINED, NoveltyFlag.BAD_PIXELS | NoveltyFlag.UNCERTAIN_LOGG])
-    >>> (flags & NoveltyFlag.OUTSIDE) != 0
+    >>> (flags & NoveltyFlag.DO_NOT_USE) != 0
     array([False, False,  True])
     """
 
@@ -52,6 +74,37 @@ class NoveltyFlag(IntFlag):
     Noise alone does not make a spectrum out-of-distribution, but the network was not trained for it."""
     OUTSIDE = SPECTRUM_NOVEL | BAD_PIXELS | LABEL_OUT_OF_RANGE | MODEL_UNCERTAIN
     """All bits that mark a star as out-of-distribution: those that `Assessment.score` measures."""
+    DO_NOT_USE = NO_RESULT | OUTSIDE
+    """All bits that mark labels as unusable."""
+
+
+BIT_MEANINGS = {
+    NoveltyFlag.UNCERTAIN_LOGG: "std of log g above 0.2 dex and 0.075 log g",
+    NoveltyFlag.UNCERTAIN_TEFF: "std of Teff above 300 K",
+    NoveltyFlag.UNCERTAIN_FE_H: "std of [Fe/H] above 0.12 [Fe/H] (SDSS-V; not a fault)",
+    NoveltyFlag.NO_RESULT: "no labels",
+    NoveltyFlag.SPECTRUM_NOVEL: "spectrum unlike the training spectra",
+    NoveltyFlag.BAD_PIXELS: "too many bad pixels",
+    NoveltyFlag.LABEL_OUT_OF_RANGE: "a label outside the training range",
+    NoveltyFlag.MODEL_UNCERTAIN: "the posterior draws differ too much",
+    NoveltyFlag.NOISIER_THAN_TRAINED: "noisier than the training spectra",
+}
+
+
+def prediction_flags(prediction: Prediction) -> np.ndarray:
+    """Return the flags that depend only on a prediction, without the rule of SDSS-V that good stars fail.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Prediction of any model.
+
+    Returns
+    -------
+    flags : ndarray of int32 of shape (n_samples,)
+        Sums of the `NoveltyFlag` bits 0, 1 and 11.
+    """
+    return result_flags(prediction) & np.int32(~NoveltyFlag.UNCERTAIN_FE_H)
 
 
 def result_flags(prediction: Prediction) -> np.ndarray:

@@ -1,16 +1,18 @@
 """Predictions as tables with units, and such tables as files."""
 
 import errno
+from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Column, MaskedColumn, QTable, Table
 
 from skbcnn import Prediction
 from skbcnn.catalog import check_table_name, prediction_table, write_table
+from skbcnn.novelty import Assessment, NoveltyFlag
 
 STARS = {"star": ["2M00", "2M01-long"], "ra": [10.5, 359.0], "dec": np.array([-3.0, 4.0]), "snr": [80, 200]}
 
@@ -27,8 +29,8 @@ def stars_table(**more):
     return prediction_table(prediction(noisier=np.array([True, False])), columns=STARS, **more)
 
 
-def broken_write(self, path, **options):
-    path.write_text("half", encoding="utf-8")
+def broken_write(self, path, *args, **options):
+    Path(path).write_text("half", encoding="utf-8")
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -115,11 +117,44 @@ def test_fits(tmp_path, suffix):
         header, data = file[1].header, file[1].data
         units = {name: header.get(f"TUNIT{i}") for i, name in enumerate(data.names, start=1)}
         assert data.names == table.colnames
-        assert [units[name] for name in ("teff", "Mg_err", "ra", "age", "star")] == ["K", "dex", "deg", None, None]
-        assert list(header["COMMENT"]) == ["model: demo, synthetic \\xb1 stars", "note: first", "second"]
-    again = Table.read(path, unit_parse_strict="silent")
+        assert [units[name] for name in ("teff", "Mg_err", "ra", "age", "star")] == ["K", None, "deg", None, None]
+        assert header[f"TCOMM{data.names.index('Mg_err') + 1}"] == "Total standard deviation of [Mg/H] [dex]"
+        assert list(header["COMMENT"])[:3] == ["model: demo, synthetic \\xb1 stars", "note: first", "second"]
+    again = Table.read(path)
     for name in table.colnames:
         np.testing.assert_array_equal(again[name].astype(table[name].dtype), table[name])
+
+
+def test_fits_comments_are_wrapped_between_words(tmp_path):
+    text = "trained on " + "many stars " * 12
+    comments = fits.getheader(write_table(stars_table(meta={"model": text}), tmp_path / "a.fits"), 1)["COMMENT"]
+    assert all(
+        word in {"model:", "trained", "on", "many", "stars"} for line in list(comments)[:3] for word in line.split()
+    )
+
+
+@pytest.mark.parametrize("naming", ["skbcnn", "sdssv"])
+def test_fits_explains_every_flag(tmp_path, naming):
+    table = stars_table(naming=naming)
+    table["result_flags"] = np.zeros(2, dtype=np.int32)
+    comments = list(fits.getheader(write_table(table, tmp_path / "a.fits"), 1)["COMMENT"])
+    for flag in NoveltyFlag:
+        assert any(f"({flag.value}) " in line for line in comments)
+
+
+def test_fits_keeps_what_it_has_no_words_for(tmp_path):
+    """Text beyond ASCII, units that neither FITS nor astropy knows, logarithmic units, and masked abundances."""
+    columns = {
+        "star": ["né", "b"],
+        "odd": Column([1.0, 2.0], unit=u.Unit("furlong", parse_strict="silent")),
+        "gravity": [1.0, 2.0] * u.dex(u.cm / u.s**2),
+        "masked": MaskedColumn(np.ma.array([1.0, 2.0], mask=[0, 1]), unit="dex"),
+    }
+    again = Table.read(write_table(prediction_table(prediction(), columns=columns), tmp_path / "a.fits"))
+    assert again["star"][0] == "n\\xe9"
+    assert again.meta["TCOMM2"] == "[furlong]"
+    assert again["gravity"].unit == u.dex(u.cm / u.s**2)
+    np.testing.assert_array_equal(again["masked"], [1, np.nan])
 
 
 def test_fits_writes_composed_units_its_own_way(tmp_path):
@@ -150,14 +185,42 @@ def test_csv_keeps_every_digit(tmp_path):
     assert [float(line) for line in path.read_text(encoding="utf-8").splitlines()[1:]] == [4700.123456789012, 1 / 3]
 
 
-@pytest.mark.parametrize("suffix", [".ecsv", ".h5", ".hdf5"])
-def test_units_and_meta_come_back(tmp_path, suffix):
-    table = stars_table(meta={"model": "demo"})
-    again = Table.read(write_table(table, tmp_path / f"stars{suffix}"))
-    assert again.meta == {"model": "demo"}
-    assert [again[name].unit for name in table.colnames] == [table[name].unit for name in table.colnames]
+@pytest.mark.parametrize("read", [Table.read, QTable.read])
+@pytest.mark.parametrize("suffix", [".fits", ".ecsv", ".h5", ".hdf5"])
+def test_units_and_descriptions_come_back_without_a_warning(tmp_path, suffix, read):
+    table = stars_table()
+    again = read(write_table(table, tmp_path / f"stars{suffix}"))
+    assert [again[name].info.unit for name in table.colnames] == [table[name].unit for name in table.colnames]
+    assert [again[name].info.description for name in table.colnames] == [
+        table[name].description for name in table.colnames
+    ]
+    assert all(table[name].description for name in table.colnames)
     assert list(again["star"].astype(str)) == STARS["star"]
-    np.testing.assert_array_equal(again["Mg_err"], table["Mg_err"])
+    np.testing.assert_array_equal(np.asarray(again["Mg_err"]), table["Mg_err"])
+
+
+@pytest.mark.parametrize("suffix", [".ecsv", ".h5"])
+def test_meta_comes_back(tmp_path, suffix):
+    assert Table.read(write_table(stars_table(meta={"model": "demo"}), tmp_path / f"a{suffix}")).meta == {
+        "model": "demo"
+    }
+
+
+def test_which_stars_to_use():
+    """Bits of SDSS-V that good stars have are in its own naming only, and no reason to leave a star out."""
+    mean, total = np.array([[4800.0, 0.01], [4800.0, 0.01]]), np.array([[25.0, 0.03], [25.0, 0.03]])
+    stars = Prediction(mean, total, total, total, ("teff", "Fe"))
+    bits = np.array([0, NoveltyFlag.BAD_PIXELS], dtype=np.int32)
+    assessment = Assessment(np.zeros(2), np.array([0, 2]), np.zeros((2, 2)), np.zeros(2), bits)
+    ours, theirs = (prediction_table(stars, assessment=assessment, naming=naming) for naming in ("skbcnn", "sdssv"))
+    assert list(ours["result_flags"]) == [0, NoveltyFlag.BAD_PIXELS]
+    assert list(theirs["result_flags"]) == [
+        NoveltyFlag.UNCERTAIN_FE_H,
+        NoveltyFlag.UNCERTAIN_FE_H | NoveltyFlag.BAD_PIXELS,
+    ]
+    for table in (ours, theirs):
+        assert list(table["do_not_use"]) == [False, True]
+        assert list(table["do_not_use"]) == list(assessment.do_not_use)
 
 
 @pytest.mark.parametrize("name", ["stars.txt", "stars", "stars.fits.gz"])

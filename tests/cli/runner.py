@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from astropy.table import Table
 from click.testing import CliRunner, Result
 
 from skbcnn.cli.commands import skbcnn
@@ -32,8 +31,3 @@ def refuse(*arguments: object) -> str:
     assert result.exit_code == 1, result.output
     assert "Traceback" not in result.output
     return result.stderr
-
-
-def read_table(path: Path) -> Table:
-    """Read a table; FITS files have the unit dex, which astropy does not know."""
-    return Table.read(path, unit_parse_strict="silent") if path.suffix == ".fits" else Table.read(path)

@@ -4,11 +4,12 @@ import sys
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from skbcnn import H5Loader, load_folder
 from skbcnn.cli import demo as demo_module
 from skbcnn.survey import APOGEE_LABELS
-from tests.cli.runner import TINY, read_table, refuse, succeed
+from tests.cli.runner import TINY, refuse, succeed
 
 N_TRAIN, N_TEST = 40, 24
 
@@ -39,7 +40,7 @@ def test_output(demo):
 
 
 def test_catalogue(demo):
-    table = read_table(demo[0] / "catalogue.fits")
+    table = Table.read(demo[0] / "catalogue.fits")
     assert len(table) == N_TEST
     assert table["star"][0] == "synthetic-1-00000"
     assert (str(table["teff"].unit), str(table["Mg_err"].unit)) == ("K", "dex")
@@ -49,7 +50,7 @@ def test_catalogue(demo):
 
 
 def test_residuals_printed_are_those_of_the_catalogue(demo):
-    table = read_table(demo[0] / "catalogue.fits")
+    table = Table.read(demo[0] / "catalogue.fits")
     truth = H5Loader(demo[0] / "test.h5").load_entry("truth")
     median = np.median(table["teff"] - truth[:, 0])
     (line,) = (line for line in demo[1].splitlines() if line.startswith("teff "))
@@ -74,7 +75,7 @@ def test_model_records_its_origin(demo):
 
 def test_catalogue_is_what_predict_writes(demo, tmp_path):
     succeed("predict", demo[0] / "model", demo[0] / "test.h5", "--out", tmp_path / "l.fits")
-    table, expected = read_table(tmp_path / "l.fits"), read_table(demo[0] / "catalogue.fits")
+    table, expected = Table.read(tmp_path / "l.fits"), Table.read(demo[0] / "catalogue.fits")
     for name in set(expected.colnames) - {"snr"}:
         np.testing.assert_array_equal(table[name], expected[name])
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from sklearn.pipeline import Pipeline
 
 from skbcnn import (
@@ -18,7 +19,7 @@ from skbcnn import (
     write_h5,
 )
 from skbcnn.novelty import NoveltyFlag
-from tests.cli.runner import DWARF, GIANT, TINY, read_table, refuse, run, succeed
+from tests.cli.runner import DWARF, GIANT, TINY, refuse, run, succeed
 
 LABELS = ("teff", "Mg", "C1")
 
@@ -74,7 +75,7 @@ def test_notes_come_before_one_line_a_star(model):
 
 def test_tables(model, tmp_path):
     output = succeed("predict", model, GIANT, DWARF, "--out", tmp_path / "l.fits", "--out", tmp_path / "l.csv")
-    table, again = read_table(tmp_path / "l.fits"), read_table(tmp_path / "l.csv")
+    table, again = Table.read(tmp_path / "l.fits"), Table.read(tmp_path / "l.csv")
     assert output.count("Wrote ") == 2
     assert list(table["star"]) == ["2M17335483-2753043", "2M19485057+5005279"]
     units = [str(table[name].unit) for name in ("teff", "teff_err_calibrated", "Mg", "ra")]
@@ -89,7 +90,7 @@ def test_tables(model, tmp_path):
 def test_errors_printed_are_the_calibrated_ones_where_they_are_known(model, changed, tmp_path, calibrated):
     folder = model if calibrated else changed(error_model_=None)
     output = succeed("predict", folder, DWARF, "--out", tmp_path / "l.csv")
-    (row,) = read_table(tmp_path / "l.csv")
+    (row,) = Table.read(tmp_path / "l.csv")
     error = "teff_err_calibrated" if calibrated else "teff_err"
     line = star_lines(output, "2M19485057+5005279")[0].split()  # star, S/N, teff, plus-minus, its error
     assert line[1] == "137"
@@ -101,14 +102,14 @@ def test_errors_printed_are_the_calibrated_ones_where_they_are_known(model, chan
 
 def test_visits(model, tmp_path):
     output = succeed("predict", model, GIANT, "--visits", "--out", tmp_path / "l.csv")
-    assert list(read_table(tmp_path / "l.csv")["spectrum"]) == ["combined", "visit 1", "visit 2", "visit 3"]
+    assert list(Table.read(tmp_path / "l.csv")["spectrum"]) == ["combined", "visit 1", "visit 2", "visit 3"]
     assert "visit 3" in star_lines(output, "2M17335483-2753043")[3]
 
 
 def test_combination(model, tmp_path):
     output = succeed("predict", model, GIANT, "--combination", "global", "--out", tmp_path / "l.csv")
     assert "trained on pixel combinations, but these spectra are global combinations" in output
-    assert read_table(tmp_path / "l.csv")["spectrum"][0] == "combined (global)"
+    assert Table.read(tmp_path / "l.csv")["spectrum"][0] == "combined (global)"
 
 
 def test_draws(model, tmp_path):
@@ -128,7 +129,7 @@ def test_stars_outside_the_training_set_are_announced(model, changed, tmp_path):
     folder = changed(domain_=replace(domain, inverse_limits=100 * domain.inverse_limits))
     output = succeed("predict", folder, DWARF, GIANT, "--out", tmp_path / "l.fits")
     assert "2 of 2 spectra lie outside the training set of the model" in output
-    table = read_table(tmp_path / "l.fits")
+    table = Table.read(tmp_path / "l.fits")
     assert (table["novelty"] > 1).all()
     assert (table["result_flags"] & NoveltyFlag.SPECTRUM_NOVEL).all()
 
@@ -139,18 +140,18 @@ def test_a_model_without_records(model, changed, tmp_path):
     assert "does not record how its training spectra were prepared; the defaults of ContinuumNormalizer" in output
     assert "synthetic" not in output
     assert "outside the training set" not in output
-    table = read_table(tmp_path / "l.csv")
+    table = Table.read(tmp_path / "l.csv")
     assert "novelty" not in table.colnames
     assert "result_flags" in table.colnames
     succeed("predict", model, DWARF, "--out", tmp_path / "recorded.csv")
-    assert table["teff"][0] == read_table(tmp_path / "recorded.csv")["teff"][0]  # it records the defaults
+    assert table["teff"][0] == Table.read(tmp_path / "recorded.csv")["teff"][0]  # it records the defaults
 
 
 def test_preparation_of_the_model_is_used(model, tmp_path):
     save_folder(load_folder(model), tmp_path / "other", preprocessing={"degree": 0, "combination": "global"})
     succeed("predict", model, GIANT, "--out", tmp_path / "a.csv")
     succeed("predict", tmp_path / "other", GIANT, "--out", tmp_path / "b.csv")
-    one, other = (read_table(tmp_path / name)[0] for name in ("a.csv", "b.csv"))
+    one, other = (Table.read(tmp_path / name)[0] for name in ("a.csv", "b.csv"))
     assert other["spectrum"] == "combined (global)"
     assert one["teff"] != other["teff"]
 
@@ -165,7 +166,7 @@ def test_a_model_in_a_zip_file(model, tmp_path):
 def test_names_of_sdss_v(model, tmp_path):
     output = succeed("predict", model, DWARF, "--naming", "sdssv", "--out", tmp_path / "sdssv.csv")
     succeed("predict", model, DWARF, "--out", tmp_path / "ours.csv")
-    sdssv, ours = (read_table(tmp_path / name) for name in ("sdssv.csv", "ours.csv"))
+    sdssv, ours = (Table.read(tmp_path / name) for name in ("sdssv.csv", "ours.csv"))
     expected = {"teff", "e_teff", "c_1_h", "e_c_1_h", "e_mg_h_model", "e_mg_h_calibrated", "result_flags"}
     assert expected <= set(sdssv.colnames)
     assert not {"C1", "teff_err"} & set(sdssv.colnames)
@@ -176,7 +177,7 @@ def test_names_of_sdss_v(model, tmp_path):
 def test_hdf5_spectra_beside_fits(stars, model, tmp_path):
     write_h5(tmp_path / "bare.h5", stars.X[:3], {"teff": stars.y[:3, 0]}, in_flag=[0, 1, 0])
     output = succeed("predict", model, tmp_path / "bare.h5", DWARF, "--out", tmp_path / "l.fits")
-    table = read_table(tmp_path / "l.fits")
+    table = Table.read(tmp_path / "l.fits")
     assert list(table["star"]) == ["row 0", "row 1", "row 2", "2M19485057+5005279"]
     assert list(table["spectrum"]) == ["combined", "visit", "combined", "combined"]
     assert np.isnan(np.ma.filled(table["snr"], np.nan)[:3]).all()
@@ -198,7 +199,7 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(model, tmp_path):
     assert result.exit_code == 1
     (error,) = (line for line in result.stderr.splitlines() if line.startswith("Error: "))
     assert "absent.fits" in error
-    assert list(read_table(tmp_path / "l.csv")["star"]) == ["2M19485057+5005279"]
+    assert list(Table.read(tmp_path / "l.csv")["star"]) == ["2M19485057+5005279"]
     assert len(star_lines(result.stdout, "2M19485057+5005279")) >= 1
 
 
@@ -211,7 +212,7 @@ def test_nothing_predicted(model, tmp_path):
 def test_overwrite(model, tmp_path):
     (tmp_path / "l.csv").write_text("old")
     succeed("predict", model, DWARF, "--out", tmp_path / "l.csv", "--overwrite")
-    assert len(read_table(tmp_path / "l.csv")) == 1
+    assert len(Table.read(tmp_path / "l.csv")) == 1
 
 
 def test_unknown_preparation_is_refused(model, tmp_path):

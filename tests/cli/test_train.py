@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 import skbcnn.cli.train as train_module
 from skbcnn import ApogeeBCNNCensoredRegressor, load_folder, make_apogee_spectra, write_h5
-from tests.cli.runner import TINY, read_table, refuse, run, succeed
+from tests.cli.runner import TINY, refuse, run, succeed
 
 N_STARS = 40
 
@@ -73,7 +74,7 @@ def test_model(trained):
 def test_then_predict(trained, data, tmp_path):
     output = succeed("predict", trained[0], data, "--out", tmp_path / "l.csv")
     assert "This model was trained on synthetic stars only" in output
-    assert {"teff", "logg", "Mg", "Mg_err"} <= {*read_table(tmp_path / "l.csv").colnames}
+    assert {"teff", "logg", "Mg", "Mg_err"} <= {*Table.read(tmp_path / "l.csv").colnames}
 
 
 def test_existing_model(trained, data, tmp_path, small):

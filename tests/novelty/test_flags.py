@@ -1,9 +1,12 @@
 """Flags of predictions: the thresholds of SDSS-V, and the bits of out-of-distribution stars."""
 
+import re
+
 import numpy as np
 
 from skbcnn import Prediction
 from skbcnn.novelty import NoveltyFlag, result_flags
+from skbcnn.novelty.flags import BIT_MEANINGS, prediction_flags
 
 
 def test_thresholds_of_sdss_v():
@@ -30,3 +33,18 @@ def test_bits_of_out_of_distribution_stars():
     inside = ("UNCERTAIN_LOGG", "UNCERTAIN_TEFF", "UNCERTAIN_FE_H", "NO_RESULT", "NOISIER_THAN_TRAINED")
     assert {flag.name for flag in NoveltyFlag if not flag & NoveltyFlag.OUTSIDE} == set(inside)
     assert max(NoveltyFlag) < 2**31  # an int32 column holds them
+
+
+def test_every_bit_is_documented_where_users_look():
+    assert set(BIT_MEANINGS) == set(NoveltyFlag)
+    for flag in NoveltyFlag:
+        row = rf"{flag.value.bit_length() - 1} +{flag.value} +{flag.name} "
+        assert re.search(row, NoveltyFlag.__doc__), flag
+    assert "``noisier``" in NoveltyFlag.__doc__
+
+
+def test_good_stars_of_solar_metallicity_are_not_flagged():
+    mean, total = np.array([[4800.0, 2.5, 0.01]]), np.array([[25.0, 0.06, 0.03]])
+    prediction = Prediction(mean, total, total, total, ("teff", "logg", "Fe"))
+    assert result_flags(prediction) == NoveltyFlag.UNCERTAIN_FE_H
+    assert prediction_flags(prediction) == 0

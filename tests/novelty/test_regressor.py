@@ -138,7 +138,7 @@ def test_flags_and_novelty_in_a_table(model):
     X = np.vstack([draw(2, seed=2)[0], draw_novel(1)])
     prediction = model.predict_distribution(X)
     table = prediction_table(prediction, assessment=model.assess(X, prediction=prediction))
-    assert table.colnames[-2:] == ["result_flags", "novelty"]
+    assert table.colnames[-3:] == ["result_flags", "novelty", "do_not_use"]
     assert table["result_flags"].dtype == np.int32
     assert list(table["novelty"] > 1) == [False, False, True]
 
