@@ -1,19 +1,15 @@
 """What is APOGEE about the estimator: its windows and labels, its presets, and a pipeline for raw apStar spectra."""
 
+from collections import Counter
+
 from sklearn.pipeline import Pipeline
 
 from skbcnn._presets import PRESETS, preset
 from skbcnn._regressor_parameters import element_windows
 from skbcnn.preprocessing.preparation import ModelPreparation
 from skbcnn.regressor import CensoredBCNNRegressor
-from skbcnn.survey import (
-    APOGEE_LABELS,
-    N_APSTAR_PIXELS,
-    ElementWindows,
-    apogee_windows,
-    chips,
-    resolve_target,
-)
+from skbcnn.survey import N_APSTAR_PIXELS, ElementWindows, apogee_windows, chips, find_label, resolve_target
+from skbcnn.survey.other_quantities import is_element
 
 __all__ = ["PRESETS", "ApogeeBCNNCensoredRegressor", "apogee_pipeline", "preset"]
 
@@ -30,8 +26,8 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
     windows : ElementWindows, mapping of str to array-like of int, or None, default=None
         Pixels from which each label is read, on the grid of 7514 pixels. Labels that are not named, iron among them,
         are read from the full spectrum. None: the windows of DR14 (`skbcnn.survey.apogee_windows`), without iron.
-        ``{}``: no windows, so that all labels are read from the full spectrum. Windows of elements that are not
-        predicted are ignored.
+        ``{}``: no windows, so that all labels are read from the full spectrum. The names may have any spelling, and
+        windows of elements that are not predicted are ignored.
     target : "all", str, sequence of str, or None, default=None
         Labels in any spelling, in the order in which they are predicted. None and ``"all"``: the 22 labels of DR14,
         teff, logg, C, C1, N, O, Na, Mg, Al, Si, P, S, K, Ca, Ti, Ti2, V, Cr, Mn, Fe, Co, Ni.
@@ -99,15 +95,24 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
         windows = self.windows
         if not isinstance(windows, ElementWindows):
             windows = ElementWindows(windows, self.n_features_in_)
-        not_predicted = {*table, *APOGEE_LABELS} - set(self.target_names_)
-        windows = _windows_of(windows, [name for name in windows if name not in not_predicted])
-        return element_windows(windows, self.target_names_, self.n_features_in_)
+        windows = _with_canonical_names(windows)
+        used = [name for name in windows if name in self.target_names_ or not is_element(name)]
+        return element_windows(_windows_of(windows, used), self.target_names_, self.n_features_in_)
 
 
 def _windows_of(windows, names):
     """Return the windows of some labels."""
     widening = {name: windows.widening(name) for name in names}
     return ElementWindows({name: windows[name] for name in names}, windows.n_pixels, widening)
+
+
+def _with_canonical_names(windows):
+    """Return windows with the canonical names of the labels that are known."""
+    names = {name: known.name if (known := find_label(name)) else name for name in windows}
+    if repeated := sorted(name for name, count in Counter(names.values()).items() if count > 1):
+        raise ValueError(f"windows has several windows of {', '.join(repeated)}, in different spellings. Pass one.")
+    pixels = {names[name]: windows[name] for name in windows}
+    return ElementWindows(pixels, windows.n_pixels, {names[name]: windows.widening(name) for name in windows})
 
 
 def apogee_pipeline(model: CensoredBCNNRegressor) -> Pipeline:

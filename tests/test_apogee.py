@@ -87,11 +87,17 @@ class TestOwnLabelsAndWindows:
 
     def test_windows_of_elements_that_are_not_predicted_are_ignored(self):
         assert self.spec(windows=apogee_windows(), target=["teff", "Al"]).windows[0] is None
+        assert self.spec(windows={"Ce": [3], "YB": [4], "Al": [5]}, target=["teff", "Al"]).windows == (None, (5,))
+
+    def test_names_of_windows_in_any_spelling(self):
+        spec = self.spec(windows={"[Al/H]": [5], "TI_2": [6]}, target=["Ti2", "teff", "Al"])
+        assert spec.windows == ((6,), None, (5,))
 
     @pytest.mark.parametrize(
         ("windows", "message"),
         [
             ({"Alu": [3]}, "windows are given for Alu, but the labels are teff"),
+            ({"Al": [3], "AL_H": [4]}, "several windows of Al, in different spellings"),
             (ElementWindows({"Al": [3]}, 8575), "7514 pixels a spectrum, but the windows were made for 8575"),
         ],
     )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from skbcnn.survey.spellings import LABELS, as_text, find_label
+from skbcnn.survey.spellings import APOGEE_LABELS, LABELS, as_text, find_label
 
 
 class OtherQuantity(NamedTuple):
@@ -53,6 +53,30 @@ _RATIO = re.compile(r"\[?([a-z]+(?:[ _]?[0-9])?)(?:/([a-z]+)|_(h|fe|m))\]?")
 _ABSOLUTE = re.compile(r"(?:a\(([a-z]+)\)|a_([a-z]+)|log[ _]?eps(?:ilon)?[ _(]*([a-z]+)\)?)")
 _LOGARITHM_OF_TEFF = re.compile(r"l(?:og)?(?:10)?[ _(]*t(?:_?eff)?\)?")
 _TYPED_WITH_CARE = ("teff", "logg", "alpha", "fakemag")  # long enough to recognise them when misspelt
+
+
+def is_element(name: str) -> bool:
+    """Return whether a name means the abundance of an element, with or without a label.
+
+    Parameters
+    ----------
+    name : str
+        Symbol of an element, or any spelling of a label.
+
+    Returns
+    -------
+    is_element : bool
+
+    Examples
+    --------
+    >>> from skbcnn.survey.other_quantities import is_element
+    >>> [is_element(name) for name in ("[Mg/H]", "Ce", "CE_H", "teff", "Alu")]
+    [True, True, True, False, False]
+    """
+    found = find_label(name)
+    if found is not None:
+        return found.name in APOGEE_LABELS[2:]
+    return re.split("[/_]", str(name).strip(" []"))[0].title() in _OTHER_ELEMENTS
 
 
 def other_quantity(name: str) -> OtherQuantity | None:
