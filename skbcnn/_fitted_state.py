@@ -7,14 +7,17 @@ list. `PARAMETERS_ADDED_LATER` does the same for the constructor parameters that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from skbcnn._posterior_moments import LiveNetwork
+from skbcnn.calibration.absence import Uncalibrated
 
 REQUIRED = object()  # default of an attribute without which a model is not fitted
 ABSENT = object()  # default of an attribute that a model need not have
@@ -55,6 +58,9 @@ class FittedAttribute:
     forgotten_by : frozenset of {"fit", "warm_start", "partial_fit"}
         Trainings that reset it to `default` before they start: a fit from scratch, a fit with ``warm_start=True`` of
         a fitted model, and `partial_fit` of a fitted model.
+    derive : callable or None
+        Function of the state of a stored model, its parameters among them, that lacks the attribute: its value. None:
+        `default`.
     shape : tuple of {"n_scores", "n_labels", "n_pixels"}
         Sizes of the axes of an `ARRAY`, or of `mean_` and `scale_` of a `NORMALIZER`. All are float64.
     """
@@ -63,6 +69,12 @@ class FittedAttribute:
     default: Any = REQUIRED
     forgotten_by: frozenset[str] = frozenset()
     shape: tuple[str, ...] = ()
+    derive: Callable[[Mapping[str, Any]], Any] | None = None
+
+
+def _has_noise_augmentation(state: Mapping[str, Any]) -> bool:
+    """Return whether the parameters of a stored model say that its training added noise."""
+    return bool(np.max(state.get("noise_augmentation", 0)) > 0)
 
 
 _FIT = frozenset({"fit"})
@@ -80,11 +92,13 @@ FITTED_STATE: Mapping[str, FittedAttribute] = MappingProxyType(
         "interrupted_": FittedAttribute(Storage.JSON, False),
         "inv_tau_": FittedAttribute(Storage.JSON),
         "noise_level_": FittedAttribute(Storage.JSON, None, _FIT),
+        "noise_augmented_": FittedAttribute(Storage.JSON, False, _FIT, derive=_has_noise_augmentation),
         "seed_": FittedAttribute(Storage.JSON),
         "error_model_": FittedAttribute(Storage.OBJECT, None, _ANY_TRAINING),
         "interval_scores_": FittedAttribute(Storage.ARRAY, None, _ANY_TRAINING, shape=("n_scores", "n_labels")),
         "interval_noise_": FittedAttribute(Storage.ARRAY, None, _ANY_TRAINING, shape=("n_scores",)),
         "validation_residuals_": FittedAttribute(Storage.OBJECT, None, _ANY_TRAINING),
+        "_uncalibrated": FittedAttribute(Storage.JSON, Uncalibrated.UNKNOWN, _ANY_FIT),
         "domain_": FittedAttribute(Storage.ARRAYS, None, _ANY_FIT),
         "preprocessing_": FittedAttribute(Storage.JSON, ABSENT, _FIT),
         "provenance_": FittedAttribute(Storage.JSON, ABSENT, _FIT),
@@ -173,6 +187,8 @@ def complete(state: Mapping[str, Any]) -> dict[str, Any]:
             completed[name] = attribute.default()
         elif name not in completed and attribute.default is REQUIRED:
             raise ValueError(f"The stored model has no {name}, which every fitted model has. Store it again.")
+        elif name not in completed and attribute.derive is not None:
+            completed[name] = attribute.derive(completed)
         elif name not in completed and attribute.default is not ABSENT:
             completed[name] = attribute.default
     return completed

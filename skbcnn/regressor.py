@@ -20,6 +20,7 @@ from skbcnn._moved import find_moved_names
 from skbcnn._posterior_moments import LiveNetwork, posterior_moments
 from skbcnn._prediction import Prediction
 from skbcnn._presets import preset
+from skbcnn._provenance import with_later_training
 from skbcnn._regressor_parameters import element_windows, network_spec, noise_range, training_recipe
 from skbcnn._sklearn import Interval, Options, StrOptions, check_sample_weight, fit_context
 from skbcnn._training_data import (
@@ -31,11 +32,12 @@ from skbcnn._training_data import (
     split,
     usable_stars,
 )
+from skbcnn._user_warnings import warn_user
 from skbcnn._validation import check_finite_spectra, check_flux_errors, check_label_errors, check_labels
 from skbcnn._validation_data import group_numbers, named_validation_data, validation_data_of
 from skbcnn._versioned_pickle import VersionedPickle
 from skbcnn.calibration import Intervals, fit_error_model, fit_noise_model, interval_scores
-from skbcnn.calibration.fitting import MIN_DIFFERENCES
+from skbcnn.calibration.absence import Uncalibrated
 from skbcnn.calibration.held_out import (
     calibration_stars,
     can_calibrate,
@@ -48,6 +50,7 @@ from skbcnn.network.backends import BACKENDS, require_tensorflow
 from skbcnn.network.forking import refuse_after_fork
 from skbcnn.network.training_recipe import Stars
 from skbcnn.novelty import TrainingDomain
+from skbcnn.novelty.causes import explain_outside
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
 
 _LINEAR_MODES = {0, 1, 2, 3, 4, 255}
@@ -175,6 +178,9 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     noise_level_ : float or None
         Highest noise level (median flux error) of the training spectra, including added noise. None if `x_err` was not
         given.
+    noise_augmented_ : bool
+        Whether the training added noise to the spectra (`noise_augmentation`). The errors that such a model predicts
+        include the effect of noise. Flux errors in the prediction would count it twice.
     error_model_ : ErrorModel or None
         Calibration of the standard deviations. None with fewer than 20 held-out stars, and after `partial_fit`.
     interval_scores_ : ndarray of shape (n_stars, n_labels) or None
@@ -188,11 +194,15 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     domain_ : TrainingDomain or None
         Summary of the training set, used by `assess` to detect out-of-distribution spectra. None without `calibrate`.
     target_names_ : tuple of str
-        Names of the labels.
+        Names of the labels, in the order in which they are predicted.
+    label_names_ : tuple of str
+        The same as `target_names_`.
     seed_ : int
         Seed of the posterior draws.
     preprocessing_, provenance_ : dict
         Preparation of the spectra, and origin of the training set. Only models from `skbcnn.load_folder` have them.
+        If the training of such a model is continued, `provenance_` has the entries ``first_training`` and
+        ``later_trainings``.
     n_outputs_ : int
         Number of labels.
     n_features_in_ : int
@@ -437,6 +447,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues, groups)
             validation = validation_data_of(validation_data, X_val, y_val, x_err_val, y_err_val)
             validation = self._check_validation_data(validation, groups)
+            was_calibrated = continues and self._has_calibration
             forget(self, "warm_start" if continues else "fit")
             random_state = check_random_state(self.random_state)
             training, held_out = stars, validation
@@ -447,6 +458,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             self._train(training, held_out, self.max_epochs, continues)
             self.inv_tau_ = self._inverse_precision(len(training.x))
             self._calibrate(training, held_out)
+            if continues:
+                self._update_provenance("fit", training)
+        if continues and was_calibrated and self.error_model_ is None:
+            self._warn_of_dropped_calibration("fit")
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -456,6 +471,9 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         The normalisers are kept, no star is held out, and the learning rate is `lr` throughout. To fine-tune a trained
         model, set `lr` well below that of its training. The state of the Adam optimizer is not kept between calls. The
         first call on an unfitted model initialises it from these stars.
+
+        The calibration of the model before does not hold any longer and is dropped, with a warning; `fit_error_model`
+        calibrates it again. `provenance_`, if it is not empty, records the training.
 
         Parameters
         ----------
@@ -495,12 +513,19 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         with unchanged_on_failure(self):
             continues = hasattr(self, "weights_")
             stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues)
+            was_calibrated = continues and self._has_calibration
             forget(self, "partial_fit" if continues else "fit")
             if not continues:
                 self._initialize(stars, check_random_state(self.random_state))
                 self.inv_tau_ = self._inverse_precision(len(stars.x))
             self._train(stars, None, 1, continues)
-            self._calibrate(None if continues else stars, None)
+            if continues:
+                self._update_provenance("partial_fit", stars)
+            else:
+                self._calibrate(stars, None)
+        if was_calibrated:
+            self._uncalibrated = Uncalibrated.CONTINUED
+            self._warn_of_dropped_calibration("partial_fit")
         return self
 
     def predict(self, X, return_std=False, x_err=None):
@@ -513,7 +538,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         return_std : bool, default=False
             Whether to return the total standard deviation, too.
         x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors. Each draw then adds one pattern of noise, scaled by them, to all spectra.
+            Flux errors. Each draw then adds one pattern of noise, scaled by them, to all spectra. A model that was
+            trained with noise (`noise_augmented_`) does not need this, and warns, because noise would count twice.
 
         Returns
         -------
@@ -543,6 +569,9 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         std : ndarray of shape (n_samples, n_labels) or (n_samples,)
             Standard deviations, in label units.
         """
+        check_is_fitted(self)
+        if kind == "calibrated":
+            self._check_calibrated(self.error_model_, "calibrated error bars")
         return self.predict_distribution(X, x_err=x_err).std(kind)
 
     def predict_distribution(self, X, x_err=None):
@@ -566,7 +595,9 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         ValueError
             If the spectra cannot be used.
         """
-        return self._predict_checked(*self._check_input(X, x_err))
+        X, x_err = self._check_input(X, x_err)
+        self._warn_of_noise_counted_twice(x_err)
+        return self._predict_checked(X, x_err)
 
     def predict_interval(self, X, coverage=0.9, x_err=None):
         """Predict intervals that contain a given share of the labels, whatever the distribution of the residuals.
@@ -608,14 +639,11 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         .. [1] Lei, G'Sell, Rinaldo, Tibshirani & Wasserman (2018), JASA 113, 1094.
         """
         check_is_fitted(self)
-        if self.interval_scores_ is None:
-            raise ValueError(
-                f"Intervals need at least {MIN_DIFFERENCES} stars that were held out in fit, and there were fewer. "
-                "Fit with calibrate=True and a larger validation_fraction."
-            )
+        self._check_calibrated(self.interval_scores_, "prediction intervals")
         intervals = Intervals(self.interval_scores_, self.interval_noise_)
         intervals.check(coverage)  # before the work
         X, x_err = self._check_input(X, x_err)
+        self._warn_of_noise_counted_twice(x_err)
         noise = self._pixel_noise(X, x_err) if intervals.depend_on_noise else None
         return intervals.bounds(self._prediction(X, x_err, noise), coverage, noise)
 
@@ -670,6 +698,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         check_is_fitted(self)
         y, y_err = label_and_error_values(y, y_err, self.target_names_)
         X, x_err = self._check_input(X, x_err)
+        self._warn_of_noise_counted_twice(x_err)
         check_consistent_length(X, y)
         y = check_labels(y, self.target_names_, may_be_empty=True)
         y_err = check_label_errors(y_err, y)
@@ -718,7 +747,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         X : array-like of shape (n_samples, n_pixels)
             Spectra, prepared as those of `fit`.
         x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors, as in `predict`. Pixels whose error is 0 count as bad.
+            Flux errors. Pixels whose error is 0 count as bad. Unless `prediction` is passed, they enter the posterior
+            draws as in `predict`, but not those of a model that was trained with noise.
         prediction : Prediction, default=None
             Result of `predict_distribution` for these spectra and errors, if there is one: saves a second prediction.
 
@@ -731,6 +761,12 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         ------
         ValueError
             If the model has no `domain_`, or the spectra cannot be used.
+
+        Warns
+        -----
+        UserWarning
+            If more than half of at least 10 spectra are out-of-distribution and their flux level, shift or bad pixels
+            explain it.
 
         Examples
         --------
@@ -751,8 +787,14 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             )
         X, x_err = self._check_input(X, x_err)
         if prediction is None:
-            prediction = self._predict_checked(X, x_err)
-        return self.domain_._assess_checked(X, prediction, x_err)
+            prediction = self._predict_counting_noise_once(X, x_err)
+        assessment = self.domain_._assess_checked(X, prediction, x_err)
+        outside = assessment.score > 1
+        errors = None if x_err is None else x_err[outside]
+        explanation = explain_outside(self.domain_, assessment.flags, X[outside], errors, only_measured=True)
+        if explanation:
+            warn_user(explanation)
+        return assessment
 
     def novelty_score(self, X, x_err=None):
         """Return how far spectra lie outside the training set.
@@ -857,6 +899,11 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
         return save_folder(self, path, preprocessing=preprocessing, provenance=provenance, overwrite=overwrite)
 
+    @property
+    def label_names_(self):
+        """Names of the labels, in the order in which they are predicted: the same as `target_names_`."""
+        return self.target_names_
+
     # What ApogeeBCNNCensoredRegressor overrides: the labels, windows and pixels of the class
 
     def _label_names(self, labels, fitted_names):
@@ -940,6 +987,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
                 "the same widths and windows, or start again: fit with warm_start=False."
             )
         self.spec_ = spec
+        self.noise_augmented_ = self.noise_augmented_ or self._max_added_noise > 0
         self.noise_level_ = highest_noise_level(training.x_err, self._max_added_noise, self.noise_level_)
         training, held_out = (stars and self._normalized(stars) for stars in (training, held_out))
         seed, start = ((self.seed_, self.n_iter_), self.weights_) if continues else (self.seed_, None)
@@ -975,10 +1023,35 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     # Calibration
 
+    @property
+    def _has_calibration(self):
+        return self.error_model_ is not None or self.interval_scores_ is not None
+
+    def _check_calibrated(self, found, what):
+        """Refuse a prediction that needs a calibration which the model does not have."""
+        if found is None:
+            raise ValueError(f"The model has no {what}: {self._uncalibrated.cause}. {self._uncalibrated.remedy}")
+
+    def _warn_of_dropped_calibration(self, method):
+        """Warn that a method changed the network, so that its calibration had to go."""
+        warn_user(
+            f"{method} changed the network, so its calibration no longer holds and was dropped: the calibrated error "
+            "bars, the prediction intervals and the residuals of the held-out stars. Calibrate it again with "
+            "fit_error_model on stars of known labels that it was not trained on, or with fit_noise_model."
+        )
+
+    def _update_provenance(self, method, training):
+        """Record a training that continued an earlier one, if the model has a provenance."""
+        if getattr(self, "provenance_", None):
+            n_epochs = len(self.history_.get("loss", []))
+            self.provenance_ = with_later_training(self.provenance_, method, len(training.x), n_epochs)
+
     def _calibrate(self, training, held_out):
         """Summarise the training set, and calibrate the model with the held-out stars."""
         if not self.calibrate:
+            self._uncalibrated = Uncalibrated.SWITCHED_OFF
             return
+        self._uncalibrated = Uncalibrated.NONE_HELD_OUT if held_out is None else Uncalibrated.FEW_HELD_OUT
         stars = calibration_stars(held_out)
         try:
             if training is not None:
@@ -986,6 +1059,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             if stars is not None:
                 self._calibrate_with(stars)
         except KeyboardInterrupt:
+            self._uncalibrated = Uncalibrated.INTERRUPTED
             warnings.warn("Calibration interrupted by user; what was learnt until then is kept.", stacklevel=3)
 
     def _training_domain(self, training, stars):
@@ -1016,6 +1090,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self.error_model_ = fit_error_model(prediction, y, y_err, noise)
         self.interval_scores_ = interval_scores(prediction, y, y_err)
         self.interval_noise_ = noise
+        self._uncalibrated = Uncalibrated.UNKNOWN
 
     def _like_prediction(self, columns):
         """Return columns of labels in the shape of a prediction: 1-D for a single label."""
@@ -1030,20 +1105,44 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         X = self._check_new_spectra(X)
         return X, check_flux_errors(x_err, X)
 
+    def _warn_of_noise_counted_twice(self, x_err):
+        """Warn if flux errors are passed to a model that was trained with noise."""
+        if x_err is not None and self.noise_augmented_:
+            warn_user(
+                "This model was trained with noise (noise_augmentation), so that the errors it predicts include the "
+                "effect of noise. With x_err it counts twice, and the errors become too large. Predict without x_err; "
+                "pass x_err to assess, which compares the noise with that of the training."
+            )
+
+    def _predict_counting_noise_once(self, X, x_err):
+        """Return the prediction for spectra that were checked; flux errors enter its draws if the training had none.
+
+        They always say which stars are noisier than those of the training.
+        """
+        noise = self._pixel_noise(X, x_err) if self._calibration_depends_on_noise else None
+        prediction = self._prediction(X, None if self.noise_augmented_ else x_err, noise)
+        return replace(prediction, noisier=self._is_noisier(x_err))
+
+    def _is_noisier(self, x_err):
+        """Return which spectra have a higher noise level than all of the training; None if that is not known."""
+        if x_err is None or self.noise_level_ is None:
+            return None
+        return noise_levels(x_err) > self.noise_level_
+
     def _predict_checked(self, X, x_err):
         """Return the prediction for spectra that were checked."""
-        uses_noise = self.error_model_ is not None and self.error_model_.depends_on_noise
-        return self._prediction(X, x_err, self._pixel_noise(X, x_err) if uses_noise else None)
+        return self._prediction(X, x_err, self._pixel_noise(X, x_err) if self._calibration_depends_on_noise else None)
+
+    @property
+    def _calibration_depends_on_noise(self):
+        return self.error_model_ is not None and self.error_model_.depends_on_noise
 
     def _prediction(self, X, x_err, noise):
         """Return the prediction for spectra that were checked and whose noise, if it is needed, was measured."""
         moments = self._moments(X, x_err)
         if self._single_label:
             moments = moments[:, :, 0]
-        noisier = None
-        if x_err is not None and self.noise_level_ is not None:
-            noisier = noise_levels(x_err) > self.noise_level_
-        prediction = Prediction(*moments, self.target_names_, noisier)
+        prediction = Prediction(*moments, self.target_names_, self._is_noisier(x_err))
         if self.error_model_ is None:
             return prediction
         return replace(prediction, calibrated=self.error_model_.std(prediction, noise))

@@ -70,8 +70,15 @@ class TestFittedState:
         ("training", "kept"),
         [
             ("fit", set()),
-            ("warm_start", {"n_iter_", "noise_level_", "preprocessing_", "provenance_"}),
-            ("partial_fit", {"n_iter_", "noise_level_", "preprocessing_", "provenance_", "domain_"}),
+            ("warm_start", {"n_iter_", "noise_level_", "noise_augmented_", "preprocessing_", "provenance_"}),
+            (
+                "partial_fit",
+                {
+                    *("n_iter_", "noise_level_", "noise_augmented_", "preprocessing_", "provenance_"),
+                    "domain_",
+                    "_uncalibrated",
+                },
+            ),
         ],
     )
     def test_what_each_training_forgets(self, tiny_model, training, kept):

@@ -3,6 +3,7 @@
 The classes are the kinds of input. Details of single modules are tested beside those modules.
 """
 
+import copy
 import multiprocessing
 import re
 import subprocess
@@ -12,13 +13,14 @@ import textwrap
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_array_equal, assert_equal
+from numpy.testing import assert_array_equal
 from sklearn import config_context
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
-from skbcnn import CensoredBCNNRegressor, ChipGapRemover
+from skbcnn import CensoredBCNNRegressor, ChipGapRemover, load_folder
+from skbcnn.novelty import NoveltyFlag
 
 FORKED = """
 import multiprocessing
@@ -240,3 +242,111 @@ class TestHeldOutStars:
                 assert (parts["training"].group is not None) == bool(expected)
         search.fit(normal_stars.X, normal_stars.y, groups=normal_stars.visits, network__groups=normal_stars.visits)
         assert parts["training"].group is not None
+
+
+@pytest.fixture(scope="module")
+def with_and_without_noise(normal_stars):
+    """A model that was trained without noise, and one that was trained with noise."""
+    given = {"X": normal_stars.X, "y": normal_stars.y, "x_err": normal_stars.x_err}
+    return [small_network(validation_fraction=0.3, noise_augmentation=noise).fit(**given) for noise in (0, (0, 2))]
+
+
+class TestNoiseTrainedModels:
+    """Flux errors count once: in the draws, or in the training."""
+
+    def test_a_model_knows_whether_its_training_held_noise(self, with_and_without_noise):
+        assert [model.noise_augmented_ for model in with_and_without_noise] == [False, True]
+
+    def test_old_models_know_it_from_their_parameters(self, with_and_without_noise):
+        for model in with_and_without_noise:
+            state = {name: value for name, value in model.__getstate__().items() if name != "noise_augmented_"}
+            old = CensoredBCNNRegressor.__new__(CensoredBCNNRegressor)
+            old.__setstate__(state)
+            assert old.noise_augmented_ == model.noise_augmented_
+
+    def test_it_is_saved_and_outlasts_training_without_noise(self, with_and_without_noise, normal_stars, tmp_path):
+        _, model = with_and_without_noise
+        again = load_folder(model.save(tmp_path / "model"))
+        assert again.noise_augmented_
+        with pytest.warns(UserWarning, match="calibration"):
+            again.set_params(noise_augmentation=0).partial_fit(normal_stars.X, normal_stars.y)
+        assert again.noise_augmented_
+        assert not again.fit(normal_stars.X, normal_stars.y).noise_augmented_
+
+    def test_flux_errors_are_warned_of_where_noise_counts_twice(self, with_and_without_noise, normal_stars):
+        X, y, x_err = normal_stars.X, normal_stars.y, normal_stars.x_err
+        quiet, noisy = map(copy.deepcopy, with_and_without_noise)
+        for predict in (
+            lambda model: model.predict(X, x_err=x_err),
+            lambda model: model.predict_std(X, "calibrated", x_err),
+            lambda model: model.predict_interval(X, 0.8, x_err),
+            lambda model: model.fit_error_model(X, y, x_err=x_err),
+        ):
+            predict(quiet)
+            with pytest.warns(UserWarning, match="trained with noise .* Predict without x_err") as issued:
+                predict(noisy)
+            assert [warning.filename for warning in issued] == [__file__]
+
+    def test_assess_takes_flux_errors_and_counts_noise_once(self, with_and_without_noise, normal_stars):
+        _, noisy = with_and_without_noise
+        X, x_err = normal_stars.X, 10 * normal_stars.x_err
+        found = noisy.assess(X, x_err)
+        assert_array_equal(found.labels, noisy.assess(X).labels)
+        assert (found.flags & NoveltyFlag.NOISIER_THAN_TRAINED != 0).all()
+
+
+class TestStateAfterTraining:
+    """What a model says about itself is true after every method that changes it."""
+
+    @pytest.fixture
+    def model(self, with_and_without_noise, tmp_path):
+        """A calibrated model from a folder that records synthetic training stars."""
+        provenance = {"training_data": "synthetic", "n_stars": 70, "license": "MIT"}
+        return load_folder(with_and_without_noise[0].save(tmp_path / "before", provenance=provenance))
+
+    def test_partial_fit_drops_the_calibration_once_and_says_so(self, model, normal_stars):
+        with pytest.warns(UserWarning, match="partial_fit changed the network, .* fit_error_model") as issued:
+            model.partial_fit(normal_stars.X, normal_stars.y).partial_fit(normal_stars.X, normal_stars.y)
+        ours = [warning.filename for warning in issued if "changed the network" in str(warning.message)]
+        assert ours == [__file__]
+
+    def test_messages_name_the_true_cause(self, model, normal_stars, tmp_path):
+        X, y = normal_stars.X, normal_stars.y
+        with pytest.warns(UserWarning, match="partial_fit changed"):
+            model.partial_fit(X, y)
+        causes = {
+            "training was continued": load_folder(model.save(tmp_path / "continued")),
+            "calibrate=False": small_network(calibrate=False).fit(X, y),
+            "no stars were held out": small_network(validation_fraction=0).fit(X, y),
+            "fewer than 20 stars": small_network().fit(X, y),
+        }
+        for cause, uncalibrated in causes.items():
+            for method, arguments in ("predict_interval", [X]), ("predict_std", [X, "calibrated"]):
+                with pytest.raises(ValueError, match=f"The model has no .*{cause}.* fit_error_model"):
+                    getattr(uncalibrated, method)(*arguments)
+            assert cause in uncalibrated.save(tmp_path / "card", overwrite=True).joinpath("README.md").read_text()
+            uncalibrated.fit_error_model(X, y).predict_interval(X, 0.8)
+
+    def test_card_and_provenance_record_later_trainings(self, model, normal_stars, tmp_path):
+        X, y = normal_stars.X, normal_stars.y
+        with pytest.warns(UserWarning, match="partial_fit changed"):
+            model.partial_fit(X, y).partial_fit(X, y)
+        model.set_params(warm_start=True, max_epochs=3).fit(X[:60], y[:60])
+        assert model.provenance_ == {
+            "license": "MIT",
+            "first_training": {"training_data": "synthetic", "n_stars": 70},
+            "later_trainings": [
+                {"method": "partial_fit", "n_stars": 100, "n_epochs": 2},
+                {"method": "fit", "n_stars": 42, "n_epochs": 3},
+            ],
+        }
+        card = model.save(tmp_path / "after").joinpath("README.md").read_text()
+        assert "synthetic spectra only" not in card
+        assert "first trained on synthetic spectra" in card
+        assert "n\\_stars: 42" in card
+        assert 'license: "mit"' in card
+        assert not hasattr(model.set_params(warm_start=False).fit(X, y), "provenance_")
+
+    def test_warm_start_that_cannot_calibrate_warns(self, model, normal_stars):
+        with pytest.warns(UserWarning, match="fit changed the network, so its calibration"):
+            model.set_params(warm_start=True, validation_fraction=0).fit(normal_stars.X, normal_stars.y)

@@ -132,6 +132,7 @@ class TestPrediction:
     @pytest.mark.parametrize("method", ["predict", "assess", "predict_interval", "fit_error_model", "partial_fit"])
     def test_finiteness_is_checked_once(self, tiny_data, method, monkeypatch):
         model = CensoredBCNNRegressor(validation_fraction=0.5, max_epochs=1, n_draws=2, random_state=0)
+        model.set_params(calibrate=method != "partial_fit")
         X, y = np.resize(tiny_data.X, (60, 40)), np.resize(tiny_data.X[:, :1], (60, 1))
         model.fit(X, y)
         checked = []

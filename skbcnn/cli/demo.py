@@ -20,13 +20,12 @@ from skbcnn.metrics import residual_table
 from skbcnn.novelty import Assessment
 from skbcnn.persistence import save_folder
 from skbcnn.plotting import ResidualDisplay, ResidualOverviewDisplay, new_figure, overview_size, save_figure
-from skbcnn.preprocessing import ContinuumNormalizer
 
 DEMO_RECIPE = preset("few_thousand_stars")
 _SNR_TRAIN, _SNR_TEST = 200, 100
 _FILES = """
   datasets.h5     training stars, in the layout of H5Loader
-  test.h5         test stars, with their true labels
+  test.h5         test stars; labels with noise, and the true labels under `truth`
   catalogue.fits  predicted labels with errors and units
   pictures/       residuals of each label, and overview.png
   model/          the fitted model: JSON and arrays"""
@@ -58,36 +57,34 @@ def run_demo(*, out: Path, n_train: int, n_test: int, max_epochs: int | None, se
     require_extra("plot", "The demo")
     make_folder(out, overwrite)
     check_model_folder(out / "model", overwrite)
-    normalizer = ContinuumNormalizer()
     with stage(f"Drawing {n_train} synthetic stars to train on and {n_test} to predict"):
-        _write_stars(out / "datasets.h5", n_train, _SNR_TRAIN, seed, normalizer)
-        _write_stars(out / "test.h5", n_test, _SNR_TEST, seed + 1, normalizer)
+        _write_stars(out / "datasets.h5", n_train, _SNR_TRAIN, seed)
+        _write_stars(out / "test.h5", n_test, _SNR_TEST, seed + 1)
     with stage("Training"):
         model = _trained(out / "datasets.h5", seed, DEMO_RECIPE | ({"max_epochs": max_epochs} if max_epochs else {}))
     print_history(model, n_train)
     test = H5Loader(out / "test.h5", load_err=True)
     with stage("Predicting"):
         X, _, X_err, _ = test.load()
-        prediction = model.predict_distribution(X, x_err=X_err)
+        prediction = model._predict_counting_noise_once(X, X_err)
         assessment = model.assess(X, X_err, prediction)
     truth = test.load_entry("truth")
     _print_accuracy(truth, prediction)
     with stage("Writing catalogue, pictures and model"):
         _write_catalogue(out / "catalogue.fits", test, prediction, assessment)
         _draw_pictures(out / "pictures", truth, prediction)
-        _save_model(out / "model", model, normalizer, n_train, seed)
+        _save_model(out / "model", model, test.preprocessing, n_train, seed)
     click.echo(f"\nIn {out}:{_FILES}\n\nNext: skbcnn predict {out / 'model'} apStar-....fits --out labels.fits")
 
 
-def _write_stars(path: Path, n_stars: int, snr: float, seed: int, normalizer: ContinuumNormalizer) -> None:
-    """Write synthetic stars to a file, with their spectra normalised like real ones."""
+def _write_stars(path: Path, n_stars: int, snr: float, seed: int) -> None:
+    """Write synthetic stars to a file."""
     stars = make_apogee_spectra(n_stars, snr=snr, random_state=seed)
-    spectra = normalizer.normalize(stars.X, stars.X_err)
     write_h5(
         path,
-        spectra.flux,
+        stars.X,
         stars.y,
-        spectra_err=spectra.err,
+        spectra_err=stars.X_err,
         labels_err=stars.y_err,
         extra={
             "APOGEE_ID": [f"synthetic-{seed}-{number:05d}" for number in range(n_stars)],
@@ -95,6 +92,7 @@ def _write_stars(path: Path, n_stars: int, snr: float, seed: int, normalizer: Co
             "synthetic": np.ones(n_stars, dtype=np.int8),
             "truth": stars.truth,
         },
+        preprocessing=stars.preprocessing,
         overwrite=True,
     )
 
@@ -137,12 +135,12 @@ def _draw_pictures(folder: Path, truth: np.ndarray, prediction: Prediction) -> N
 
 
 def _save_model(
-    path: Path, model: ApogeeBCNNCensoredRegressor, normalizer: ContinuumNormalizer, n_stars: int, seed: int
+    path: Path, model: ApogeeBCNNCensoredRegressor, preprocessing: dict[str, Any], n_stars: int, seed: int
 ) -> None:
     save_folder(
         model,
         path,
-        preprocessing=normalizer.get_params() | {"combination": "pixel"},
+        preprocessing=preprocessing,
         provenance={
             "training_data": "synthetic",
             "n_stars": n_stars,

@@ -14,6 +14,7 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
+from skbcnn._provenance import was_synthetic
 from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.persistence.pipeline_document import regressor_of
 from skbcnn.survey import label_unit
@@ -21,6 +22,7 @@ from skbcnn.survey import label_unit
 _MAX_CHARACTERS, _MAX_ENTRIES = 300, 24  # of one text; of one list
 _TAGS = ("astronomy", "spectroscopy", "stellar-spectra", "bayesian-neural-network", "uncertainty-quantification")
 _SYNTHETIC = "**It was trained on synthetic spectra only. Its labels of real stars are not measurements.**"
+_CONTINUED = "**It was first trained on synthetic spectra, and then on others (see Training).**"
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|#!&~$^@]|:(?=//)|(?<=www)\.")  # in Markdown and HTML, including bare links
 _STANDARDIZED = "2"  # normalization mode with a mean and a standard deviation for each label
 
@@ -73,7 +75,9 @@ def _summary(regressor: Any, provenance: Mapping[str, Any]) -> str:
     n_windows = sum(window is not None for window in regressor.spec_.windows)
     verb = "is" if n_windows == 1 else "are"
     censored = f" Of these, {n_windows} {verb} read only from windows of the spectrum." if n_windows else ""
-    warning = f"\n{_SYNTHETIC}\n" if provenance.get("training_data") == "synthetic" else ""
+    warning = ""
+    if was_synthetic(provenance):
+        warning = f"\n{_CONTINUED if 'later_trainings' in provenance else _SYNTHETIC}\n"
     return (
         f"# {_counted(len(names), 'label')} of stars from {spectra}\n\n"
         f"A Bayesian neural network ({type(regressor).__name__} of skbcnn) that predicts labels of stars and their "
@@ -119,7 +123,10 @@ def _labels(regressor: Any) -> str:
         columns |= {"mean": _rounded(normalizer.mean_, decimals), "spread": _rounded(normalizer.scale_, decimals)}
     table = _table(list(columns), zip(*columns.values(), strict=True))
     described = [name for name in ("lowest", "highest", "mean", "spread") if name in columns]
-    return f"{table}\nValues of the training set: {', '.join(described)}.\n" if described else table
+    if not described:
+        return table
+    which = "training set" if len(regressor.history_.get("loss", [])) >= regressor.n_iter_ else "first training set"
+    return f"{table}\nValues of the {which}: {', '.join(described)}.\n"
 
 
 def _training(regressor: Any, provenance: Mapping[str, Any]) -> str:
@@ -143,7 +150,7 @@ def _accuracy(regressor: Any) -> str:
     """Return the residuals of the held-out stars."""
     residuals = regressor.validation_residuals_
     if not residuals:
-        return "The accuracy is not known, because no stars with known labels were held out, or it was not saved.\n"
+        return f"The accuracy of this model is not known: {regressor._uncalibrated.cause}.\n"
     decimals = dict(zip(regressor.target_names_, _decimals(regressor), strict=True))
     rows = [
         (_text(name), _number(bias, decimals[name]), _number(scatter, decimals[name]), _text(n_stars))

@@ -12,6 +12,7 @@ import numpy as np
 
 from skbcnn._fitted_state import FITTED_STATE, FittedAttribute, Storage, restore
 from skbcnn.calibration import ErrorModel
+from skbcnn.calibration.absence import Uncalibrated
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.novelty import TrainingDomain
 from skbcnn.persistence.estimator_parameters import describe_estimator, set_feature_names, unfitted_estimator
@@ -259,6 +260,8 @@ _JSON_CHECKS: Mapping[str, Callable[[Any], Any]] = {  # return the value of an a
     "interrupted_": bool,
     "inv_tau_": float,
     "noise_level_": lambda value: None if value is None else float(value),
+    "noise_augmented_": bool,
+    "_uncalibrated": Uncalibrated,
     "seed_": lambda value: as_int(value, 0),
     "_single_label": bool,
 }

@@ -84,7 +84,7 @@ def test_sections_of_a_model_without_calibration(saved, tmp_path):
     model.label_normalizer_.mode = 0
     text = card(model.save(tmp_path / "model"))
     assert not any(line.startswith("license") for line in front_matter(text))
-    assert "no stars with known labels were held out" in section(text, "Accuracy")
+    assert "stars with known labels were held out" in section(text, "Accuracy")
     assert "are not calibrated" in section(text, "Uncertainties")
     assert len(rows(section(text, "Labels"))[0]) == 3
     assert "Values of the training set" not in text
