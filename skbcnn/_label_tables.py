@@ -149,7 +149,7 @@ class LabelColumns(NamedTuple):
         """Return the name of a column, without the mark of an error column in `y_err`."""
         if self.argument not in _ARGUMENTS_OF_ERRORS or name in label_names:
             return name
-        return _ERROR_MARK.sub("", name)
+        return without_error_mark(name)
 
     def _matches(self, label_names: Sequence[str]) -> list[list[int]]:
         """Return the positions of the columns that match each label.
@@ -280,6 +280,11 @@ def canonical_name(name: str) -> str | None:
     """
     found = find_label(name)
     return None if found is None else found.name
+
+
+def without_error_mark(name: str) -> str:
+    """Return the name of a column of errors without the mark that says so: ``<label>_err`` or ``e_<label>``."""
+    return _ERROR_MARK.sub("", name)
 
 
 def label_columns(values: Any, argument: str = "y") -> LabelColumns:

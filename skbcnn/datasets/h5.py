@@ -6,7 +6,6 @@ columns (``SNR``, ``RA``). The attribute ``preprocessing`` of ``spectra`` may re
 reads selected rows and columns; `skbcnn.datasets.h5_writer` writes such files.
 """
 
-import difflib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from numpy.typing import DTypeLike
 
 from skbcnn._moved import find_moved_names
 from skbcnn.survey import find_label, is_missing, resolve_target
+from skbcnn.survey.other_quantities import is_misspelt, other_quantity, similar_label
 
 ERROR_SUFFIX = "_err"
 PREPROCESSING = "preprocessing"  # attribute of the dataset `spectra`, as JSON
@@ -113,7 +113,7 @@ class H5Loader:
         ValueError
             If a column is absent or does not fit the spectra, a parameter is invalid, or no row is selected.
         """
-        names = resolve_target(self.target)
+        names = _resolve(self.target)
         columns = [("spectra", names)]
         if self.load_err:
             columns.append(("spectra" + ERROR_SUFFIX, [name + ERROR_SUFFIX for name in names]))
@@ -179,7 +179,7 @@ class H5Loader:
         return rows
 
     def _rows_with_all_labels(self, table: "_Table", rows: np.ndarray) -> np.ndarray:
-        names = resolve_target(self.target)
+        names = _resolve(self.target)
         missing = is_missing(_read_columns(table.numbers(names), rows))
         if missing.any(axis=1).all():
             counts = ", ".join(
@@ -290,13 +290,22 @@ class _Table:
         return spellings[0]
 
     def _absence(self, absent: Sequence[str]) -> str:
-        near = {match for name in absent for match in difflib.get_close_matches(str(name), self._names, n=1)}
-        suggestion = f" Did you mean {', '.join(sorted(near))}?" if near else ""
+        suggestion = "".join(f" {hint}" for name in absent for hint in self._hints(str(name)))
         remedy = " or load with load_err=False" if any(_is_error(name) for name in absent) else ""
         return (
             f"{self.path} has no {', '.join(map(str, absent))}.{suggestion} It has "
             f"{', '.join(self._names) or 'nothing'}. Choose columns that it has (labels by target){remedy}."
         )
+
+    def _hints(self, absent: str) -> Iterator[str]:
+        """Yield remarks on columns that are an absent one misspelt, or from which an absent label can be computed."""
+        known = find_label(absent)
+        for column in self._names:
+            quantity = None if _is_error(column) else other_quantity(column)
+            if known is not None and quantity is not None and quantity.label == known.name:
+                yield f"It has {column}: {quantity.meaning}"
+            elif is_misspelt(column, absent) or (known is not None and similar_label(column) == known.name):
+                yield f"Did you mean {column}?"
 
 
 @contextmanager
@@ -369,6 +378,14 @@ def _kind(file: h5py.File, name: str) -> type | None:
         return file.get(name, getclass=True)
     except (OSError, RuntimeError):
         return None
+
+
+def _resolve(target: str | Sequence[str]) -> list[str]:
+    """Return the canonical names of labels; an error for another name says how to read its column."""
+    try:
+        return resolve_target(target)
+    except ValueError as error:
+        raise ValueError(f"{error} H5Loader.load_entry reads any other column of a file.") from None
 
 
 def _is_error(name: str) -> bool:

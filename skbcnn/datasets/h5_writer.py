@@ -1,6 +1,7 @@
 """Writing of spectra and labels to an HDF5 file in the ``datasets.h5`` layout."""
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skbcnn._atomic_writes import atomic_path, created_h5
-from skbcnn._label_tables import LabelColumns, label_columns
+from skbcnn._label_tables import LabelColumns, label_columns, without_error_mark
+from skbcnn._masked import fill_masked, is_masked, refuse_masked
 from skbcnn.datasets.h5 import ERROR_SUFFIX, PREPROCESSING, column_key, label_key, with_suffix
 from skbcnn.survey import MISSING, is_missing, resolve_target
 
@@ -23,13 +25,14 @@ def write_h5(
     spectra: ArrayLike,
     labels: Any,
     *,
-    names: str | Sequence[str] = "all",
+    label_names: str | Sequence[str] = "all",
     spectra_err: ArrayLike | None = None,
     labels_err: Any = None,
     in_flag: ArrayLike | None = None,
     extra: Mapping[str, Any] | None = None,
     preprocessing: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    names: str | Sequence[str] | None = None,
 ) -> Path:
     """Write spectra and labels to an HDF5 file in the ``datasets.h5`` layout.
 
@@ -45,7 +48,7 @@ def write_h5(
         Teff in K, log g in dex (cgs), [X/H] in dex. A table is a pandas DataFrame, an astropy Table, whose units are
         converted, or a structured array; its columns may have any spelling of the labels. Missing labels (NaN or at
         most -9990) are stored as -9999. float32 and shorter types are stored as float32, others as float64.
-    names : "all", str or sequence of str, default="all"
+    label_names : "all", str or sequence of str, default="all"
         Labels in the columns of `labels` and `labels_err`, if these are arrays.
     spectra_err : array-like of shape (n_samples, n_pixels), default=None
         Errors of the flux.
@@ -62,6 +65,8 @@ def write_h5(
         the model.
     overwrite : bool, default=False
         Whether an existing file is replaced.
+    names : "all", str or sequence of str, default=None
+        Former name of `label_names`; issues a FutureWarning, and is removed in version 0.4.
 
     Returns
     -------
@@ -88,17 +93,24 @@ def write_h5(
     >>> import tempfile
     >>> from skbcnn.datasets import write_h5
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_h5(f"{folder}/giants", [[1.0, 0.9]], [[4500.0, 2.1]], names=["teff", "logg"]).name
+    ...     write_h5(f"{folder}/giants", [[1.0, 0.9]], [[4500.0, 2.1]], label_names=["teff", "logg"]).name
     'giants.h5'
     """
+    if names is not None:
+        warnings.warn(
+            "names is now called label_names, and is removed in version 0.4. Pass label_names=...",
+            FutureWarning,
+            stacklevel=2,
+        )
+        label_names = names
     flux = _pixels_to_write("spectra", spectra)
     n_samples = len(flux)
     columns = {"spectra": flux}
     if spectra_err is not None:
         columns["spectra_err"] = _pixels_to_write("spectra_err", spectra_err, flux.shape)
-    columns |= _labels_to_write(labels, names, n_samples)
+    columns |= _labels_to_write(labels, label_names, n_samples)
     if labels_err is not None:
-        columns |= _label_errors_to_write(labels_err, names, n_samples, columns)
+        columns |= _label_errors_to_write(labels_err, label_names, n_samples, columns)
     columns["in_flag"] = _flags_to_write(in_flag, n_samples)
     columns |= _extra_to_write(extra or {}, n_samples, columns)
     record = _record_to_write(preprocessing)
@@ -152,20 +164,31 @@ def _pixels_to_write(name: str, values: ArrayLike, shape: tuple[int, ...] | None
 def _by_label(argument: str, values: Any, names: str | Sequence[str], n_samples: int) -> dict[str, np.ndarray]:
     """Return one column of length n_samples for each label, by its canonical name."""
     if isinstance(values, Mapping):
-        labels = LabelColumns(argument, list(values.values()), tuple(map(str, values)), (n_samples, len(values)))
+        columns = [fill_masked(column) if isinstance(column, list | tuple) else column for column in values.values()]
+        labels = LabelColumns(argument, columns, tuple(map(str, values)), (n_samples, len(values)))
     else:
         labels = label_columns(values, argument)
-    canonical = resolve_target(names if labels.names is None else labels.names)
+    canonical = _canonical_names(argument, names if labels.names is None else labels.names)
     if labels.shape != (n_samples, len(canonical)):
         raise ValueError(
             f"{argument} has shape {labels.shape}, expected ({n_samples}, {len(canonical)}) for the labels "
-            f"{', '.join(canonical)}. Pass their names as `names`, or a table with names."
+            f"{', '.join(canonical)}. Pass their names as `label_names`, or a table with names."
         )
-    columns = {}
+    found = {}
     for position, name in enumerate(canonical):
         dtype = _dtype_to_write(f"{name} of {argument}", labels.columns[position])
-        columns[name] = labels.values([name], [position])[:, 0].astype(dtype)
-    return columns
+        found[name] = labels.values([name], [position])[:, 0].astype(dtype)
+    return found
+
+
+def _canonical_names(argument: str, names: str | Sequence[str]) -> list[str]:
+    """Return the canonical names of labels. Columns of errors may be called ``<label>_err`` or ``e_<label>``."""
+    if argument == "labels_err" and not isinstance(names, str):
+        names = [without_error_mark(str(name)) for name in names]
+    try:
+        return resolve_target(names)
+    except ValueError as error:
+        raise ValueError(f"{error} Pass other columns as `extra`.") from None
 
 
 def _dtype_to_write(name: str, column: Any) -> np.dtype:
@@ -195,6 +218,8 @@ def _label_errors_to_write(
 
 
 def _flags_to_write(in_flag: ArrayLike | None, n_samples: int) -> np.ndarray:
+    if in_flag is not None:
+        refuse_masked(in_flag, "in_flag", "Pass 0 for a combined spectrum and 1 for a visit")
     flags = np.zeros(n_samples) if in_flag is None else np.asarray(in_flag)
     if flags.shape != (n_samples,) or not np.isin(flags, (0, 1)).all():
         raise ValueError(
@@ -216,8 +241,19 @@ def _extra_to_write(
                 "another column. Rename it; pass labels as labels and labels_err."
             )
         taken.add(column_key(name))
-        checked[name] = _column_to_write(name, np.asarray(values), n_samples)
+        checked[name] = _column_to_write(name, _without_mask(values), n_samples)
     return checked
+
+
+def _without_mask(values: Any) -> np.ndarray:
+    """Return a column with NaN in place of masked numbers, and empty text in place of masked text."""
+    masked = is_masked(values)
+    if not masked.any():
+        return np.asarray(values)
+    objects = np.ma.getdata(values) if isinstance(values, np.ma.MaskedArray) else np.asarray(values, dtype=object)
+    if any(isinstance(value, str | bytes) for value in objects[~masked]):
+        return np.where(masked, "", objects.astype(str))
+    return np.asarray(fill_masked(values), dtype=float)
 
 
 def _column_to_write(name: str, values: np.ndarray, n_samples: int) -> np.ndarray:

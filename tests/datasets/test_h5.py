@@ -383,7 +383,7 @@ def test_layout(path):
 
 def test_labels_as_an_array(tmp_path):
     y = np.array([[4500, 0.1], [4600, 0.2]], dtype=np.float32)
-    path = write_h5(tmp_path / "stars", SPECTRA[:2], y, names=["TEFF", "[Mg/H]"], labels_err=y / 10)
+    path = write_h5(tmp_path / "stars", SPECTRA[:2], y, label_names=["TEFF", "[Mg/H]"], labels_err=y / 10)
     assert path.name == "stars.h5"
     _, again, _ = write_and_load(path, y)
     assert np.array_equal(again, y)
@@ -473,7 +473,7 @@ def test_full_disk_leaves_what_was_there(path, shape):
         ({"labels": {"Mg": np.ones(6), "[Mg/H]": np.ones(6)}}, "Mg more than once"),
         ({"labels": {}}, "empty"),
         ({"labels": np.ones((6, 3))}, r"labels has shape \(6, 3\), expected \(6, 22\)"),
-        ({"labels": np.ones(6), "names": "teff"}, r"labels has shape \(6,\), expected \(6, 1\)"),
+        ({"labels": np.ones(6), "label_names": "teff"}, r"labels has shape \(6,\), expected \(6, 1\)"),
         ({"labels_err": {"Al": np.ones(6)}}, "labels_err has Al, which labels has not"),
         ({"labels_err": {"Mg": np.ones(5)}}, r"'Mg' of labels_err has shape \(5,\)"),
         ({"in_flag": [0, 1]}, r"in_flag has shape \(2,\)"),
