@@ -7,12 +7,13 @@ import json
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from skbcnn import __version__
 from skbcnn._atomic_writes import atomic_path
-from skbcnn.persistence.foreign.astronn import from_astronn, is_astronn
+from skbcnn.persistence.foreign.astronn import PARAMETERS, from_astronn, is_astronn
 from skbcnn.persistence.foreign.sdssv import SUFFIXES, from_sdssv
 from skbcnn.persistence.json_values import decode_float, to_json
 from skbcnn.persistence.model_card import card_of
@@ -36,9 +37,10 @@ from skbcnn.persistence.safe_files import ModelFolderError, parse_json, wrap_rea
 from skbcnn.persistence.savable_classes import REGRESSORS
 from skbcnn.persistence.weights_file import decode_arrays, encode_arrays
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_READABLE_VERSIONS = (1, 2)
 _ZIP = ".zip"
-_WRITER = f"save_folder in format {FORMAT_VERSION}"
+_WRITER = "save_folder"
 _MODELS = REGRESSORS | {"Pipeline": PIPELINE}
 _PACKAGES = ("numpy", "scikit-learn", "tensorflow", "keras", "h5py")
 
@@ -115,6 +117,11 @@ def save_folder(
     >>> bool((again.predict(X) == model.predict(X)).all()), again.provenance_
     (True, {'training_data': 'random numbers'})
     """
+    if isinstance(model, str | PathLike) and not isinstance(path, str | PathLike):
+        raise TypeError(
+            f"save_folder(model, path) got {str(model)!r} as the model and a {type(path).__name__} as the path. Pass "
+            "them the other way round."
+        )
     path = Path(path)
     check_savable(model)
     files = _encode(model, preprocessing, provenance)
@@ -168,9 +175,20 @@ def load_folder(path: str | Path) -> Any:
         return from_sdssv(path)
     if path.is_file() and path.suffix.lower() == _ZIP:
         return _rebuild(read_zip(path), path)
-    raise FileNotFoundError(
-        f"There is no folder or {_ZIP} file {path}. Give the path of a model that save_folder wrote."
-    )
+    raise FileNotFoundError(_no_model(path))
+
+
+def _no_model(path: Path) -> str:
+    """Return what is wrong with a path that is no folder and no zip file."""
+    if path.is_file():
+        names = ({DOCUMENT, WEIGHTS}, {PARAMETERS})
+        if any(all((path.parent / name).is_file() for name in group) for group in names):
+            return f"{path} is a file of a model. Pass the folder it lies in, {path.parent}."
+        return (
+            f"{path} is a file, expected the folder or {_ZIP} file of a model that save_folder wrote, a folder of "
+            f"astroNN, or a checkpoint of SDSS-V ({', '.join(SUFFIXES)}). Weights alone are no model: pass the folder."
+        )
+    return f"There is no folder or {_ZIP} file {path}. Give the path of a model that save_folder wrote."
 
 
 def _encode(
@@ -226,10 +244,11 @@ def _check_format(document: Mapping[str, Any], path: Path) -> None:
         raise ModelFolderError(
             f"{path} has no format_version, so it describes no model of skbcnn. Load another folder."
         )
-    if document["format_version"] != FORMAT_VERSION:
+    if document["format_version"] not in _READABLE_VERSIONS:
         raise ModelFolderError(
-            f"{path} has format version {document['format_version']}, but skbcnn {__version__} reads version "
-            f"{FORMAT_VERSION}. Update skbcnn, or save the model again with this version."
+            f"{path} has format version {document['format_version']}, but skbcnn {__version__} reads versions "
+            f"{_READABLE_VERSIONS[0]} to {_READABLE_VERSIONS[-1]}. Update skbcnn, or save the model again with this "
+            "version."
         )
     if document.get("class") not in list(_MODELS):  # a list, because a wrong entry may not be hashable
         raise ModelFolderError(

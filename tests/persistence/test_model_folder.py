@@ -168,7 +168,7 @@ def test_preprocessing_and_provenance(model, tmp_path):
 def test_model_document(saved):
     text = (saved / "model.json").read_text(encoding="utf-8")
     document = json.loads(text)
-    assert document["format_version"] == 1
+    assert document["format_version"] == 2
     assert document["class"] == "CensoredBCNNRegressor"
     assert document["labels"][1] == {"name": "Mg", "unit": "dex", "window": "3-5 9 12-13", "widening": [2, 1]}
     assert document["parameters"]["windows"]["pixels"] == {"Mg": "3-5 9 12-13"}
@@ -343,10 +343,10 @@ def test_document_too_large(folder, monkeypatch):
         load_folder(folder)
 
 
-@pytest.mark.parametrize("version", [2, "1"])
+@pytest.mark.parametrize("version", [3, "1"])
 def test_other_format_version(folder, version):
     edit(folder, lambda document: document.update(format_version=version))
-    with pytest.raises(ModelFolderError, match=f"has format version {version}, but skbcnn .* reads version 1. Update"):
+    with pytest.raises(ModelFolderError, match=f"has format version {version}, but skbcnn .* reads versions 1 to 2. Up"):
         load_folder(folder)
 
 
@@ -423,7 +423,7 @@ def residuals(*names, **changes):
 def test_wrong_entries(folder, change):
     edit(folder, change)
     with pytest.raises(
-        ModelFolderError, match=r"model\.json is not as save_folder in format 1 writes it \(.*copy or download"
+        ModelFolderError, match=r"model\.json is not as save_folder writes it \(.*copy or download"
     ):
         load_folder(folder)
 

@@ -213,7 +213,7 @@ def test_wrong_entries(folder, change):
     load_folder(folder)
     edit(folder, change)
     with pytest.raises(
-        ModelFolderError, match=r"model\.json is not as save_folder in format 1 writes it \(|missing or unknown"
+        ModelFolderError, match=r"model\.json is not as save_folder writes it \(|missing or unknown"
     ):
         load_folder(folder)
 
