@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skbcnn._masked import fill_masked
+from skbcnn._prediction import Prediction
 from skbcnn._validation import as_numbers
 from skbcnn.survey import APOGEE_LABELS, find_label, is_missing, label_unit
 from skbcnn.survey.other_quantities import hint_for_column
@@ -532,6 +533,8 @@ def _refuse_other_containers(values: Any, argument: str) -> None:
         remedy = f"{argument}.collect()"
     elif hasattr(values, "toarray") and hasattr(values, "nnz"):
         remedy = f"{argument}.toarray()"
+    elif isinstance(values, Prediction):
+        remedy = f"{argument}.mean"
     elif isinstance(values, Mapping):
         remedy = f"pandas.DataFrame({argument}) or astropy.table.Table({argument})"
     elif isinstance(values, Iterator | set | frozenset):

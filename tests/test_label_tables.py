@@ -55,7 +55,7 @@ def learnt(training_sets):
         n_pixels = 40 if cls is CensoredBCNNRegressor else 7514
         parameters = {"target": TARGET, "labels_norm_mode": 0, "validation_fraction": 0, **parameters}
         model = cls(calibrate=False, **parameters)
-        model.fit(np.random.default_rng(0).normal(size=(3, n_pixels)), y, y_err=y_err)
+        model.fit(np.random.default_rng(0).normal(1, 0.1, size=(3, n_pixels)), y, y_err=y_err)
         return model, training_sets.pop()
 
     return fit

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skbcnn._label_tables import label_and_error_values
 from skbcnn._masked import check_groups, plain_numbers
-from skbcnn._validation import check_label_errors
 from skbcnn.calibration.error_model import NOISE_EXPECTED, ErrorModel, log_noise, noise_factor
-from skbcnn.metrics.label_pairs import check_pairs
+from skbcnn.calibration.residuals import check_prediction, residuals_and_errors
 
 if TYPE_CHECKING:
     from skbcnn._prediction import Prediction
@@ -78,12 +76,8 @@ def fit_error_model(
     >>> bool(abs(error_model.std(stars) / (2 * std) - 1).max() < 0.1)
     True
     """
-    y, y_err = label_and_error_values(y, y_err, prediction.label_names)
-    pairs = check_pairs(y, prediction.mean)
-    residual = np.where(pairs.counts, pairs.y_pred - pairs.y_true, np.nan)
-    label_error = np.zeros_like(residual)
-    if y_err is not None:
-        label_error = check_label_errors(y_err, np.where(pairs.counts, pairs.y_true, np.nan))
+    residual, errors = residuals_and_errors(prediction, y, y_err)
+    label_error = np.zeros_like(residual) if errors is None else errors
     total = prediction.total.reshape(residual.shape)
     noise_range = None if noise is None else _noise_range(noise, len(residual))
     log_noises = None if noise is None or noise_range is None else log_noise(noise, *noise_range)
@@ -147,6 +141,7 @@ def fit_noise_model(prediction: Prediction, star: ArrayLike) -> ErrorModel:
     >>> bool(abs(error_model.scale[0] - 0.7) < 0.05), error_model.n_differences
     (True, array([1000]))
     """
+    check_prediction(prediction)
     mean = prediction.mean.reshape(len(prediction.mean), -1)
     total = prediction.total.reshape(mean.shape)
     first, second, weight = _pairs_of_visits(check_groups(star, "star", len(mean)))

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skbcnn._label_tables import label_and_error_values
 from skbcnn._masked import fill_masked, plain_numbers
-from skbcnn._validation import as_numbers, check_label_errors
+from skbcnn._validation import as_numbers
 from skbcnn.calibration.error_model import NOISE_EXPECTED, check_noise
-from skbcnn.metrics.label_pairs import check_pairs
+from skbcnn.calibration.residuals import check_prediction, residuals_and_errors
 
 if TYPE_CHECKING:
     from skbcnn._prediction import Prediction
@@ -99,8 +98,15 @@ class Intervals:
         Raises
         ------
         ValueError
-            If `check` refuses the coverage, or there is not one noise for each spectrum.
+            If `check` refuses the coverage, the labels differ, or there is not one noise for each spectrum.
         """
+        check_prediction(prediction)
+        n_labels, n_expected = len(prediction.label_names), np.shape(self.scores)[-1]
+        if n_labels != n_expected:
+            raise ValueError(
+                f"The prediction is of {n_labels} labels, but the scores are of {n_expected}. Pass the scores of stars "
+                "that the same model predicted."
+            )
         if self.noise is None:
             factors = interval_factor(self.scores, coverage)
         else:
@@ -140,14 +146,11 @@ def interval_scores(prediction: Prediction, y: ArrayLike, y_err: ArrayLike | Non
     >>> interval_scores(stars, [[0.0], [0.0], [-9999.0]]).ravel()
     array([ 3.,  1., nan])
     """
-    y, y_err = label_and_error_values(y, y_err, prediction.label_names)
-    pairs = check_pairs(y, prediction.mean)
-    total = prediction.total.reshape(pairs.y_true.shape)
-    if y_err is not None:
-        total = np.hypot(total, check_label_errors(y_err, np.where(pairs.counts, pairs.y_true, np.nan)))
-    residual = np.abs(pairs.y_true - pairs.y_pred)
-    scores = np.divide(residual, total, out=np.where(residual > 0, np.inf, 0.0), where=total > 0)
-    return np.where(pairs.counts, scores, np.nan)
+    residual, errors = residuals_and_errors(prediction, y, y_err)
+    residual, total = np.abs(residual), prediction.total.reshape(residual.shape)
+    total = total if errors is None else np.hypot(total, errors)
+    without_std = np.where(residual == 0, 0.0, residual * np.inf)  # NaN stays NaN
+    return np.divide(residual, total, out=without_std, where=total > 0)
 
 
 def interval_factor(scores: ArrayLike, coverage: float) -> np.ndarray:

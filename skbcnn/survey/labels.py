@@ -50,7 +50,8 @@ def label(name: str) -> Label:
     """
     found = find_label(name)
     if found is None:
-        hint = explain_name(name) or f"Known: {', '.join(LABELS)}."
+        hint = explain_name(name) if isinstance(name, str | bytes) else ""
+        hint = hint or f"Known: {', '.join(LABELS)}."
         raise ValueError(f"{as_text(name)!r} is not a label known here. {hint}")
     return found
 
@@ -111,6 +112,8 @@ def resolve_target(target: str | Sequence[str] = "all") -> list[str]:
         )
     if isinstance(target, str | bytes):
         text = str(as_text(target)).strip()
+        if "," in text:
+            raise ValueError(f"target={text!r} holds several names in one text. Pass a list: {_split(text)}.")
         target = APOGEE_LABELS if text.lower() == "all" else [text]
     names = [label(name).name for name in target]
     if not names:
@@ -118,6 +121,11 @@ def resolve_target(target: str | Sequence[str] = "all") -> list[str]:
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"target names {', '.join(repeated)} more than once. Name each label once.")
     return names
+
+
+def _split(text: str) -> list[str]:
+    """Return names that are separated by commas."""
+    return [name.strip() for name in text.split(",")]
 
 
 def is_missing(values: ArrayLike) -> np.ndarray:
@@ -133,11 +141,20 @@ def is_missing(values: ArrayLike) -> np.ndarray:
     -------
     missing : ndarray of bool of the shape of `values`
 
+    Raises
+    ------
+    ValueError
+        If the values are not numbers.
+
     Examples
     --------
     >>> from skbcnn.survey import is_missing
     >>> is_missing([4700.0, -9999.0, float("nan"), -9999.99])
     array([False,  True,  True,  True])
     """
-    numbers = np.asarray(fill_masked(values), dtype=float)
+    numbers = np.asarray(fill_masked(values))
+    try:
+        numbers = np.asarray(fill_masked(numbers), dtype=float)  # again, for a table of objects
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The labels are not numbers ({error}). Pass numbers, in an array or a column.") from error
     return np.isnan(numbers) | (np.isfinite(numbers) & (numbers <= _LARGEST_MISSING))
