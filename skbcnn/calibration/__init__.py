@@ -2,8 +2,8 @@
 
 `error_model` holds the correction of the predicted standard deviations, and `fitting` learns it: from residuals of
 stars with known labels, or from differences between visits of the same star. `intervals` computes conformal intervals,
-whose coverage is guaranteed for any distribution of the residuals. `held_out` prepares the stars held out in `fit`, and
-`absence` says why a model is not calibrated.
+whose coverage is guaranteed for any distribution of the residuals. Both take their residuals from `residuals`.
+`held_out` prepares the stars held out in `fit`, and `absence` says why a model is not calibrated.
 """
 
 from skbcnn.calibration.error_model import ErrorModel

@@ -1,11 +1,19 @@
 """Conformal intervals."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skbcnn import Prediction
-from skbcnn.calibration import Intervals, interval_factor, interval_factors_by_noise, interval_scores
+from skbcnn.calibration import (
+    Intervals,
+    fit_error_model,
+    fit_noise_model,
+    interval_factor,
+    interval_factors_by_noise,
+    interval_scores,
+)
 
 
 def predicted(mean, total):
@@ -113,3 +121,37 @@ class TestIntervals:
         assert Intervals(self.scores, noise).check(0.99) is None
         with pytest.raises(ValueError, match="needs at least 999 held-out stars"):
             Intervals(self.scores, noise).check(0.999)
+
+
+class TestOtherArguments:
+    STARS = Prediction(np.zeros((30, 2)), np.ones((30, 2)), np.ones((30, 2)), np.ones((30, 2)), ("teff", "Mg"))
+
+    def test_columns_of_a_table_are_matched_by_name(self):
+        y = np.column_stack([np.arange(30.0), np.zeros(30)])
+        table = pd.DataFrame({"MG_H": y[:, 1], "TEFF": y[:, 0]})
+        assert_array_equal(interval_scores(self.STARS, table, table), interval_scores(self.STARS, y, y))
+
+    def test_residual_without_a_standard_deviation_is_beyond_every_interval(self):
+        stars = Prediction(*np.zeros((4, 3, 1)), ("Mg",))
+        assert_array_equal(interval_scores(stars, [[0.0], [0.1], [np.nan]]), [[0], [np.inf], [np.nan]])
+        assert interval_factor([[1.0]] * 8 + [[np.inf]], 0.9) == np.inf
+
+    def test_scores_of_other_labels_are_refused(self):
+        with pytest.raises(ValueError, match="The prediction is of 2 labels, but the scores are of 1"):
+            Intervals(np.ones((30, 1))).bounds(self.STARS, 0.5)
+
+    @pytest.mark.parametrize("function", [interval_scores, fit_error_model, fit_noise_model])
+    def test_an_array_in_place_of_a_prediction_is_refused(self, function):
+        with pytest.raises(
+            TypeError, match=r"prediction is a ndarray.*Pass the result of model.predict_distribution\(X"
+        ):
+            function(self.STARS.mean, self.STARS.mean)
+
+    @pytest.mark.parametrize("function", [interval_scores, fit_error_model])
+    def test_labels_of_other_stars_are_refused(self, function):
+        with pytest.raises(ValueError, match="y has 3 rows, but the prediction is of 30 spectra"):
+            function(self.STARS, np.zeros((3, 2)))
+
+    def test_coverage_that_is_no_number_is_refused(self):
+        with pytest.raises(ValueError, match="coverage='0.9', expected a share"):
+            interval_factor(np.ones((30, 1)), "0.9")
