@@ -5,22 +5,55 @@ The classes are the kinds of input. Details of single modules are tested beside 
 
 import copy
 import multiprocessing
+import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from astropy import units
+from astropy.io import fits
+from astropy.table import Column, QTable, Table
+from astropy.utils.masked import Masked
 from numpy.testing import assert_array_equal
+from scipy.sparse import csr_matrix
 from sklearn import config_context
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
-from skbcnn import CensoredBCNNRegressor, ChipGapRemover, load_folder
+from skbcnn import (
+    ApogeeBCNNCensoredRegressor,
+    CensoredBCNNRegressor,
+    ChipGapRemover,
+    Prediction,
+    load_folder,
+    make_apogee_spectra,
+    prepare_spectra,
+    read_apstar,
+    save_folder,
+)
+from skbcnn.calibration import ErrorModel, fit_error_model, fit_noise_model, interval_scores
+from skbcnn.catalog import prediction_table
+from skbcnn.datasets import H5Loader, write_h5
+from skbcnn.metrics import (
+    crps_gaussian,
+    get_scorer,
+    mean_absolute_error,
+    r2_score,
+    residual_table,
+    root_mean_squared_error,
+)
 from skbcnn.novelty import NoveltyFlag
+from skbcnn.preprocessing import prepare_for_model
+from skbcnn.survey import ElementWindows, find_label, is_missing, label, label_spreads, resolve_target
+from tests.cli.runner import DWARF, GIANT, TINY, refuse, succeed
 
 FORKED = """
 import multiprocessing
@@ -350,3 +383,562 @@ class TestStateAfterTraining:
     def test_warm_start_that_cannot_calibrate_warns(self, model, normal_stars):
         with pytest.warns(UserWarning, match="fit changed the network, so its calibration"):
             model.set_params(warm_start=True, validation_fraction=0).fit(normal_stars.X, normal_stars.y)
+
+
+class TestUnnormalisedFlux:
+    """Counts instead of flux that is divided by its continuum."""
+
+    def test_training_on_counts_is_warned_of(self, normal_stars):
+        with pytest.warns(UserWarning, match=r"median flux of X is \d{3}.*prepare_spectra or ContinuumNormalizer"):
+            small_network().fit(500 * normal_stars.X, normal_stars.y)
+        small_network().fit(normal_stars.X - 1, normal_stars.y)  # any survey: standardised spectra are good
+
+    def test_apogee_expects_flux_near_one(self):
+        X = np.random.default_rng(0).normal(0.2, 0.01, size=(20, 7514))
+        with pytest.warns(UserWarning, match=r"median flux of X is 0\.2, but ApogeeBCNNCensoredRegressor expects"):
+            ApogeeBCNNCensoredRegressor(target="teff", num_hidden=(4, 4, 4, 4, 2), max_epochs=1).fit(X, X[:, 0])
+
+    def test_predicting_counts_is_warned_of(self, normal_stars):
+        X, y = normal_stars.X, normal_stars.y
+        for calibrate in True, False:
+            model = small_network(calibrate=calibrate).fit(X, y)
+            with pytest.warns(
+                UserWarning, match=r"median flux of X is \d{3}.* training spectra is .*prepare_for_model"
+            ):
+                model.predict(500 * X)
+        with pytest.warns(UserWarning, match=r"median flux of the validation spectra is \d{3}"):
+            small_network().fit(X, y, validation_data=(500 * X, y))
+
+
+LABELS = ("teff", "Mg")
+
+
+@pytest.fixture(scope="module")
+def giants():
+    """Synthetic giants of two labels."""
+    stars = make_apogee_spectra(40, random_state=0)
+    columns = [stars.label_names.index(name) for name in LABELS]
+    return Bunch(**stars, labels=dict(zip(LABELS, stars.y[:, columns].T, strict=True)))
+
+
+@pytest.fixture(scope="module")
+def giants_file(giants, tmp_path_factory):
+    """Their spectra, which record their preparation. Shared by all tests: do not change it."""
+    path = tmp_path_factory.mktemp("giants") / "giants.h5"
+    return write_h5(path, giants.X, giants.labels, spectra_err=giants.X_err, preprocessing=giants.preprocessing)
+
+
+@pytest.fixture(scope="module")
+def giants_model(giants, tmp_path_factory):
+    """Folder of a model of these giants that was trained with noise. Shared by all tests: do not change it."""
+    network = ApogeeBCNNCensoredRegressor(
+        target=LABELS, max_epochs=1, validation_fraction=0.5, noise_augmentation=(0, 2), random_state=0, **TINY
+    )
+    network.fit(giants.X, pd.DataFrame(giants.labels), x_err=giants.X_err)
+    return network.save(tmp_path_factory.mktemp("giants") / "model", preprocessing=giants.preprocessing)
+
+
+class TestOnePreparation:
+    """Every way of training records the preparation, and every way of predicting applies it."""
+
+    def test_synthetic_spectra_need_no_second_normalisation(self, giants):
+        again, errors = prepare_spectra(giants.X, giants.X_err)
+        np.testing.assert_allclose(again, giants.X, atol=0.003)
+        np.testing.assert_allclose(errors, giants.X_err, atol=1e-4)
+
+    def test_command_line_and_python_give_the_same_labels(self, giants_model, tmp_path):
+        succeed("predict", giants_model, GIANT, "--out", tmp_path / "l.fits")
+        (row,) = Table.read(tmp_path / "l.fits")
+        model, star = load_folder(giants_model), read_apstar(GIANT)
+        X, x_err = prepare_for_model(model, star.flux, star.error, star.bitmask)
+        prediction, assessment = model.predict_distribution(X), model.assess(X, x_err)
+        for name, mean, error in zip(LABELS, prediction.mean[0], prediction.calibrated[0], strict=True):
+            assert (row[name], row[f"{name}_err_calibrated"]) == (mean, error)
+        assert (row["result_flags"], row["novelty"]) == (assessment.flags[0], assessment.score[0])
+
+    def test_training_on_a_file_records_its_preparation(self, giants, giants_file, tmp_path, monkeypatch):
+        small = {**TINY, "calibrate": False}
+        monkeypatch.setattr(
+            "skbcnn.cli.train.ApogeeBCNNCensoredRegressor", lambda **given: ApogeeBCNNCensoredRegressor(**given | small)
+        )
+        arguments = ("--target", "teff", "--max-epochs", 1, "--no-errors")
+        assert "does not record" not in succeed("train", giants_file, "--out", tmp_path / "a", *arguments)
+        recorded = load_folder(tmp_path / "a").preprocessing_
+        assert recorded == giants.preprocessing | {"bad_bits": list(giants.preprocessing["bad_bits"])}
+        bare = write_h5(tmp_path / "bare.h5", giants.X, giants.labels)
+        assert "bare.h5 does not record how its spectra were prepared, so the model does not either" in succeed(
+            "train", bare, "--out", tmp_path / "b", *arguments
+        )
+        assert load_folder(tmp_path / "b").preprocessing_ == {}
+
+
+class TestCommandLine:
+    """The command line says what is wrong with a file before its numbers look like labels."""
+
+    def test_spectra_that_are_not_normalised_are_refused(self, giants, giants_model, tmp_path):
+        counts = write_h5(tmp_path / "counts.h5", 500 * giants.X, giants.labels)
+        error = refuse("predict", giants_model, counts)
+        assert re.search(
+            r"median flux of the spectra of .*counts\.h5 is 49\d, but that of the training .* was 0\.9", error
+        )
+        assert "prepare_for_model" in error
+
+    def test_the_likely_cause_is_named_if_most_spectra_are_out_of_distribution(self, giants, giants_model, tmp_path):
+        model = load_folder(giants_model)
+        narrower = np.array([10, 10, 10, 1, 1, 1])  # 40 stars give wide limits
+        model.domain_ = replace(model.domain_, inverse_limits=narrower * model.domain_.inverse_limits)
+        folder = model.save(tmp_path / "strict")
+        shifted = write_h5(tmp_path / "shifted.h5", np.roll(giants.X, 7, axis=1), giants.labels)
+        assert "Likely cause: the pixels. The lines of all spectra lie 7 pixels to the right" in succeed(
+            "predict", folder, shifted
+        )
+        true = make_apogee_spectra(40, continuum="true", random_state=0)
+        with pytest.warns(UserWarning, match=r"Likely cause: the normalisation\. The flux is 3\.\d% below"):
+            model.novelty_score(true.X)
+
+    def test_files_of_another_preparation_are_named(self, giants, giants_model, tmp_path):
+        path = write_h5(tmp_path / "a.h5", giants.X, giants.labels, preprocessing={"degree": 3})
+        assert "degree is 3 in the file and 2 in the model" in succeed("predict", giants_model, path)
+
+    def test_a_dead_chip_is_filled_on_request(self, giants_model, tmp_path):
+        path = tmp_path / "apStar.fits"
+        shutil.copy(DWARF, path)
+        with fits.open(path, mode="update") as hdus:
+            hdus[1].data[:, 300:3300] = np.nan
+        assert "or pass --no-continuum fill." in refuse("predict", giants_model, path)
+        output = succeed("predict", giants_model, path, "--no-continuum", "fill", "--out", tmp_path / "l.csv")
+        assert "2M19485057+5005279" in output
+        assert Table.read(tmp_path / "l.csv")["result_flags"][0] & NoveltyFlag.BAD_PIXELS
+
+
+class TestFlags:
+    """Flags that mean "do not use" are apart from those that are kept for compatibility with SDSS-V."""
+
+    def test_most_good_stars_near_solar_metallicity_have_no_flag(self, giants_model):
+        model, stars = load_folder(giants_model), make_apogee_spectra(40, random_state=1)
+        mean = np.column_stack([stars.truth[:, 0], stars.truth[:, stars.label_names.index("Fe")]])
+        total = np.broadcast_to([25.0, 0.03], mean.shape)
+        prediction = Prediction(mean, total, total, total, ("teff", "Fe"))
+        ours, theirs = (
+            prediction_table(prediction, assessment=model.assess(stars.X), naming=naming)
+            for naming in ("skbcnn", "sdssv")
+        )
+        assert (ours["result_flags"] == 0).mean() > 0.9 > 0.8 > (theirs["result_flags"] == 0).mean()
+        assert ours["do_not_use"].mean() == theirs["do_not_use"].mean() < 0.1
+
+
+class TestOwnFiles:
+    """What the package writes, it and its neighbours read without a warning."""
+
+    @pytest.mark.parametrize("suffix", ["fits", "csv", "ecsv", "h5"])
+    @pytest.mark.parametrize("read", [Table.read, QTable.read])
+    def test_catalogues_of_the_command_line(self, giants_model, tmp_path, suffix, read):
+        succeed("predict", giants_model, GIANT, DWARF, "--out", tmp_path / f"l.{suffix}")
+        table = read(tmp_path / f"l.{suffix}")
+        assert len(table) == 2
+        if suffix != "csv":
+            assert str(table["Mg_err"].unit) == "dex"
+            assert all(table[name].info.description for name in table.colnames)
+
+
+class TestAdvice:
+    """Messages are written for the door through which the user came."""
+
+    @pytest.mark.parametrize("name", ["weights.h5", "model.json", "README.md"])
+    def test_a_file_of_a_model_in_place_of_its_folder(self, giants_model, name):
+        with pytest.raises(
+            FileNotFoundError, match=f"{name} is a file of a model. Pass the folder it lies in, .*model"
+        ):
+            load_folder(giants_model / name)
+
+    def test_swapped_arguments_of_save_folder(self, giants_model, tmp_path):
+        with pytest.raises(TypeError, match=r"save_folder\(model, path\) .* the other way round"):
+            save_folder(tmp_path / "model", load_folder(giants_model))
+
+    def test_suffixes_are_not_doubled(self, tmp_path):
+        assert "There is no file" in (error := refuse("train", tmp_path / "nofile.h5", "--out", tmp_path / "model"))
+        assert ".h5.h5" not in error
+
+    def test_the_command_line_names_its_own_options(self, giants, tmp_path):
+        path = write_h5(tmp_path / "a.h5", giants.X, giants.labels, spectra_err=giants.X_err)
+        error = refuse("train", path, "--target", "teff", "--out", tmp_path / "model")
+        assert "(labels by --target), or pass --no-errors." in error
+        with pytest.raises(ValueError, match=r"\(labels by target\) or load with load_err=False\."):
+            H5Loader(path, load_err=True, target="teff").load()
+
+    def test_another_backend_of_keras(self):
+        program = "from skbcnn.network.backends import require_tensorflow; require_tensorflow('fit')"
+        environment = os.environ | {"KERAS_BACKEND": "jax"}
+        found = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+        )
+        (message,) = (line for line in found.stderr.splitlines() if line.startswith("ImportError: fit needs"))
+        assert "KERAS_BACKEND is 'jax'" in message
+        assert "Set KERAS_BACKEND=tensorflow" in message
+        assert "pip install" not in message
+
+
+TRUE = np.array([[4500.0, 2.5], [4600.0, np.nan], [4700.0, 1.5], [4800.0, 2.0]])  # teff and logg of four stars
+PREDICTED = TRUE + np.array([10.0, 0.1])
+PREDICTED[1, 1] = 0.0
+FILLED = np.where(np.isnan(TRUE), 1e6, TRUE)  # what lies under the mask
+
+MASKED_LABELS = {
+    "masked array": np.ma.array(FILLED, mask=np.isnan(TRUE)),
+    "list of masked arrays": list(np.ma.array(FILLED, mask=np.isnan(TRUE))),
+    "lists with None": [[None if np.isnan(value) else value for value in row] for row in TRUE],
+    "lists with the masked constant": [[np.ma.masked if np.isnan(value) else value for value in row] for row in TRUE],
+    "array with NA": np.where(np.isnan(TRUE), pd.NA, TRUE.astype(object)),
+    "pandas with NA": pd.DataFrame(TRUE, columns=["teff", "logg"]).convert_dtypes(),
+    "pandas with objects": pd.DataFrame({"teff": TRUE[:, 0], "logg": [2.5, pd.NA, 1.5, 2.0]}, dtype=object),
+    "table": Table(np.ma.array(FILLED, mask=np.isnan(TRUE)), names=["teff", "logg"]),
+    "table of quantities": QTable(
+        {"teff": TRUE[:, 0] / 1000 * units.kK, "logg": Masked(FILLED[:, 1], np.isnan(TRUE[:, 1]))}
+    ),
+    "masked records": Table(np.ma.array(FILLED, mask=np.isnan(TRUE)), names=["teff", "logg"]).as_array(),
+    "Masked": Masked(FILLED, np.isnan(TRUE)),
+    "big-endian": TRUE.astype(">f8"),
+}
+
+
+class TestMaskedLabels:
+    """A masked or absent label is missing. Where nothing may be missing, it is refused."""
+
+    @pytest.mark.parametrize("y", MASKED_LABELS.values(), ids=MASKED_LABELS)
+    def test_of_true_labels_in_metrics(self, y):
+        assert mean_absolute_error(y, PREDICTED, multioutput="raw_values") == pytest.approx([10, 0.1])
+        assert root_mean_squared_error(y, PREDICTED, multioutput="raw_values") == pytest.approx([10, 0.1])
+        assert residual_table(y, PREDICTED, label_names=["teff", "logg"])["n"].tolist() == [4, 3]
+
+    @pytest.mark.parametrize("y", MASKED_LABELS.values(), ids=MASKED_LABELS)
+    def test_in_fit_and_score(self, y, monkeypatch):
+        learnt = []
+        monkeypatch.setattr(CensoredBCNNRegressor, "_train_network", lambda self, stars, *_, **__: learnt.append(stars))
+        model = small_network(target=["teff", "logg"], labels_norm_mode=0, validation_fraction=0, calibrate=False)
+        model.fit(np.ones((4, 12)), y, y_err=MASKED_LABELS["masked array"] * 0 + 1)
+        assert_array_equal(learnt[0].y, TRUE)
+        assert_array_equal(learnt[0].y_err, np.where(np.isnan(TRUE), 0, 1))
+        monkeypatch.setattr(CensoredBCNNRegressor, "predict", lambda self, X: PREDICTED)
+        assert model.score(np.ones((4, 12)), y) == r2_score(TRUE, PREDICTED)
+
+    @pytest.mark.parametrize("y", MASKED_LABELS.values(), ids=MASKED_LABELS)
+    def test_in_calibration(self, y):
+        prediction = Prediction(PREDICTED, PREDICTED * 0, PREDICTED * 0, PREDICTED * 0 + 1, ("teff", "logg"))
+        assert_array_equal(interval_scores(prediction, y), np.abs(TRUE - PREDICTED))
+
+    def test_of_errors_count_as_unknown(self):
+        y_err = np.ma.array([[1.0], [1e9]], mask=[[False], [True]])
+        with pytest.warns(UserWarning, match="1 labels have no error"):
+            masked = crps_gaussian([[1.0], [2.0]], [[1.0], [2.0]], [[1.0], [1.0]], y_err=y_err)
+        assert masked == crps_gaussian([[1.0], [2.0]], [[1.0], [2.0]], [[1.0], [1.0]], y_err=[[1.0], [0.0]])
+
+    def test_are_missing_to_is_missing(self):
+        assert_array_equal(is_missing(MASKED_LABELS["masked array"]), np.isnan(TRUE))
+        assert_array_equal(is_missing([4500.0, None]), [False, True])
+
+    def test_of_predictions_and_standard_deviations_are_refused(self):
+        masked = np.ma.array([1.0, 2.0], mask=[False, True])
+        with pytest.raises(ValueError, match=r"y_pred is missing in 1 places where y_true is not \(masked"):
+            mean_absolute_error([1.0, 2.0], masked)
+        with pytest.raises(ValueError, match="y_std is negative or missing in 1 places"):
+            crps_gaussian([1.0, 2.0], [1.0, 2.0], masked)
+
+    @pytest.mark.parametrize("name", ["multioutput", "label_scale", "sample_weight"])
+    def test_in_arguments_of_metrics_are_refused(self, name):
+        values = np.ma.array([1.0, 1.0], mask=[False, True])
+        with pytest.raises(ValueError, match=f"{name} is masked or absent in 1 places, where a value is needed"):
+            mean_absolute_error([[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [3.0, 4.0]], **{name: values})
+
+    @pytest.mark.parametrize(
+        ("star", "message"),
+        [
+            (np.ma.array(["a", "b", "c"], mask=[False, True, False]), "star is masked or absent in 1 places"),
+            (["a", None, "c"], "star is masked or absent in 1 places"),
+            (pd.Series(["a", pd.NA, "c"], dtype="string"), "star is masked or absent in 1 places"),
+            ([1.0, np.nan, 2.0], "star is empty or NaN in 1 places"),
+            (np.array(["a", " ", ""]), "star is empty or NaN in 2 places"),
+        ],
+    )
+    def test_star_names_are_refused(self, star, message):
+        ones = np.ones((3, 1))
+        with pytest.raises(ValueError, match=message):
+            fit_noise_model(Prediction(ones, ones, ones, ones, ("Mg",)), star)
+
+    def test_noise_of_spectra_is_refused(self):
+        ones = np.ones((3, 1))
+        prediction = Prediction(ones, ones, ones, ones, ("Mg",))
+        model = ErrorModel(("Mg",), ones[0], 0 * ones[0], ones[0], "", ones[0], (1.0, 1.0))
+        masked = np.ma.array([1.0, 1.0, 1.0], mask=[False, True, False])
+        for use in (lambda: model.std(prediction, masked), lambda: fit_error_model(prediction, ones, noise=masked)):
+            with pytest.raises(ValueError, match="noise is masked or absent in 1 places"):
+                use()
+        with pytest.raises(ValueError, match=r"noise has shape \(2,\), expected \(3,\)"):
+            model.std(prediction, [1.0, 1.0])
+
+    def test_labels_are_written_as_missing(self, tmp_path):
+        errors, extra = {"e_teff": [1, None, 2, 3]}, {"SNR": np.ma.array([1, 2, 3, 4], mask=[0, 1, 0, 0])}
+        path = write_h5(tmp_path / "stars", np.ones((4, 2)), MASKED_LABELS["table"], labels_err=errors, extra=extra)
+        loader = H5Loader(path, target=["teff", "logg"])
+        assert_array_equal(is_missing(loader.load()[1]), np.isnan(TRUE))
+        assert_array_equal(loader.load_entry("teff_err"), [1, np.nan, 2, 3])
+        assert_array_equal(loader.load_entry("SNR"), [1, np.nan, 3, 4])
+
+
+class TestOtherContainersOfLabels:
+    """What is no array and no table is refused by name, with what to pass instead."""
+
+    @pytest.mark.parametrize(
+        ("y", "message"),
+        [
+            ({"teff": [1.0, 2.0]}, r"y_true is a dict, expected an array or a table. Pass pandas.DataFrame\(y_true\)"),
+            ((value for value in (1.0, 2.0)), r"y_true is a generator.*list\(y_true\)"),
+            ({1.0, 2.0}, "y_true is a set.*in the order of the stars"),
+            (csr_matrix([[1.0], [2.0]]), r"y_true is a csr_matrix.*Pass y_true.toarray\(\)"),
+            (None, "y_true is a NoneType"),
+            (np.array(["2020-01-01", "2020-01-02"], dtype="M8[D]"), "not numbers .they are dates"),
+            (np.zeros((0, 1)), "y_true has no rows, expected one for each star"),
+        ],
+    )
+    def test_are_refused(self, y, message):
+        with pytest.raises(ValueError, match=message):
+            mean_absolute_error(y, [1.0, 2.0])
+
+    def test_records_of_an_hdf5_file_are_a_table(self, tmp_path):
+        with h5py.File(tmp_path / "stars.h5", "w") as file:
+            file["stars"] = np.array([(0.1, 4500.0), (0.2, 4600.0)], dtype=[("Mg", "f4"), ("teff", ">f8")])
+            assert mean_absolute_error(file["stars"], [[0.1, 4510.0], [0.2, 4610.0]]) == pytest.approx(5)
+
+    def test_columns_of_two_tables_are_matched_by_name(self):
+        y_true = pd.DataFrame({"teff": [4500.0, 4600.0], "Mg": [0.1, 0.2]})
+        y_pred = Table({"[Mg/H]": [0.1, 0.2], "TEFF": [4510.0, 4610.0]})
+        y_std = pd.DataFrame({"e_mg_h": [0.1, 0.1], "e_teff": [10.0, 10.0]})
+        assert mean_absolute_error(y_true, y_pred, multioutput="raw_values") == pytest.approx([10, 0])
+        expected = crps_gaussian(y_true, y_pred.to_pandas()[["TEFF", "[Mg/H]"]], y_std[["e_teff", "e_mg_h"]])
+        assert crps_gaussian(y_true, y_pred, y_std) == expected
+        with pytest.raises(ValueError, match="no column for Mg; no label for column 'logg'"):
+            mean_absolute_error(y_true, pd.DataFrame({"teff": [4500.0, 4600.0], "logg": [1.0, 2.0]}))
+
+
+class TestWindowsThatAreMasks:
+    """A mask is refused where the numbers of pixels are expected."""
+
+    @pytest.mark.parametrize("mask", [np.array([0, 1, 1, 0, 0]), [1, 1, 1, 1, 1], np.array([0, 0, 1], dtype=np.uint8)])
+    def test_integers_are_refused(self, mask):
+        with pytest.raises(ValueError, match=r"all of them 0 or 1: a mask.*ElementWindows.from_masks\({'Mg': mask.ast"):
+            ElementWindows({"Mg": mask}, 5)
+
+    def test_booleans_are_refused(self):
+        with pytest.raises(ValueError, match=r"type bool, expected one dimension of pixel numbers.*from_masks"):
+            ElementWindows({"Mg": [False, True, True]}, 3)
+
+    @pytest.mark.parametrize("mask", [np.arange(12) < 4, (np.arange(12) < 4).astype(int)])
+    def test_the_regressor_refuses_them(self, mask, normal_stars):
+        with pytest.raises(ValueError, match="from_masks"):
+            small_network(windows={"Mg": mask}, target=["teff", "Mg"]).fit(normal_stars.X, normal_stars.y)
+
+    def test_the_first_two_pixels_are_a_window(self):
+        assert_array_equal(ElementWindows({"Mg": [1, 0]}, 5)["Mg"], [0, 1])
+        assert_array_equal(ElementWindows.from_runs({"Mg": [(0, 1), (0, 1)]}, 5)["Mg"], [0, 1])
+
+    def test_masks_of_integers_are_refused_with_what_to_write(self):
+        with pytest.raises(ValueError, match=r"one boolean for each pixel.*mask.astype\(bool\)"):
+            ElementWindows.from_masks({"Mg": [0, 1, 1]})
+
+    def test_masked_pixels_are_refused(self):
+        masked = np.ma.array([1, 2], mask=[False, True])
+        with pytest.raises(ValueError, match="The window of Mg is masked or absent in 1 places"):
+            ElementWindows({"Mg": masked}, 5)
+        with pytest.raises(ValueError, match="The mask of Mg is masked or absent in 1 places"):
+            ElementWindows.from_masks({"Mg": masked > 0})
+        with pytest.raises(ValueError, match="wavelength is masked or absent in 1 places"):
+            ElementWindows.from_wavelengths({"Mg": [(1, 2)]}, masked)
+
+    def test_units_of_wavelengths_are_honoured(self):
+        grid = [1.5, 1.6, 1.7] * units.um
+        windows = ElementWindows.from_wavelengths({"Mg": [(15900 * units.AA, 16100 * units.AA)]}, grid)
+        assert_array_equal(windows["Mg"], [1])
+        with pytest.raises(ValueError, match="The runs of Mg have the unit 'Angstrom', but wavelength has none"):
+            ElementWindows.from_wavelengths({"Mg": [(15900 * units.AA, 16100 * units.AA)]}, grid.value)
+
+    def test_other_mistakes_are_named(self):
+        with pytest.raises(ValueError, match=r"expected a list of runs. Pass \[\(first, last\), ...\] even for one"):
+            ElementWindows.from_runs({"Mg": (3, 5)}, 9)
+        with pytest.raises(ValueError, match=r"Pass runs of wavelength to ElementWindows.from_wavelengths"):
+            ElementWindows.from_runs({"Mg": [(15000.5, 15001.5)]}, 9)
+        with pytest.raises(ValueError, match=r"has a run that ends before it starts"):
+            ElementWindows.from_wavelengths({"Mg": [(1.7, 1.6)]}, [1.5, 1.6, 1.7])
+        with pytest.raises(ValueError, match=r"n_pixels=7514.5, expected the number of pixels"):
+            ElementWindows({"Mg": [1]}, 7514.5)
+        with pytest.raises(TypeError, match="windows is a list, expected a dict"):
+            ElementWindows([1, 2], 9)
+
+
+class TestUnitsOfLabels:
+    """A unit is honoured. One that means another quantity is refused, with what to pass."""
+
+    @pytest.mark.parametrize(
+        ("name", "unit", "remedy"),
+        [
+            ("teff", units.dex(units.K), "the logarithm of the temperature: pass 10 to this power, in K"),
+            ("teff", units.mag, "a magnitude or level"),
+            ("teff", units.deg_C, "Add 273.15"),
+            ("teff", units.percent, "a percentage: multiply it by the label"),
+            ("teff", units.dex, "the logarithm of the temperature"),
+            ("teff", units.dimensionless_unscaled, "Convert it, or correct the unit"),
+            ("teff", units.eV, "Convert it, or correct the unit"),
+            ("logg", units.dex(units.m / units.s**2), "add 2 to the logarithm in m/s2"),
+            ("logg", units.cm / units.s**2, "the gravity itself: pass its logarithm to base 10"),
+            ("logg", units.K, "Convert it, or correct the unit"),
+            ("Mg", units.percent, "a percentage"),
+            ("Mg", units.mag, "a magnitude or level, not a label in dex"),
+            ("Mg", units.dB, "a magnitude or level"),
+            ("Mg", units.dex(units.K), "Convert it, or correct the unit"),
+        ],
+    )
+    @pytest.mark.parametrize("table", [Table, QTable])
+    def test_that_mean_another_quantity_are_refused(self, name, unit, remedy, table):
+        y = table({name: [1.0, 2.0]})
+        y[name].unit = unit
+        named = rf"Column '{name}' of y_true has the unit '.*', which cannot be converted to '\w+'. .*"
+        with pytest.raises(ValueError, match=named + remedy):
+            mean_absolute_error(y, [1.0, 2.0])
+
+    def test_of_errors_in_percent_are_refused(self, normal_stars):
+        y_err = Table({"teff_err": np.ones(100)}, units={"teff_err": "%"})
+        with pytest.raises(
+            ValueError, match=r"Column 'teff_err' of y_err has the unit '%'.*divide by 100 for an error"
+        ):
+            small_network(target=["teff"]).fit(normal_stars.X, normal_stars.y[:, 0], y_err=y_err)
+
+    def test_that_equal_dex_are_accepted(self):
+        for unit in (units.dex(units.cm / units.s**2), units.dex, units.dimensionless_unscaled, None):
+            y = Table({"logg": Column([2.5, 1.5], unit=unit)})
+            assert mean_absolute_error(y, [2.6, 1.6]) == pytest.approx(0.1)
+
+    @pytest.mark.parametrize("kind", [list, units.Quantity])
+    def test_of_labels_that_the_survey_does_not_know_are_made_equal(self, kind):
+        y = Table({"age": [1.0, 2.0]}, units={"age": "Gyr"})
+        assert mean_absolute_error(y, kind([1100 * units.Myr, 2100 * units.Myr])) == pytest.approx(0.1)
+        assert mean_absolute_error(y, [1.1, 2.1]) == pytest.approx(0.1)  # what a model predicts has no unit
+        with pytest.raises(ValueError, match="y_pred has the unit 'K', which cannot be converted to 'Gyr'"):
+            mean_absolute_error(y, [1.1, 2.1] * units.K)
+
+    def test_without_a_name_need_units_on_both_sides(self):
+        y = [4.5, 4.6] * units.kK
+        assert mean_absolute_error(y, [4510, 4610] * units.K) == pytest.approx(0.01)
+        assert mean_absolute_error([4500, 4600] * units.K, [4510, 4610]) == pytest.approx(10)
+        with pytest.raises(ValueError, match="y_true has the unit 'kK', but y_pred has none"):
+            mean_absolute_error(y, [4510, 4610])
+
+    def test_of_labels_and_errors_without_a_name_are_made_equal(self, normal_stars, monkeypatch):
+        learnt = []
+        monkeypatch.setattr(CensoredBCNNRegressor, "_train_network", lambda self, stars, *_, **__: learnt.append(stars))
+        model = small_network(labels_norm_mode=0, validation_fraction=0, calibrate=False)
+        model.fit(normal_stars.X, np.full(100, 4.5) * units.kK, y_err=np.full(100, 20) * units.K)
+        assert_array_equal(learnt[0].y, np.full((100, 1), 4.5))
+        assert learnt[0].y_err == pytest.approx(np.full((100, 1), 0.02))
+
+    def test_of_weights_and_scales_are_refused(self):
+        with pytest.raises(ValueError, match="label_scale has the unit 'kK', expected numbers without a unit"):
+            mean_absolute_error([1.0, 2.0], [1.0, 2.0], label_scale=[0.3] * units.kK)
+
+
+class TestNamesThatMeanSomethingElse:
+    """A name is taken for a label only where it means that label; a known quantity is named as what it is."""
+
+    @pytest.mark.parametrize(
+        ("name", "meaning"),
+        [
+            ("[alpha/H]", "[alpha/H] is relative to hydrogen. The label alpha is [alpha/M]: subtract [M/H]"),
+            ("ALPHA_H", "The label alpha is [alpha/M]: subtract [M/H]"),
+            ("[alpha/Fe]", "The label alpha is [alpha/M]: add [Fe/H] and subtract [M/H]"),
+            ("[Mg/Fe]", "[Mg/Fe] is relative to iron. The label Mg is [Mg/H]: add [Fe/H]"),
+            ("MG_FE", "The label Mg is [Mg/H]: add [Fe/H]"),
+            ("ti_2_fe", "The label Ti2 is [Ti II/H]: add [Fe/H]"),
+            ("[O/M]", "[O/M] is relative to all metals. The label O is [O/H]: add [M/H]"),
+            ("[C/N]", "The label C is [C/H]: add [N/H]"),
+            ("A(Fe)", "A(Fe) is an absolute abundance. The label Fe is [Fe/H]: subtract A(Fe) of the Sun"),
+            ("logTeff", "It is the logarithm of Teff"),
+            ("TEFF_ERR", "It is the error of teff"),
+            ("e_logg", "It is the error of logg"),
+            ("FE_H_FLAG", "It is the column of flags of Fe"),
+            ("LOGG_SPEC", "It is logg before calibration. Rename it to 'logg' if these values are wanted"),
+            ("VMICRO", "It is the microturbulence"),
+            ("vsini", "It is the projected rotational velocity"),
+            ("X_H", "It is the array of the abundances of all elements"),
+            ("Ce", "Ce is an element that has no label here"),
+            ("[Nd/H]", "Nd is an element that has no label here"),
+        ],
+    )
+    def test_are_named_as_what_they_are(self, name, meaning):
+        for use in (resolve_target, label, label_spreads, lambda text: ApogeeBCNNCensoredRegressor(target=[text]).fit(
+            np.ones((3, 7514)), np.ones((3, 1)))):  # fmt: skip
+            with pytest.raises(ValueError, match=re.escape(f"{name!r} is not a label known here. ") + ".*"
+                               + re.escape(meaning)) as caught:  # fmt: skip
+                use(name)
+            assert "Did you mean" not in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["[teff/H]", "TEFF_H", "logg_h", "fakemag_h", "alpha_h"])
+    def test_are_no_spellings(self, name):
+        assert find_label(name) is None
+
+    def test_hints_are_given_where_the_meaning_is_the_same(self):
+        hints = {"tefff": "teff", "tef": "teff", "etff": "teff", "FeH": "Fe", "Mg-H": "Mg", "alhpa": "alpha"}
+        for name, meant in hints.items():
+            with pytest.raises(ValueError, match=f"Did you mean '{meant}'"):
+                label(name)
+        for name in ("Nd", "Ce", "Cu", "age", "logage", "loggf", "K_s", "RA", "mass"):
+            with pytest.raises(ValueError, match=f"'{name}' is not a label") as caught:
+                label(name)
+            assert "mean" not in str(caught.value)
+
+    def test_a_table_with_another_quantity_is_explained(self, normal_stars):
+        y = pd.DataFrame(normal_stars.y, columns=["teff", "MG_FE"])
+        with pytest.raises(
+            ValueError, match=r"no label for column 'MG_FE' \(\[Mg/Fe\] is relative to iron.*add \[Fe/H"
+        ):
+            small_network(target=["teff", "Mg"]).fit(normal_stars.X, y)
+        y.columns = ["teff", "Nd"]
+        with pytest.raises(ValueError, match=r"no column for N; no label for column 'Nd'. Rename"):
+            small_network(target=["teff", "N"]).fit(normal_stars.X, y)
+        y.columns = ["teff", "aeg"]
+        with pytest.raises(ValueError, match=r"no label for column 'aeg'. Rename"):
+            small_network(target=["teff", "age"]).fit(normal_stars.X, y)
+
+    def test_in_files_are_explained_for_their_reader(self, tmp_path):
+        with pytest.raises(ValueError, match=r"'Ce' is not a label.*Pass other columns as `extra`"):
+            write_h5(tmp_path / "stars", np.ones((2, 3)), pd.DataFrame({"teff": [1.0, 2.0], "Ce": [0.0, 0.0]}))
+        extra = {"Nd": [1.0, 2.0], "MG_FE": [0.1, 0.2]}
+        path = write_h5(tmp_path / "stars", np.ones((2, 3)), {"teff": [4500.0, 4600.0]}, extra=extra)
+        with pytest.raises(ValueError, match=r"'Nd' is not a label.*H5Loader.load_entry reads any other column"):
+            H5Loader(path, target=["Nd"]).load()
+        with pytest.raises(ValueError, match=r"has no N\. It has MG_FE, Nd") as caught:
+            H5Loader(path, target=["N"]).load()
+        assert "mean" not in str(caught.value)
+        with pytest.raises(ValueError, match=r"has no Mg\. It has MG_FE: \[Mg/Fe\] is relative to iron"):
+            H5Loader(path, target=["Mg"]).load()
+
+    def test_of_scorers_are_not_replaced_by_other_metrics(self):
+        with pytest.raises(ValueError, match=r"no scorer 'neg_mean_squared_error'\. Known: r2.*make_magic_scorer"):
+            get_scorer("neg_mean_squared_error")
+        with pytest.raises(ValueError, match="Did you mean neg_mean_absolute_error"):
+            get_scorer("mean_absolute_error")
+
+    def test_of_bytes_are_read(self):
+        assert resolve_target(np.array([b"TEFF", b"[Mg/H]"])) == ["teff", "Mg"]
+        assert resolve_target(b"all") == resolve_target("all")
+
+    @pytest.mark.parametrize("target", [{"teff", "logg"}, None, 3])
+    def test_without_an_order_are_refused(self, target):
+        with pytest.raises(TypeError, match="expected 'all', the name of a label, or a list of names"):
+            resolve_target(target)
+
+
+def test_names_of_labels_have_one_name(normal_stars, tmp_path):
+    model = small_network(target=["teff", "Mg"]).fit(normal_stars.X, normal_stars.y)
+    assert model.label_names_ == model.target_names_ == model.predict_distribution(normal_stars.X[:2]).label_names
+    assert not hasattr(small_network(), "label_names_")
+    with pytest.raises(AttributeError):
+        model.label_names_ = ("a", "b")
+    with pytest.warns(FutureWarning, match="names is now called label_names"):
+        write_h5(tmp_path / "stars", normal_stars.X, normal_stars.y, names=["teff", "Mg"])

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from astropy.table import Table, vstack
 
 from skbcnn._prediction import Naming
 from skbcnn.catalog.spectra_files import SpectraReader, SpectraRows
 from skbcnn.catalog.tables import prediction_table, quality_columns
+from skbcnn.novelty import NoveltyFlag
+from skbcnn.novelty.causes import MAX_SPECTRA, explain_outside
 from skbcnn.regressor import CensoredBCNNRegressor
 
 
@@ -36,6 +39,7 @@ def predict_files(
     *,
     visits: bool = False,
     combination: str | None = None,
+    no_continuum: str | None = None,
     naming: Naming = "skbcnn",
     meta: Mapping[str, str] | None = None,
 ) -> FilePredictions:
@@ -47,7 +51,7 @@ def predict_files(
         Fitted, such as the result of `load_folder`.
     paths : sequence of pathlib.Path
         apStar, aspcapStar and HDF5 files.
-    visits, combination
+    visits, combination, no_continuum
         As in `SpectraReader`.
     naming, meta
         As in `prediction_table`.
@@ -63,13 +67,40 @@ def predict_files(
     ValueError
         If FITS files are among the files and the model's preparation is unknown or does not lead to its pixels.
     """
-    reader = SpectraReader(model, visits=visits, combination=combination)
-    tables = [_table(model, rows, naming, meta) for rows in reader.read(paths)]
+    reader = SpectraReader(model, visits=visits, combination=combination, no_continuum=no_continuum)
+    tables, outside = [], _OutsideSpectra([], [])
+    for rows in reader.read(paths):
+        tables.append(_table(model, rows, naming, meta))
+        outside.collect(rows, tables[-1]["result_flags"])
     table = None
     if tables:
         table = vstack(tables, metadata_conflicts="silent")
         table = table.filled(False)  # the column noisier, for spectra without errors
-    return FilePredictions(table, reader.notes, reader.failures)
+    notes = [*reader.notes, *outside.explanation(model)]
+    return FilePredictions(table, notes, reader.failures)
+
+
+class _OutsideSpectra(NamedTuple):
+    """Flags of all spectra, and those that are out-of-distribution, to find the cause if they are most of them."""
+
+    flags: list[np.ndarray]
+    spectra: list[tuple[np.ndarray, np.ndarray | None]]
+
+    def collect(self, rows: SpectraRows, flags: np.ndarray) -> None:
+        """Add the flags of some spectra, and as many of the spectra as are needed."""
+        self.flags.append(np.asarray(flags))
+        outside = np.flatnonzero(self.flags[-1] & NoveltyFlag.OUTSIDE)[: MAX_SPECTRA // 4]  # of this chunk
+        if len(outside) and sum(len(X) for X, _ in self.spectra) < MAX_SPECTRA:
+            self.spectra.append((rows.X[outside], None if rows.x_err is None else rows.x_err[outside]))
+
+    def explanation(self, model: CensoredBCNNRegressor) -> list[str]:
+        """Return one note with the likely cause, or none."""
+        if model.domain_ is None or not self.spectra:
+            return []
+        X = np.concatenate([X for X, _ in self.spectra])
+        x_err = np.concatenate([np.ones_like(X) if errors is None else errors for X, errors in self.spectra])
+        explanation = explain_outside(model.domain_, np.concatenate(self.flags), X, x_err)
+        return [explanation] if explanation else []
 
 
 def _table(model: CensoredBCNNRegressor, rows: SpectraRows, naming: Naming, meta: Mapping[str, str] | None) -> Table:

@@ -4,7 +4,8 @@
 records; those of HDF5 files are used as they are. A file that cannot be read does not stop the others.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import reprlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,13 +13,17 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from skbcnn._flux_level import NORMALIZED, is_within, median_level, training_level
 from skbcnn._validation import check_finite_spectra, check_flux_errors
 from skbcnn.datasets import H5Loader, Spectra, read_fits_spectra
+from skbcnn.datasets.fits import SkippedRow
 from skbcnn.datasets.h5 import dataset_names
+from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.preprocessing.preparation import ModelPreparation
 from skbcnn.regressor import CensoredBCNNRegressor
 
 CHUNK_SIZE = 1024  # rows: 60 MB of flux and errors of APOGEE
+N_COMBINATIONS = 2  # first rows of an apStar file
 
 
 class SpectraRows(NamedTuple):
@@ -50,6 +55,9 @@ class SpectraReader:
         Whether to read the visits of apStar files.
     combination : {"pixel", "global"}, default=None
         Combined spectrum of apStar files. None: the one that the model was trained on.
+    no_continuum : {"raise", "fill"}, default=None
+        Treatment of a chip without continuum in FITS files, as in `ContinuumNormalizer`: refuse the spectrum, or count
+        all pixels of the chip as bad. None: that of the training spectra.
 
     Attributes
     ----------
@@ -59,10 +67,18 @@ class SpectraReader:
         Errors of files and spectra that could not be read.
     """
 
-    def __init__(self, model: CensoredBCNNRegressor, *, visits: bool = False, combination: str | None = None) -> None:
+    def __init__(
+        self,
+        model: CensoredBCNNRegressor,
+        *,
+        visits: bool = False,
+        combination: str | None = None,
+        no_continuum: str | None = None,
+    ) -> None:
         self.model = model
         self.visits = visits
         self.combination = combination
+        self.no_continuum = no_continuum
         self.notes: list[str] = []
         self.failures: list[Exception] = []
 
@@ -90,28 +106,53 @@ class SpectraReader:
         """Yield the spectra of all files, and collect the errors of those that cannot be read."""
         are_h5 = [path.suffix.lower() in (".h5", ".hdf5") or _holds_hdf5(path) for path in paths]
         preparation = None if all(are_h5) else self._preparation()
-        n_renormalized = 0
+        n_renormalized = n_single = 0
         files = tqdm(paths, desc="Spectra", unit="file", leave=False, disable=len(paths) == 1 or None)
         for path, is_h5 in zip(files, are_h5, strict=True):
             try:
                 if is_h5 or preparation is None:
-                    yield from read_h5_rows(path, self.model.n_features_in_)
+                    yield from self._h5_rows(path)
                 else:
                     star = read_fits_spectra(path, visits=self.visits, combination=preparation.combination)
-                    self.notes += [f"{star.object_id} ({path.name}): {reason}; skipped." for _, reason in star.skipped]
+                    skipped, is_single = self._rows_without_spectrum(star, path)
+                    self.notes += skipped
+                    n_single += is_single
                     n_renormalized += star.normalized
                     yield from self._prepared(star, path, preparation)
             except (OSError, ValueError) as error:
                 self.failures.append(error)
+        if n_single:
+            self.notes.append(
+                f"{n_single} file(s) have no second combined spectrum, as usual for stars with one visit. Nothing is "
+                "lost: it was not selected."
+            )
         if n_renormalized:
             self.notes.append(
                 f"{n_renormalized} file(s) have normalised spectra, such as those of aspcapStar files; they "
                 "were normalised again like the training spectra of the model."
             )
 
+    def _rows_without_spectrum(self, star: Spectra, path: Path) -> tuple[list[str], bool]:
+        """Return a note for each selected row that is lost, and whether the other combination has no spectrum."""
+        lost = [row for row in star.skipped if self.visits and row.row >= N_COMBINATIONS]
+        lost += [row for row in star.skipped if row.row < N_COMBINATIONS and not _is_other_combination(row, star)]
+        notes = [f"{star.object_id} ({path.name}): {row.reason}; it is not in the tables." for row in lost]
+        return notes, any(_is_other_combination(row, star) for row in star.skipped)
+
+    def _h5_rows(self, path: Path) -> Iterator[SpectraRows]:
+        """Yield the spectra of an HDF5 file, after a comparison of their preparation with that of the model."""
+        loader = H5Loader(path, load_combined=None)
+        recorded, of_model = loader.preprocessing, getattr(self.model, "preprocessing_", {})
+        if recorded and of_model and (differences := _differences(recorded, of_model)):
+            self.notes.append(
+                f"{path} and the model differ in how their spectra were prepared: {'; '.join(differences)}. Prepare "
+                "the spectra like the training spectra, with prepare_for_model."
+            )
+        yield from read_h5_rows(path, self.model.n_features_in_, of_training=training_level(self.model))
+
     def _preparation(self) -> ModelPreparation:
         """Return how the model needs spectra of FITS files, after a check that it takes their pixels."""
-        preparation = ModelPreparation.from_model(self.model, self.combination)
+        preparation = ModelPreparation.from_model(self.model, self.combination, self.no_continuum)
         preparation.gap_remover()
         self.notes += preparation.notes
         return preparation
@@ -138,7 +179,7 @@ class SpectraReader:
             yield SpectraRows(X, x_err, columns)
 
 
-def read_h5_rows(path: Path, n_pixels: int) -> Iterator[SpectraRows]:
+def read_h5_rows(path: Path, n_pixels: int, *, of_training: float | None = None) -> Iterator[SpectraRows]:
     """Yield all spectra of an HDF5 file in the ``datasets.h5`` layout, as they are.
 
     Parameters
@@ -147,6 +188,8 @@ def read_h5_rows(path: Path, n_pixels: int) -> Iterator[SpectraRows]:
         The file.
     n_pixels : int
         Number of pixels that the model takes.
+    of_training : float, default=None
+        Median flux of the training spectra, if it is known.
 
     Yields
     ------
@@ -156,7 +199,8 @@ def read_h5_rows(path: Path, n_pixels: int) -> Iterator[SpectraRows]:
     Raises
     ------
     ValueError, OSError
-        If the file cannot be read, or its spectra have another number of pixels or are not finite.
+        If the file cannot be read, or its spectra have another number of pixels, are not finite, or are not normalised
+        although the training spectra were.
     """
     loader = H5Loader(path, load_combined=None)
     X, names = loader.load_entry("spectra"), dataset_names(path)
@@ -170,6 +214,7 @@ def read_h5_rows(path: Path, n_pixels: int) -> Iterator[SpectraRows]:
         x_err = check_flux_errors(loader.load_entry("spectra_err"), X) if "spectra_err" in names else None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    _check_level(path, X, of_training)
 
     def column(name: str, default: float) -> np.ndarray:
         return loader.load_entry(name) if name.lower() in names else np.full(len(X), default)
@@ -184,6 +229,40 @@ def read_h5_rows(path: Path, n_pixels: int) -> Iterator[SpectraRows]:
         rows = slice(start, start + CHUNK_SIZE)
         of_rows = {name: values[rows] for name, values in columns.items()}
         yield SpectraRows(X[rows], None if x_err is None else x_err[rows], of_rows)
+
+
+def _check_level(path: Path, X: np.ndarray, of_training: float | None) -> None:
+    """Raise if spectra are not normalised although the training spectra were."""
+    level = median_level(X)
+    if of_training is not None and is_within(of_training, NORMALIZED) and not is_within(level, NORMALIZED):
+        raise ValueError(
+            f"The median flux of the spectra of {path} is {level:.4g}, but that of the training spectra of the model "
+            f"was {of_training:.4g}, so these spectra are not divided by their continuum. Prepare them with "
+            "prepare_for_model, and write them with write_h5."
+        )
+
+
+def _differences(recorded: Mapping[str, Any], of_model: Mapping[str, Any]) -> list[str]:
+    """Return which parameters of the preparation of a file and of a model differ, as text."""
+    defaults = ContinuumNormalizer().get_params() | {"combination": "pixel"}
+    file, model = (_plain(defaults | dict(values)) for values in (recorded, of_model))
+    names = [name for name in {**file, **model} if name != "no_continuum"]  # concerns empty chips only
+    return [
+        f"{name} is {reprlib.repr(file.get(name))} in the file and {reprlib.repr(model.get(name))} in the model"
+        for name in names
+        if file.get(name) != model.get(name)
+    ]
+
+
+def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters with lists in place of tuples and arrays."""
+    as_list = {name: value.tolist() if hasattr(value, "tolist") else value for name, value in parameters.items()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in as_list.items()}
+
+
+def _is_other_combination(row: SkippedRow, star: Spectra) -> bool:
+    """Return whether a row is the combined spectrum that was not selected."""
+    return row.row < N_COMBINATIONS and any(name.startswith("combined") for name in star.row_names)
 
 
 def _holds_hdf5(path: Path) -> bool:

@@ -16,6 +16,15 @@ import click
 from skbcnn import __version__
 
 _DEBUG = "skbcnn.debug"
+_OPTIONS = {  # advice for Python, and the same for the command line
+    "choose no_continuum='fill'": "pass --no-continuum fill",
+    "no_continuum='fill'": "--no-continuum fill",
+    "(labels by target) or load with load_err=False": "(labels by --target), or pass --no-errors",
+    "(labels by target)": "(labels by --target)",
+    "load_err=False": "--no-errors",
+    "pass overwrite=True": "pass --overwrite",
+    "overwrite=True": "--overwrite",
+}
 
 
 class SentenceGroup(click.Group):
@@ -46,6 +55,8 @@ def print_error(error: Exception) -> None:
         The exception.
     """
     message = str(error)
+    for python, option in _OPTIONS.items():
+        message = message.replace(python, option)
     if isinstance(error, OSError) and error.strerror:
         message = error.strerror + (f": {error.filename}" if error.filename else "")
     click.secho(f"Error: {message or type(error).__name__}", fg="red", err=True)
@@ -142,6 +153,13 @@ def train(**options: Any) -> None:
     show_default="the model's",
     help="Combined spectrum of apStar files: weighted pixel by pixel, or visit by visit.",
 )
+@click.option(
+    "--no-continuum",
+    type=click.Choice(["raise", "fill"]),
+    show_default="the model's",
+    help="A chip of an apStar or aspcapStar file without usable continuum: refuse the spectrum, or count all pixels of "
+    "the chip as bad.",
+)
 @click.option("--n-draws", type=click.IntRange(min=2), show_default="the model's", help="Posterior draws.")
 @click.option(
     "--naming",
@@ -160,7 +178,8 @@ def predict(ctx: click.Context, **options: Any) -> None:
     SPECTRA are apStar or aspcapStar files, or HDF5 files in the datasets.h5 layout.
 
     Spectra of apStar and aspcapStar files are prepared like the training spectra of the model. Those of HDF5 files are
-    used as they are, every row.
+    used as they are, every row; they must be normalised. A note says if the file records another preparation than the
+    model.
     """
     from skbcnn.cli.predict import run_predict
 

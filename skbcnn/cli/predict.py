@@ -30,6 +30,7 @@ def run_predict(
     out: Sequence[Path],
     visits: bool,
     combination: str | None,
+    no_continuum: str | None,
     n_draws: int | None,
     naming: Naming,
     overwrite: bool,
@@ -48,6 +49,8 @@ def run_predict(
         Whether to predict the visits of apStar files.
     combination : {"pixel", "global"} or None
         Combined spectrum of apStar files. None: the one that the model was trained on.
+    no_continuum : {"raise", "fill"} or None
+        Treatment of a chip without continuum. None: that of the training spectra.
     n_draws : int or None
         Number of posterior draws. None: that of the model.
     naming : {"skbcnn", "sdssv"}
@@ -70,7 +73,13 @@ def run_predict(
     shows_draws = len(spectra) == 1 and sys.stderr.isatty()  # with several files, the progress bar counts files
     regressor.set_params(verbose=int(shows_draws), n_draws=n_draws or regressor.n_draws)
     table, notes, failures = predict_files(
-        regressor, spectra, visits=visits, combination=combination, naming=naming, meta=_metadata(regressor, model)
+        regressor,
+        spectra,
+        visits=visits,
+        combination=combination,
+        no_continuum=no_continuum,
+        naming=naming,
+        meta=_metadata(regressor, model),
     )
     if table is None:
         return [*failures, ValueError("No spectrum was predicted, and nothing written.")]
@@ -120,6 +129,6 @@ def _novelty_notes(table: Table) -> list[str]:
     if not n_outside:
         return []
     return [
-        f"{n_outside} of {len(table)} spectra lie outside the training set of the model (columns result_flags and "
-        "novelty of the tables): check their labels before you use them."
+        f"{n_outside} of {len(table)} spectra lie outside the training set of the model (columns do_not_use, "
+        "result_flags and novelty of the tables): check their labels before you use them."
     ]

@@ -15,11 +15,11 @@ from astropy.table import Table as DataTable
 from rich.console import Console
 from rich.table import Table
 
-from skbcnn._prediction import Naming, column_names
+from skbcnn._prediction import ErrorKind, Naming, column_names
 
 _MAIN_LABELS = ("teff", "logg", "Fe", "M", "alpha")  # shown first
 _MAX_STARS_WITH_ALL_LABELS = 20  # with more spectra, only the main labels are shown
-_MAX_LINES = 500
+_MAX_LINES = 40
 _GAP = 2  # blanks between columns
 
 
@@ -72,7 +72,7 @@ def print_residuals(table: DataTable) -> None:
         (
             row["label"],
             str(row["n"]),
-            *(f"{row[name]:.{decimals(row['mad_std'])}f}" for name in ("median_residual", "mad_std")),
+            *(f"{row[name]:z.{decimals(row['mad_std'])}f}" for name in ("median_residual", "mad_std")),
             row["unit"],
         )
         for row in table
@@ -101,7 +101,7 @@ def print_labels(table: DataTable, label_names: Sequence[str], *, naming: Naming
     shown = table[:_MAX_LINES]
     names, lead = _lead_columns(shown)
     labels = _main_first(label_names)
-    kind = "calibrated" if column_names(labels[0], naming)["calibrated"] in table.colnames else "total"
+    kind: ErrorKind = "calibrated" if column_names(labels[0], naming)["calibrated"] in table.colnames else "total"
     plus_minus = "±" if "utf" in console.encoding.lower() else "+-"
     columns = {}
     for label in labels:
@@ -122,6 +122,22 @@ def print_labels(table: DataTable, label_names: Sequence[str], *, naming: Naming
         click.echo(
             f"Shown are {len(shown)} of {len(table)} spectra and {len(blocks[0])} of {len(labels)} labels. {where_all}"
         )
+    if len(table) > len(shown):
+        click.echo(f"\nAll {len(table)} spectra:\n")
+        _print_summary(table, labels, kind, naming)
+
+
+def _print_summary(table: DataTable, labels: Sequence[str], kind: ErrorKind, naming: Naming) -> None:
+    """Print the range of each label and its median error, one line for each label."""
+    rows = []
+    for label in labels:
+        column = column_names(label, naming)
+        values, errors = table[column["mean"]], table[column[kind]]
+        digits = decimals(np.median(errors))
+        percentiles = np.percentile(values, (5, 50, 95))
+        numbers = [f"{number:z.{digits}f}" for number in (*percentiles, np.median(errors))]
+        rows.append((label, *numbers, str(values.unit or "")))
+    _print_table(("label", "5 %", "median", "95 %", "median error", "unit"), rows, left={"label", "unit"})
 
 
 def _main_first(names: Sequence[str]) -> list[str]:
@@ -141,7 +157,7 @@ def _lead_columns(table: DataTable) -> tuple[list[str], list[list[str]]]:
 def _cells(values: Column, errors: Column, plus_minus: str) -> list[str]:
     """Return values with their errors as text, with two digits of a typical error."""
     digits = decimals(np.median(errors))
-    return [f"{v:.{digits}f} {plus_minus} {e:.{digits}f}" for v, e in zip(values, errors, strict=True)]
+    return [f"{v:z.{digits}f} {plus_minus} {e:.{digits}f}" for v, e in zip(values, errors, strict=True)]
 
 
 def _width(header: str, cells: Sequence[str]) -> int:

@@ -11,8 +11,9 @@ from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.cli.output_paths import check_model_folder
 from skbcnn.cli.terminal_tables import stage
 from skbcnn.datasets import H5Loader
-from skbcnn.datasets.h5 import dataset_names
+from skbcnn.datasets.h5 import dataset_names, with_suffix
 from skbcnn.persistence import save_folder
+from skbcnn.survey import resolve_target
 
 
 def run_train(
@@ -43,14 +44,23 @@ def run_train(
         If the file cannot be used for training, or the model cannot be saved.
     """
     check_model_folder(out, overwrite)
-    data = data if data.is_file() else data.with_name(data.name + ".h5")
+    data = data if data.is_file() else with_suffix(data)
     columns = dataset_names(data)
     has_errors = any(name.endswith("_err") for name in columns) and not no_errors
     names = [name.strip() for name in target.split(",")]
-    loader = H5Loader(data, load_err=has_errors, target=names[0] if len(names) == 1 else names)
+    wanted = names[0] if len(names) == 1 else names
+    resolve_target(wanted)  # before H5Loader does, whose advice is for Python
+    loader = H5Loader(data, load_err=has_errors, target=wanted)
     with stage(f"Reading {data}"):
         x, y, *errors = loader.load()
         x_err, y_err = errors or (None, None)
+        preprocessing = loader.preprocessing
+    if not preprocessing:
+        click.echo(
+            f"{data} does not record how its spectra were prepared, so the model does not either: skbcnn predict will "
+            "prepare spectra of FITS files with the defaults of ContinuumNormalizer. Record it with "
+            "write_h5(..., preprocessing=normalizer.get_params())."
+        )
     model = ApogeeBCNNCensoredRegressor(target=loader.target, random_state=seed, verbose=1, **parameters)
     with stage(f"Training on {len(x)} stars, {'with' if has_errors else 'without'} their errors"):
         model.fit(x, y, x_err=x_err, y_err=y_err)
@@ -59,6 +69,7 @@ def run_train(
     save_folder(
         model.set_params(verbose=0),  # the progress bar is for training only
         out,
+        preprocessing=preprocessing,
         provenance={
             "training_data": "synthetic" if synthetic else data.name,
             "n_stars": len(x),

@@ -84,9 +84,8 @@ def require_tensorflow(feature: str, alternative: str = "or use a machine where 
     """
     refuse_after_fork(feature)
     if reason := _import_failure():
-        raise ImportError(
-            f"{feature} needs TensorFlow, but {reason}. Install it (pip install tensorflow), {alternative}."
-        )
+        remedy = "" if "KERAS_BACKEND" in reason else f" Install it (pip install tensorflow), {alternative}."
+        raise ImportError(f"{feature} needs TensorFlow, but {reason}.{remedy}")
 
 
 def _tensorflow_is_usable() -> bool:
@@ -97,9 +96,10 @@ def _tensorflow_is_usable() -> bool:
             "loky or multiprocessing.get_context('spawn')"
         )
     elif reason := _import_failure():
+        is_other = "KERAS_BACKEND" in reason
+        remedy = "Set KERAS_BACKEND=tensorflow" if is_other else "Install TensorFlow (pip install tensorflow)"
         _warn_once(
-            f"TensorFlow is not available: {reason}. Results agree to single precision, but take longer. Install "
-            "TensorFlow (pip install tensorflow)"
+            f"TensorFlow is not available: {reason}. Results agree to single precision, but take longer. {remedy}"
         )
     return reason is None
 

@@ -176,7 +176,9 @@ class ModelPreparation:
     notes: tuple[str, ...]
 
     @classmethod
-    def from_model(cls, model: Any, combination: str | None = None) -> "ModelPreparation":
+    def from_model(
+        cls, model: Any, combination: str | None = None, no_continuum: str | None = None
+    ) -> "ModelPreparation":
         """Read the preparation that a model records.
 
         Parameters
@@ -185,6 +187,8 @@ class ModelPreparation:
             Fitted, as in `prepare_for_model`.
         combination : {"pixel", "global"}, default=None
             Combined spectrum of apStar files to read. None: the one that the model was trained on.
+        no_continuum : {"raise", "fill"}, default=None
+            Treatment of a chip without continuum, as in `ContinuumNormalizer`. None: that of the training spectra.
 
         Returns
         -------
@@ -206,6 +210,8 @@ class ModelPreparation:
                 "are used."
             )
         trained_on = recorded.pop("combination", _DEFAULT_COMBINATION)
+        if no_continuum is not None:
+            recorded["no_continuum"] = no_continuum
         combination = combination or trained_on
         if combination != trained_on:
             notes.append(

@@ -12,7 +12,8 @@ from sklearn.base import BaseEstimator
 from skbcnn.catalog import spectra_files
 from skbcnn.catalog.spectra_files import SpectraReader
 from skbcnn.datasets import read_apstar, write_h5
-from skbcnn.preprocessing import prepare_spectra
+from skbcnn.preprocessing import ContinuumNormalizer, SpectraNormalizer, prepare_spectra
+from skbcnn.survey import chip_slices
 
 DATA = Path(__file__).parents[1] / "data"
 GIANT = DATA / "apStar-dr17-2M17335483-2753043.fits.gz"
@@ -25,6 +26,8 @@ class RecordedModel(BaseEstimator):
     def __init__(self, preprocessing, n_pixels=7514):
         self.preprocessing_ = preprocessing
         self.n_features_in_ = n_pixels
+        self.domain_ = None
+        self.spectra_normalizer_ = SpectraNormalizer(0).fit(np.ones((1, n_pixels)))
 
     def fit(self, X):
         return self
@@ -63,8 +66,8 @@ def test_spectra_of_fits_files_are_prepared(reader):
     assert rows.columns["snr"][0] == pytest.approx(154.155, abs=0.01)
     assert rows.columns["ra"][0] == pytest.approx(263.478474)
     assert reader.failures == []
-    (note,) = reader.notes
-    assert note.endswith("row 1, combined (global), has no flux but zeros; skipped.")
+    (note,) = reader.notes  # of the second star, which has one visit
+    assert note.startswith("1 file(s) have no second combined spectrum, as usual for stars with one visit. Nothing is")
 
 
 def test_visits_and_another_combination():
@@ -79,6 +82,51 @@ def test_combination_of_the_model_is_read():
     (rows,) = reader.read([GIANT])
     assert list(rows.columns["spectrum"]) == ["combined (global)"]
     assert reader.notes == []
+
+
+def test_visits_without_spectrum_are_named_if_they_were_selected(tmp_path):
+    path = tmp_path / "apStar.fits"
+    path.write_bytes(gzip.decompress(GIANT.read_bytes()))
+    with fits.open(path, mode="update") as hdus:
+        hdus[1].data[3] = 0
+    for visits, notes in (
+        (True, ["2M17335483-2753043 (apStar.fits): row 3, visit 2, has no flux but zeros"]),
+        (False, []),
+    ):
+        reader = SpectraReader(RecordedModel({"data_release": 17}), visits=visits)
+        list(reader.read([path]))
+        assert [note.partition(";")[0] for note in reader.notes] == notes
+
+
+def test_a_chip_without_continuum_is_filled_on_request(tmp_path):
+    path = tmp_path / "apStar.fits"
+    path.write_bytes(gzip.decompress(GIANT.read_bytes()))
+    with fits.open(path, mode="update") as hdus:
+        hdus[1].data[0, 300:3300] = np.nan
+    model = RecordedModel({"data_release": 17})
+    assert list(SpectraReader(model).read([path])) == []
+    (rows,) = SpectraReader(model, no_continuum="fill").read([path])
+    blue, green, _ = chip_slices().values()
+    assert_array_equal(rows.X[0, blue], 1)
+    assert_array_equal(rows.x_err[0, blue], 0)
+    assert (rows.x_err[0, green] > 0).mean() > 0.9
+
+
+def test_another_preparation_than_that_of_the_model_is_named(tmp_path):
+    path = write_flux(tmp_path / "stars.h5", preprocessing=ContinuumNormalizer(pixels=np.arange(7514)).get_params())
+    notes = {}
+    for name, recorded in {
+        "defaults": {"data_release": 17},
+        "same": {"pixels": list(range(7514)), "no_continuum": "fill"},
+        "nothing": {},
+        "degree": {"pixels": list(range(7514)), "degree": 3, "combination": "global"},
+    }.items():
+        reader = SpectraReader(RecordedModel(recorded))
+        list(reader.read([path]))
+        notes[name] = "".join(reader.notes)
+    assert "the model differ in how their spectra were prepared: pixels is [0, 1, 2," in notes["defaults"]
+    assert notes["same"] == notes["nothing"] == ""
+    assert "degree is 2 in the file and 3 in the model; combination is 'pixel' in the file and 'glob" in notes["degree"]
 
 
 def test_a_model_without_preprocessing():

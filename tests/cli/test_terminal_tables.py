@@ -71,7 +71,22 @@ def test_long_tables_are_cut(printed, monkeypatch):
     monkeypatch.setattr(terminal_tables, "_MAX_LINES", 5)
     lines = printed(table(9, ["teff"]), ["teff"])
     assert len(star_lines(lines)) == 5
-    assert lines[-1] == f"Shown are 5 of 9 spectra and 1 of 1 labels. {WHERE}"
+    assert f"Shown are 5 of 9 spectra and 1 of 1 labels. {WHERE}" in lines
+
+
+def test_long_tables_end_in_a_summary_of_all_spectra(printed):
+    stars = table(101, ["teff"], calibrated=False)
+    lines = printed(stars, ["teff"])
+    assert len(star_lines(lines)) == 40
+    assert lines[-2].split() == ["label", "5", "%", "median", "95", "%", "median", "error", "unit"]
+    assert lines[-1].split() == ["teff", "5.0", "50.0", "95.0", "3.0", "K"]
+
+
+def test_no_minus_zero(printed):
+    mean, error = np.array([[-0.001], [-0.3]]), np.array([[0.1], [0.1]])
+    columns = {"star": ["2M0", "2M1"], "spectrum": ["combined"] * 2, "snr": [100.0] * 2}
+    lines = printed(prediction_table(Prediction(mean, error, error, error, ("Mg",)), columns=columns), ["Mg"])
+    assert [line.split()[2] for line in star_lines(lines)] == ["0.00", "-0.30"]
 
 
 @pytest.mark.parametrize("naming", ["skbcnn", "sdssv"])

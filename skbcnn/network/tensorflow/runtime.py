@@ -12,7 +12,12 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+_BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+if _BACKEND != "tensorflow" and "keras" not in sys.modules:  # else Keras names a package that nobody asked for
+    raise ImportError(
+        f"the environment variable KERAS_BACKEND is {_BACKEND!r}, but skbcnn uses Keras with TensorFlow. Set "
+        "KERAS_BACKEND=tensorflow, or os.environ['KERAS_BACKEND'] = 'tensorflow' before the first import of Keras"
+    )
 
 
 @contextlib.contextmanager
@@ -65,6 +70,17 @@ def _share_gpus() -> None:
                 tf.config.experimental.set_memory_growth(gpu, True)
 
 
+@contextlib.contextmanager
+def float32_by_default() -> Iterator[None]:
+    """Let Keras make float32 variables in the block, where it takes no `dtype`, whatever `keras.config.floatx` is."""
+    before = keras.config.floatx()
+    keras.config.set_floatx("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before)
+
+
 with _hidden_messages():
     import keras
     import tensorflow as tf
@@ -82,4 +98,4 @@ if keras.backend.backend() != "tensorflow":
 
 Tensor: TypeAlias = Any  # TensorFlow has no type hints
 
-__all__ = ["Tensor", "keras", "tf"]
+__all__ = ["Tensor", "float32_by_default", "keras", "tf"]

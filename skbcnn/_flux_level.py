@@ -1,0 +1,72 @@
+"""Flux level of spectra: continuum-normalised flux is near 1, and counts are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+NORMALIZED = (0.5, 1.5)  # median of continuum-normalised spectra of stars
+NOT_COUNTS = (-10.0, 10.0)  # median of any flux that was normalised or standardised in some way
+
+
+def median_level(X: np.ndarray, max_spectra: int = 200) -> float:
+    """Return the median flux of a typical spectrum.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_pixels)
+        Finite flux.
+    max_spectra : int, default=200
+        Number of spectra to look at, evenly spaced.
+
+    Returns
+    -------
+    level : float
+        Median over the spectra of their medians.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn._flux_level import median_level
+    >>> median_level(np.array([[500.0, 400.0, 510.0], [90.0, 100.0, 1e9]]))
+    300.0
+    """
+    rows = X[:: -(-len(X) // max_spectra)]
+    return float(np.median(np.median(np.asarray(rows, dtype=np.float64), axis=1)))
+
+
+def is_within(level: float, limits: tuple[float, float]) -> bool:
+    """Return whether a flux level is within limits.
+
+    Parameters
+    ----------
+    level : float
+        Median flux.
+    limits : tuple of (float, float)
+        `NORMALIZED` or `NOT_COUNTS`.
+
+    Returns
+    -------
+    is_within : bool
+    """
+    return limits[0] <= level <= limits[1]
+
+
+def training_level(model: Any) -> float | None:
+    """Return the median flux of the training spectra of a model.
+
+    Parameters
+    ----------
+    model : CensoredBCNNRegressor
+        Fitted.
+
+    Returns
+    -------
+    level : float or None
+        From `domain_`, or from the mean that the normaliser subtracts. None if neither knows it.
+    """
+    if model.domain_ is not None:
+        return float(np.median(model.domain_.center))
+    mean = model.spectra_normalizer_.mean_
+    return float(np.median(mean)) if mean.any() else None  # all 0: a mode that subtracts none
