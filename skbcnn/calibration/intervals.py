@@ -101,7 +101,8 @@ class Intervals:
             If `check` refuses the coverage, the labels differ, or there is not one noise for each spectrum.
         """
         check_prediction(prediction)
-        n_labels, n_expected = len(prediction.label_names), np.shape(self.scores)[-1]
+        n_labels = prediction.total.shape[1] if prediction.total.ndim == 2 else 1
+        n_expected = np.shape(self.scores)[-1]
         if n_labels != n_expected:
             raise ValueError(
                 f"The prediction is of {n_labels} labels, but the scores are of {n_expected}. Pass the scores of stars "
@@ -149,7 +150,7 @@ def interval_scores(prediction: Prediction, y: ArrayLike, y_err: ArrayLike | Non
     residual, errors = residuals_and_errors(prediction, y, y_err)
     residual, total = np.abs(residual), prediction.total.reshape(residual.shape)
     total = total if errors is None else np.hypot(total, errors)
-    without_std = np.where(residual == 0, 0.0, residual * np.inf)  # NaN stays NaN
+    without_std = np.where(residual > 0, np.inf, residual)  # 0 and NaN stay
     return np.divide(residual, total, out=without_std, where=total > 0)
 
 
