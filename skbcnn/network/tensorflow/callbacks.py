@@ -94,7 +94,8 @@ def recipe_callbacks(recipe: Recipe, monitor: str) -> list[Any]:
     """
     cosine = plateau = None
     if recipe.lr_schedule == "cosine":
-        cosine = keras.optimizers.schedules.CosineDecay(recipe.lr, max(recipe.max_epochs - recipe.warmup_epochs, 1))
+        n_epochs = max(recipe.max_epochs - recipe.warmup_epochs, 1)
+        cosine = keras.optimizers.schedules.CosineDecay(np.float32(recipe.lr), n_epochs)  # computes in this type
     else:
         plateau = keras.callbacks.ReduceLROnPlateau(
             monitor,

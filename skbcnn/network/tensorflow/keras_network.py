@@ -14,7 +14,7 @@ from skbcnn.network.tensorflow.activations import activation
 from skbcnn.network.tensorflow.compiling import Differentiable, is_large
 from skbcnn.network.tensorflow.dropout import dropout_masks
 from skbcnn.network.tensorflow.frames import Frames
-from skbcnn.network.tensorflow.layers import FramedConvolution, StackedDense, WideDense, WindowGather
+from skbcnn.network.tensorflow.layers import FramedConvolution, MaxNorm, StackedDense, WideDense, WindowGather
 from skbcnn.network.tensorflow.runtime import Tensor, keras, tf
 
 ops = keras.ops
@@ -57,7 +57,7 @@ class WindowBranch(keras.layers.Layer):
     """
 
     def __init__(self, spec: NetworkSpec, group: WindowGroup, regularizer: object) -> None:
-        super().__init__()
+        super().__init__(dtype="float32")
         n = len(group.labels)
         frames = Frames(spec)
         places = [np.add(spec.windows[j] or (), frames.margins[0]) for j in group.labels]
@@ -117,7 +117,7 @@ class CensoredNetwork(keras.Model):
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
-        super().__init__()
+        super().__init__(dtype="float32")
         self.spec, self.frames = spec, Frames(spec)
         regularizer = keras.regularizers.L2(spec.l2) if spec.l2 else None
         f0, f1 = spec.num_filters
@@ -125,15 +125,15 @@ class CensoredNetwork(keras.Model):
         self.conv1 = FramedConvolution(self.frames.toeplitz(), 1, f0, regularizer)
         self.conv2 = FramedConvolution(self.frames.toeplitz(pools_apart), f0, f1, regularizer)
         h0, h1 = spec.num_hidden[:2]
-        shared = {"activation": spec.activation, "kernel_initializer": "zeros", "kernel_regularizer": regularizer}
+        shared = {"kernel_initializer": "zeros", "dtype": "float32"}  # whatever Keras's global settings are
         self.full1 = WideDense(spec.n_flat, h0, spec.activation, regularizer)
-        self.full2 = keras.layers.Dense(h1, **shared)
-        constraint = keras.constraints.MaxNorm(spec.maxnorm, axis=0) if spec.maxnorm else None
+        self.full2 = keras.layers.Dense(h1, spec.activation, kernel_regularizer=regularizer, **shared)
+        constraint = MaxNorm(spec.maxnorm, axis=0) if spec.maxnorm else None
         self.aux = None
         if spec.n_free:
-            self.aux = keras.layers.Dense(spec.n_free, kernel_initializer="zeros", kernel_constraint=constraint)
+            self.aux = keras.layers.Dense(spec.n_free, kernel_constraint=constraint, **shared)
         n_full = len(spec.full_labels)
-        self.full_heads = keras.layers.Dense(2 * n_full, kernel_initializer="zeros") if n_full else None
+        self.full_heads = keras.layers.Dense(2 * n_full, **shared) if n_full else None
         self.branches = [WindowBranch(spec, group, regularizer) for group in spec.groups]
         self.activation = activation(spec.activation)
         self.stages = self._stages()

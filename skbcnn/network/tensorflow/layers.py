@@ -25,7 +25,7 @@ class FramedConvolution(keras.layers.Layer):
     """
 
     def __init__(self, toeplitz: np.ndarray, n_in: int, n_out: int, regularizer: object = None) -> None:
-        super().__init__()
+        super().__init__(dtype="float32")
         self.toeplitz = toeplitz
         self.kernel = self.add_weight((toeplitz.shape[2], n_in, n_out), "zeros", name="kernel", regularizer=regularizer)
         self.bias = self.add_weight((n_out,), "zeros", name="bias")
@@ -56,6 +56,16 @@ class FramedConvolution(keras.layers.Layer):
         return tf.nn.conv2d(x, kernel, 1, "VALID")
 
 
+class MaxNorm(keras.constraints.MaxNorm):
+    """Keras's limit of the norm of each column of a kernel, with a constant where Keras has a global setting."""
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return the kernel with its columns scaled down to the limit."""
+        w = tf.convert_to_tensor(w)
+        norms = tf.sqrt(tf.reduce_sum(tf.square(w), axis=self.axis, keepdims=True))
+        return w * (tf.clip_by_value(norms, 0, self.max_value) / (1e-7 + norms))
+
+
 class WideDense(keras.layers.Layer):
     """A dense layer with many inputs. Its kernel is (units, inputs), for which gradients are faster on a CPU.
 
@@ -70,7 +80,7 @@ class WideDense(keras.layers.Layer):
     """
 
     def __init__(self, n_inputs: int, units: int, activation: str, regularizer: object = None) -> None:
-        super().__init__()
+        super().__init__(dtype="float32")
         self.activation = activation_by_name(activation)
         self.kernel = self.add_weight((units, n_inputs), "zeros", name="kernel", regularizer=regularizer)
         self.bias = self.add_weight((units,), "zeros", name="bias")
@@ -94,7 +104,7 @@ class WindowGather(keras.layers.Layer):
     """
 
     def __init__(self, windows: Sequence[Sequence[int] | np.ndarray], empty: int) -> None:
-        super().__init__()
+        super().__init__(dtype="float32")
         self.sizes = [len(window) for window in windows]
         self.padded = np.full((len(windows), max(self.sizes)), empty, dtype=np.int32)
         for row, window in zip(self.padded, windows, strict=True):
@@ -121,7 +131,7 @@ class StackedDense(keras.layers.Layer):
     def __init__(
         self, n_labels: int, n_inputs: int, units: int, activation: str | None = None, regularizer: object = None
     ) -> None:
-        super().__init__()
+        super().__init__(dtype="float32")
         self.activation = activation_by_name(activation)
         self.kernel = self.add_weight((n_labels, n_inputs, units), "zeros", name="kernel", regularizer=regularizer)
         self.bias = self.add_weight((n_labels, 1, units), "zeros", name="bias")

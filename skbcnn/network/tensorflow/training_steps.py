@@ -11,7 +11,7 @@ from skbcnn.network.tensorflow.compiling import fused
 from skbcnn.network.tensorflow.dropout import DropoutBits
 from skbcnn.network.tensorflow.keras_network import CensoredNetwork
 from skbcnn.network.tensorflow.losses import mean_loss, weighted_sums
-from skbcnn.network.tensorflow.runtime import Tensor, keras, tf
+from skbcnn.network.tensorflow.runtime import Tensor, float32_by_default, keras, tf
 
 _MIN_COMPILED_SIZE = 100_000  # of a kernel: for smaller ones compiling takes longer than it saves
 
@@ -31,7 +31,8 @@ class Adam(keras.optimizers.Adam):
     """
 
     def __init__(self, l2: float, clipnorm: float | None = None) -> None:
-        super().__init__(global_clipnorm=clipnorm)
+        with float32_by_default():  # the learning rate
+            super().__init__(global_clipnorm=clipnorm)
         self.l2 = l2
 
     def _backend_update_step(self, grads: list[Tensor], trainable_variables: list[Any], learning_rate: Tensor) -> None:
