@@ -161,11 +161,12 @@ def check_groups(values: Any, argument: str, n_samples: int) -> np.ndarray:
     Returns
     -------
     groups : ndarray of shape (n_samples,)
+        Objects are converted to text.
 
     Raises
     ------
     ValueError
-        If there is not one for each spectrum, or one is masked, absent, NaN, or an empty text.
+        If there is not one for each spectrum, or one is masked or missing: None, NaN, -9999 or an empty text.
 
     Examples
     --------
@@ -173,21 +174,27 @@ def check_groups(values: Any, argument: str, n_samples: int) -> np.ndarray:
     >>> check_groups(["2M0001", "2M0002"], "star", 2)
     array(['2M0001', '2M0002'], dtype='<U6')
     """
-    remedy = "Name the star of each spectrum, and leave out spectra of unknown stars"
-    refuse_masked(values, argument, remedy)
-    groups = np.asarray(values)
+    groups, missing = np.asarray(values), is_masked(values)
     if groups.shape != (n_samples,):
         raise ValueError(
-            f"{argument} has shape {groups.shape}, but {n_samples} spectra were passed. Name the star of each spectrum."
+            f"{argument} has shape {groups.shape}, expected ({n_samples},): the name or number of the star of each "
+            "spectrum."
         )
     if groups.dtype.kind in "cmMV":
         raise ValueError(f"{argument} holds {groups.dtype}, expected names or numbers of stars.")
-    if groups.dtype == object:
-        groups = groups.astype(str)
-    unknown = np.char.strip(groups) == groups.dtype.type() if groups.dtype.kind in "SU" else groups != groups
-    if n_unknown := int(unknown.sum()):
-        raise ValueError(f"{argument} is empty or NaN in {n_unknown} places. {remedy}.")
-    return groups
+    if n_missing := int((missing | _is_no_name(groups)).sum()):
+        raise ValueError(
+            f"{argument} is masked or missing (NaN, None, -9999 or empty) for {n_missing} of {n_samples} spectra. Name "
+            "the star of each spectrum; a spectrum whose star is unknown needs a name of its own."
+        )
+    return groups.astype(str) if groups.dtype == object else groups
+
+
+def _is_no_name(groups: np.ndarray) -> np.ndarray:
+    """Return which names or numbers of stars are NaN, -9999 or empty."""
+    if groups.dtype.kind in "fiub":
+        return np.isnan(groups) | (groups == -9999)
+    return np.isin(np.char.strip(groups.astype(str)), ("", "nan", "-9999", "-9999.0"))
 
 
 def _fill_list(values: list | tuple) -> Any:

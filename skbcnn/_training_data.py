@@ -12,11 +12,12 @@ from sklearn.model_selection import GroupShuffleSplit
 from skbcnn._label_tables import LabelColumns
 from skbcnn._validation import check_label_errors, check_labels, in_blocks, warn_of_scaled_missing_labels
 from skbcnn.network.training_recipe import Stars
+from skbcnn.survey.spellings import as_text
 
 if TYPE_CHECKING:
     from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
 
-_STACKLEVEL = 6  # of warnings in `usable_stars`, from the function that warns up to the caller of `fit`
+_STACKLEVEL = 7  # of warnings in `usable_stars`, from the function that warns up to the caller of `fit`
 
 
 def names_of_columns(labels: LabelColumns, target: Sequence[str] | None) -> tuple[str, ...]:
@@ -36,7 +37,7 @@ def names_of_columns(labels: LabelColumns, target: Sequence[str] | None) -> tupl
     Raises
     ------
     ValueError
-        If `target` is one string, or its names are not unique, or not as many as the columns.
+        If `target` is one string or a set, or its names are not unique, or not as many as the columns.
     """
     n_labels = len(labels.columns)
     if target is None and labels.names is not None:
@@ -46,7 +47,9 @@ def names_of_columns(labels: LabelColumns, target: Sequence[str] | None) -> tupl
             f"target={target!r} is one string, expected a sequence of label names. Pass target=[{target!r}] for one "
             "label. Only ApogeeBCNNCensoredRegressor has a set of labels of its own, target='all'."
         )
-    names = tuple(map(str, range(n_labels) if target is None else target))
+    if isinstance(target, set | frozenset):
+        raise ValueError(f"target is a set, which has no order: {target}. Pass a list of label names.")
+    names = tuple(str(as_text(name)) for name in (range(n_labels) if target is None else target))
     if len(set(names)) != len(names) or (len(names) != n_labels and not labels.is_table):
         raise ValueError(
             f"target names {len(names)} labels ({', '.join(names)}), but y has {n_labels} columns. Name each "

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skbcnn._masked import check_groups
+
 
 class ValidationData(NamedTuple):
     """Validation data as the user passed them.
@@ -120,26 +122,6 @@ def group_numbers(groups: Any, n_stars: int) -> np.ndarray | None:
     """
     if groups is None:
         return None
-    mask = getattr(groups, "mask", None)
-    n_masked = int(np.sum(mask)) if isinstance(mask, bool | np.bool_ | np.ndarray) else 0  # pandas has a method `mask`
-    values = np.asarray(groups)
-    if values.shape != (n_stars,):
-        raise ValueError(
-            f"groups has shape {values.shape}, expected ({n_stars},): the name or number of the star of each spectrum."
-        )
-    names = values.tolist()
-    if n_missing := n_masked or sum(map(_is_missing, names)):
-        raise ValueError(
-            f"groups is masked or missing (NaN, None or -9999) for {n_missing} of {n_stars} spectra. Name the star of "
-            "each spectrum; a spectrum whose star is unknown needs a name of its own."
-        )
+    names = check_groups(groups, "groups", n_stars).tolist()
     numbers: dict[Any, int] = {}
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.intp)
-
-
-def _is_missing(name: Any) -> bool:
-    """Return whether the name of a star is missing."""
-    try:
-        return name is None or bool(name != name) or name == -9999
-    except TypeError:  # pandas' NA is neither equal nor unequal to itself
-        return True

@@ -125,7 +125,7 @@ class TestRepeatVisits:
             fit_noise_model(predicted(std, std), np.arange(len(std)))
 
     def test_one_star_for_each_spectrum(self, std):
-        with pytest.raises(ValueError, match=r"star has shape \(3,\), but 6000 spectra"):
+        with pytest.raises(ValueError, match=r"star has shape \(3,\), expected \(6000,\)"):
             fit_noise_model(predicted(std, std), [1, 1, 2])
 
 
