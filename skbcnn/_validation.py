@@ -15,6 +15,7 @@ from skbcnn.survey.labels import is_missing
 # occur by chance, so a smaller gap is enough if the lowest value occurs several times.
 _GAP_IF_REPEATED, _GAP_IF_SINGLE = 3, 100
 _NO_NUMBERS = {"c": "complex", "m": "time differences", "M": "dates", "V": "records with fields"}  # by kind of dtype
+MAX_FLUX_ERROR = 1  # in units of the continuum; a pixel with a larger error is bad, as the survey marks bad pixels
 _MIN_DISTINCT_VALUES = 5  # fewer values do not show their range
 
 
@@ -266,31 +267,73 @@ def check_shape_of_spectra(name: str, values: ArrayLike, X: np.ndarray) -> np.nd
     return values
 
 
-def check_flux_errors(x_err: ArrayLike | None, X: np.ndarray) -> np.ndarray | None:
-    """Return flux errors as an array of the shape of the spectra.
+def usable_spectra(X: np.ndarray, x_err: ArrayLike | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return spectra and flux errors for a model, with bad pixels replaced.
+
+    An error above 1, the continuum, marks a bad pixel, as in the files of the survey. Its flux becomes 1 and its error
+    0, as `ContinuumNormalizer` does with flagged pixels.
 
     Parameters
     ----------
+    X : ndarray of shape (n_samples, n_pixels)
+        Flux in units of the continuum.
     x_err : array-like of the shape of `X`, or None
         Flux errors that the user passed.
-    X : ndarray of shape (n_samples, n_pixels)
-        Spectra as the method that takes the errors gets them.
 
     Returns
     -------
-    x_err : ndarray or None
-        Errors of the type that was passed, so that no copy of their size is made.
+    X, x_err : ndarray
+        The same arrays, of the types that were passed, if no pixel is bad; else copies. `x_err` is None if none were
+        passed.
 
     Raises
     ------
     ValueError
-        If the shape differs, or an error is negative or not finite.
+        If the shape differs, an error is negative or NaN, or the median of the errors is above 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn._validation import usable_spectra
+    >>> usable_spectra(np.array([[0.9, 7.0, 0.8]]), [[0.1, 1e10, 0.1]])
+    (array([[0.9, 1. , 0.8]]), array([[0.1, 0. , 0.1]]))
     """
     if x_err is None:
-        return None
+        return X, None
     x_err = check_shape_of_spectra("x_err", x_err, X)
     if x_err.dtype.kind not in "fiub":
         raise ValueError(f"x_err holds {x_err.dtype} values, expected numbers: the standard deviation of each pixel.")
-    if not all(block.min(initial=0) >= 0 and block.max(initial=0) < np.inf for block in in_blocks(x_err)):  # or NaN
-        raise ValueError("x_err is negative or not finite in places. Pass 0 for pixels without a known error.")
-    return x_err
+    highest = 0.0
+    for block in in_blocks(x_err):
+        if not block.min(initial=0) >= 0:  # or NaN
+            raise ValueError("x_err is negative or NaN in places. Pass 0 for pixels without a known error.")
+        highest = max(highest, block.max(initial=0))
+    if highest <= MAX_FLUX_ERROR:
+        return X, x_err
+    _check_median_error(x_err)
+    return _without_bad_pixels(X, x_err)
+
+
+def _check_median_error(x_err: np.ndarray) -> None:
+    """Refuse errors most of which are above the continuum. Infinite errors and zeros do not count."""
+    n_known = n_high = 0
+    for block in in_blocks(x_err):
+        known = (block > 0) & (block < np.inf)
+        n_known += int(known.sum())
+        n_high += int((block[known] > MAX_FLUX_ERROR).sum())
+    if 2 * n_high > n_known:
+        raise ValueError(
+            f"x_err is above 1, the continuum, in {n_high} of {n_known} pixels, so its median is above 1. Is it the "
+            "inverse variance? Then pass skbcnn.preprocessing.errors_from_ivar(ivar). Is it the error of flux that is "
+            "not normalised? Then divide it by the continuum, as prepare_spectra does with flux and errors together."
+        )
+
+
+def _without_bad_pixels(X: np.ndarray, x_err: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return copies with flux 1 and error 0 where the error is above the continuum."""
+    X, x_err = np.array(X), np.array(x_err)
+    for rows in row_chunks(*X.shape):
+        bad = x_err[rows] > MAX_FLUX_ERROR
+        X[rows][bad] = 1
+        x_err[rows][bad] = 0
+    return X, x_err

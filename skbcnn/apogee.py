@@ -4,6 +4,7 @@ from collections import Counter
 
 from sklearn.pipeline import Pipeline
 
+from skbcnn._flux_level import NORMALIZED
 from skbcnn._presets import PRESETS, preset
 from skbcnn._regressor_parameters import element_windows
 from skbcnn.preprocessing.preparation import ModelPreparation
@@ -57,6 +58,8 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
     >>> model.fit(stars.X, stars.y, y_err=stars.y_err).predict(stars.X[:2]).shape
     (2, 22)
     """
+
+    _flux_limits = NORMALIZED
 
     def _check_n_pixels(self, X):
         """Refuse spectra with another number of pixels than those of DR13 to DR17 without the chip gaps."""

@@ -4,7 +4,6 @@
 intervals, `skbcnn.novelty` the comparison with the training set. `skbcnn.apogee` adds the windows and labels of APOGEE.
 """
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Integral, Real
@@ -14,7 +13,10 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+from skbcnn._arrays import plain_spectra
 from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
+from skbcnn._flux_level import NORMALIZED, NOT_COUNTS, is_within, median_level, training_level
+from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import error_values, label_and_error_values, label_columns, label_values
 from skbcnn._moved import find_moved_names
 from skbcnn._posterior_moments import LiveNetwork, posterior_moments
@@ -31,9 +33,10 @@ from skbcnn._training_data import (
     normalized,
     split,
     usable_stars,
+    warn_of_few_stars,
 )
 from skbcnn._user_warnings import warn_user
-from skbcnn._validation import check_finite_spectra, check_flux_errors, check_label_errors, check_labels
+from skbcnn._validation import check_finite_spectra, check_label_errors, check_labels, usable_spectra
 from skbcnn._validation_data import group_numbers, named_validation_data, validation_data_of
 from skbcnn._versioned_pickle import VersionedPickle
 from skbcnn.calibration import Intervals, fit_error_model, fit_noise_model, interval_scores
@@ -380,6 +383,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         return cls(**preset(name) | changes)
 
     @fit_context(prefer_skip_nested_validation=True)
+    @default_settings()
     def fit(
         self,
         X,
@@ -446,13 +450,14 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             continues = self.warm_start and hasattr(self, "weights_")
             stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues, groups)
             validation = validation_data_of(validation_data, X_val, y_val, x_err_val, y_err_val)
-            validation = self._check_validation_data(validation, groups)
+            validation = self._check_validation_data(validation, groups, stars)
             was_calibrated = continues and self._has_calibration
             forget(self, "warm_start" if continues else "fit")
             random_state = check_random_state(self.random_state)
             training, held_out = stars, validation
             if validation is None:
                 training, held_out = split(stars, self.validation_fraction, random_state)
+            warn_of_few_stars(training, held_out)
             if not continues:
                 self._initialize(training, random_state)
             self._train(training, held_out, self.max_epochs, continues)
@@ -465,6 +470,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
+    @default_settings()
     def partial_fit(self, X, y, x_err=None, y_err=None, sample_weight=None):
         """Train for one epoch from the present weights, for instance to fine-tune a model on a few spectra.
 
@@ -574,6 +580,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             self._check_calibrated(self.error_model_, "calibrated error bars")
         return self.predict_distribution(X, x_err=x_err).std(kind)
 
+    @default_settings()
     def predict_distribution(self, X, x_err=None):
         """Predict labels with all kinds of uncertainty in one pass.
 
@@ -599,6 +606,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self._warn_of_noise_counted_twice(x_err)
         return self._predict_checked(X, x_err)
 
+    @default_settings()
     def predict_interval(self, X, coverage=0.9, x_err=None):
         """Predict intervals that contain a given share of the labels, whatever the distribution of the residuals.
 
@@ -647,6 +655,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         noise = self._pixel_noise(X, x_err) if intervals.depend_on_noise else None
         return intervals.bounds(self._prediction(X, x_err, noise), coverage, noise)
 
+    @default_settings()
     def fit_error_model(self, X, y, x_err=None, y_err=None):
         """Calibrate the standard deviations and intervals with stars of known labels.
 
@@ -701,12 +710,13 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self._warn_of_noise_counted_twice(x_err)
         check_consistent_length(X, y)
         y = check_labels(y, self.target_names_, may_be_empty=True)
-        y_err = check_label_errors(y_err, y)
+        y_err = check_label_errors(y_err, y, stacklevel=4)  # the caller, beyond the decorator
         noise = self._pixel_noise(X, x_err)
         prediction = self._prediction(X, x_err, noise)
         self._calibrate_errors(prediction, y, y_err, noise if noise is not None and noise_varies(noise) else None)
         return self
 
+    @default_settings()
     def fit_noise_model(self, X, star, x_err=None):
         """Calibrate the standard deviations with repeat visits, for ``predict_std(X, kind="calibrated")``.
 
@@ -739,6 +749,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self.error_model_ = fit_noise_model(prediction, star)
         return self
 
+    @default_settings()
     def assess(self, X, x_err=None, prediction=None):
         """Compare spectra with the training set: how far they lie outside, and in which respect.
 
@@ -855,6 +866,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
         return jacobian(self, X, mean_output=mean_output, n_draws=n_draws, denormalize=denormalize, path=path)
 
+    @default_settings()
     def score(self, X, y, sample_weight=None):
         """Return the coefficient of determination R^2 of the predicted labels, without missing ones.
 
@@ -919,21 +931,46 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     def _check_n_pixels(self, X):
         """Refuse spectra with the wrong number of pixels; this class takes any."""
 
+    _flux_limits = NOT_COUNTS  # of the median flux; a median outside is warned of in training
+
     # Training
 
     def _check_training_data(self, X, y, x_err, y_err, sample_weight, continues, groups=None):
         """Return the training data as `Stars`; set the attributes that describe spectra and labels."""
+        X, x_err = plain_spectra(X, x_err)
         X = self._check_spectra(X, reset=not continues, y=None if y is None else "no_validation")
         weight = check_sample_weight(sample_weight, X)
         y, y_err = self._check_columns(X, y, y_err, continues)
-        x_err = check_flux_errors(x_err, X)
+        X, x_err = usable_spectra(X, x_err)
         if x_err is None and self._max_added_noise > 0:
             raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass x_err to fit.")
         x_err = None if x_err is None else np.asarray(x_err, dtype=np.float32)
         stars = Stars(X, y, y_err, weight, x_err, group_numbers(groups, len(X)))
+        self._warn_of_flux_level(X)
         return usable_stars(stars, self.target_names_, may_be_empty=continues)
 
-    def _check_validation_data(self, given, groups):
+    def _warn_of_flux_level(self, X):
+        """Warn of training spectra that are not divided by their continuum."""
+        level = median_level(X)
+        if not is_within(level, self._flux_limits):
+            warn_user(
+                f"The median flux of X is {level:.4g}, but {type(self).__name__} expects continuum-normalised spectra, "
+                "whose median is near 1. Divide the spectra by their continuum first, with prepare_spectra or "
+                "ContinuumNormalizer, and prepare all spectra to predict in the same way."
+            )
+
+    def _warn_of_other_flux_level(self, X, of_training, what="X"):
+        """Warn of spectra that can only be counts if the training spectra were normalised."""
+        if of_training is not None and is_within(of_training, NORMALIZED):
+            level = median_level(X)
+            if not is_within(level, NOT_COUNTS):
+                warn_user(
+                    f"The median flux of {what} is {level:.4g}, but that of the training spectra is {of_training:.4g}, "
+                    "so the labels of these spectra mean nothing. Prepare them like the training spectra, with "
+                    "prepare_for_model or in a Pipeline."
+                )
+
+    def _check_validation_data(self, given, groups, training):
         """Return validation data as `Stars` in random order; None if there are none."""
         if given is None:
             return None
@@ -944,9 +981,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             )
         with named_validation_data():
             y, y_err = label_and_error_values(given.y, given.y_err, self.target_names_)
-            X = self._check_spectra(given.X, reset=False)
+            X, x_err = plain_spectra(given.X, given.x_err)
+            X = self._check_spectra(X, reset=False)
             check_consistent_length(X, y)
-            x_err = check_flux_errors(given.x_err, X)
+            X, x_err = usable_spectra(X, x_err)
             if x_err is None and self._max_added_noise > 0:
                 raise ValueError(
                     f"noise_augmentation={self.noise_augmentation} needs their flux errors: pass x_err in "
@@ -954,6 +992,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
                 )
             x_err = None if x_err is None else np.asarray(x_err, dtype=np.float32)
             stars = usable_stars(Stars(X, y, y_err, np.ones(len(X)), x_err), self.target_names_, may_be_empty=True)
+        self._warn_of_other_flux_level(X, median_level(training.x), "the validation spectra")
         return stars.take(check_random_state(0).permutation(len(X)))  # the calibration takes the first ones
 
     def _check_columns(self, X, y, y_err, continues):
@@ -1054,30 +1093,31 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self._uncalibrated = Uncalibrated.NONE_HELD_OUT if held_out is None else Uncalibrated.FEW_HELD_OUT
         stars = calibration_stars(held_out)
         try:
+            moments = None if stars is None else self._calibration_moments(stars.x)
             if training is not None:
-                self.domain_ = self._training_domain(training, stars)
+                self.domain_ = self._training_domain(training, None if moments is None else moments[1])
             if stars is not None:
-                self._calibrate_with(stars)
+                self._calibrate_with(stars, moments)
         except KeyboardInterrupt:
             self._uncalibrated = Uncalibrated.INTERRUPTED
-            warnings.warn("Calibration interrupted by user; what was learnt until then is kept.", stacklevel=3)
+            warn_user("Calibration interrupted by user; what was learnt until then is kept.")
 
-    def _training_domain(self, training, stars):
-        """Return the summary of the training set, with the model uncertainty of the calibration stars."""
+    def _training_domain(self, training, model_std):
+        """Return the summary of the training set; `model_std` is the model uncertainty of the calibration stars."""
         return TrainingDomain.learn(
             training.x,
             training.y,
             training.x_err,
-            model_std=None if stars is None else self._moments(stars.x, None)[1],
+            model_std=model_std,
             added_noise=self._max_added_noise,
             random_state=self.seed_,
         )
 
-    def _calibrate_with(self, stars):
-        """Calibrate the model with held-out stars, with noise as in the training."""
+    def _calibrate_with(self, stars, moments):
+        """Calibrate the model with held-out stars, with noise as in the training; `moments` are those without noise."""
         smallest, largest = noise_range(self.noise_augmentation)
         x = with_training_noise(stars, (smallest, largest), np.random.default_rng([self.seed_, self.n_iter_]))
-        prediction = self._predict_checked(x, None)
+        prediction = self._prediction(x, None, None, moments if x is stars.x else self._calibration_moments(x))
         if can_calibrate(stars.y):
             noise = self.domain_.pixel_noise(x, stars.x_err) if smallest < largest else None
             self._calibrate_errors(prediction, stars.y, stars.y_err, noise)
@@ -1102,8 +1142,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         """Return spectra and flux errors to predict from, checked once for all that follows."""
         check_is_fitted(self)
         self._validate_params()  # n_draws may have been set since
+        X, x_err = plain_spectra(X, x_err)
         X = self._check_new_spectra(X)
-        return X, check_flux_errors(x_err, X)
+        self._warn_of_other_flux_level(X, training_level(self))
+        return usable_spectra(X, x_err)
 
     def _warn_of_noise_counted_twice(self, x_err):
         """Warn if flux errors are passed to a model that was trained with noise."""
@@ -1137,9 +1179,9 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     def _calibration_depends_on_noise(self):
         return self.error_model_ is not None and self.error_model_.depends_on_noise
 
-    def _prediction(self, X, x_err, noise):
+    def _prediction(self, X, x_err, noise, moments=None):
         """Return the prediction for spectra that were checked and whose noise, if it is needed, was measured."""
-        moments = self._moments(X, x_err)
+        moments = self._moments(X, x_err) if moments is None else moments
         if self._single_label:
             moments = moments[:, :, 0]
         prediction = Prediction(*moments, self.target_names_, self._is_noisier(x_err))
@@ -1151,7 +1193,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         """Return the noise of spectra, measured from pixel to pixel; None if the model has no `domain_`."""
         return None if self.domain_ is None else self.domain_.pixel_noise(X, x_err)
 
-    def _moments(self, X, x_err):
+    def _calibration_moments(self, X):
+        return self._moments(X, None, title="Calibrating")
+
+    def _moments(self, X, x_err, title="Predicting"):
         """Return mean and standard deviations (model, predictive, total) in label units: (4, n_samples, n_labels)."""
         return posterior_moments(
             self._live.posterior(self.backend, self.spec_, self.weights_, self.seed_),
@@ -1161,10 +1206,12 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             x_err,
             n_draws=self.n_draws,
             verbose=self.verbose,
+            title=title,
         )
 
     def _check_spectra(self, X, *, reset, y="no_validation"):
         """Return spectra as finite float32 with the right number of pixels."""
+        X, _ = plain_spectra(X)
         if not reset:  # else scikit-learn first says what else is wrong: sparse, complex, empty
             self._check_n_pixels(X)
         X = validate_data(self, X, y, reset=reset, dtype=np.float32, ensure_all_finite=False)
@@ -1174,6 +1221,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     def _check_new_spectra(self, X):
         """Return finite spectra with the right number of pixels; an array of numbers is not copied or cast."""
+        X, _ = plain_spectra(X)
         if type(X) not in (np.ndarray, np.memmap) or X.ndim != 2 or len(X) == 0 or X.dtype.kind not in "fiub":
             return self._check_spectra(X, reset=False)
         self._check_n_pixels(X)

@@ -126,8 +126,10 @@ class TestPrediction:
         monkeypatch.setattr(CensoredBCNNRegressor, "_moments", None)
         with pytest.raises(ValueError, match=rf"row {len(X) - 1}, pixel 7"):
             tiny_model.predict(X)
-        with pytest.raises(ValueError, match="x_err is negative or not finite"):
-            tiny_model.predict(np.ones_like(X), x_err=X)
+        errors = np.zeros_like(X)
+        errors[-1, 7] = np.nan
+        with pytest.raises(ValueError, match="x_err is negative or NaN"):
+            tiny_model.predict(np.ones_like(X), x_err=errors)
 
     @pytest.mark.parametrize("method", ["predict", "assess", "predict_interval", "fit_error_model", "partial_fit"])
     def test_finiteness_is_checked_once(self, tiny_data, method, monkeypatch):

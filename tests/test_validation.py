@@ -10,9 +10,9 @@ from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from skbcnn._validation import (
     as_numbers,
     check_finite_spectra,
-    check_flux_errors,
     check_label_errors,
     check_labels,
+    usable_spectra,
     warn_of_scaled_missing_labels,
 )
 from skbcnn.survey import MISSING
@@ -101,28 +101,47 @@ class TestLabelErrors:
 
 
 class TestFluxErrors:
-    X = np.ones((2, 3), dtype=np.float32)
+    X = np.full((2, 3), 0.5, dtype=np.float32)
 
-    def test_stay_as_they_are(self):
-        given = np.array([[0, 1, 2], [3, 4, 5]])
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            assert check_flux_errors(given, self.X) is given
-        assert check_flux_errors(None, self.X) is None
+    def test_good_pixels_are_not_copied(self):
+        given = np.array([[0, 1, 0.1], [1, 0.5, 0.2]])
+        X, x_err = usable_spectra(self.X, given)
+        assert X is self.X
+        assert x_err is given
+        assert usable_spectra(self.X, None) == (self.X, None)
+
+    @pytest.mark.parametrize("mark", [1.1, 1e10, INF, 1e39])
+    def test_errors_above_the_continuum_mark_bad_pixels(self, mark):
+        given = np.array([[0.1, mark, 0.1], [0, 0.1, 0.1]])
+        X, x_err = usable_spectra(self.X, given)
+        assert_array_equal(X, [[0.5, 1, 0.5], [0.5, 0.5, 0.5]])
+        assert_array_equal(x_err, [[0.1, 0, 0.1], [0, 0.1, 0.1]])
+        assert X.dtype == np.float32
+        assert given[0, 1] == mark
+        assert (self.X == 0.5).all()
+
+    def test_bad_spectra_of_any_number(self):
+        X, x_err = usable_spectra(self.X, np.full((2, 3), INF))
+        assert (X == 1).all()
+        assert (x_err == 0).all()
+
+    def test_most_errors_above_the_continuum_are_refused(self):
+        with pytest.raises(ValueError, match=r"above 1, the continuum, in 3 of 5 pixels.*inverse variance.*from_ivar"):
+            usable_spectra(self.X, [[0, 9, 9], [2, 0.1, 0.1]])
 
     @pytest.mark.parametrize("shape", [(2, 4), (3, 3), (3,), ()])
     def test_other_shape(self, shape):
         with pytest.raises(ValueError, match=r"x_err has shape .*but X has .*\(2, 3\).*not changed by the pipeline"):
-            check_flux_errors(np.ones(shape), self.X)
+            usable_spectra(self.X, np.ones(shape))
 
-    @pytest.mark.parametrize("bad", [-1.0, NAN, INF, -INF, 1e39])
-    def test_negative_or_not_finite(self, bad):
-        with pytest.raises(ValueError, match=r"x_err is negative or not finite in places. Pass 0"):
-            check_flux_errors([[1, 1, 1], [1, bad, 1]], self.X)
+    @pytest.mark.parametrize("bad", [-1.0, NAN, -INF])
+    def test_negative_or_nan(self, bad):
+        with pytest.raises(ValueError, match=r"x_err is negative or NaN in places. Pass 0"):
+            usable_spectra(self.X, [[1, 1, 1], [1, bad, 1]])
 
     def test_text(self):
         with pytest.raises(ValueError, match=r"x_err holds .* values, expected numbers"):
-            check_flux_errors([["a"] * 3] * 2, self.X)
+            usable_spectra(self.X, [["a"] * 3] * 2)
 
 
 class TestTransformedMagic:

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from skbcnn._flux_level import NORMALIZED, is_within, median_level, training_level
-from skbcnn._validation import check_finite_spectra, check_flux_errors
+from skbcnn._validation import check_finite_spectra, usable_spectra
 from skbcnn.datasets import H5Loader, Spectra, read_fits_spectra
 from skbcnn.datasets.fits import SkippedRow
 from skbcnn.datasets.h5 import dataset_names
@@ -110,6 +110,7 @@ class SpectraReader:
         files = tqdm(paths, desc="Spectra", unit="file", leave=False, disable=len(paths) == 1 or None)
         for path, is_h5 in zip(files, are_h5, strict=True):
             try:
+                _check_is_file(path)
                 if is_h5 or preparation is None:
                     yield from self._h5_rows(path)
                 else:
@@ -211,7 +212,7 @@ def read_h5_rows(path: Path, n_pixels: int, *, of_training: float | None = None)
         )
     try:
         check_finite_spectra(X)
-        x_err = check_flux_errors(loader.load_entry("spectra_err"), X) if "spectra_err" in names else None
+        X, x_err = usable_spectra(X, loader.load_entry("spectra_err") if "spectra_err" in names else None)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     _check_level(path, X, of_training)
@@ -263,6 +264,14 @@ def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _is_other_combination(row: SkippedRow, star: Spectra) -> bool:
     """Return whether a row is the combined spectrum that was not selected."""
     return row.row < N_COMBINATIONS and any(name.startswith("combined") for name in star.row_names)
+
+
+def _check_is_file(path: Path) -> None:
+    """Raise if a path is a folder, or if nothing is there."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, expected a file of spectra. Pass the files in it, {path}/*.fits.")
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {path}. Pass apStar, aspcapStar or HDF5 files.")
 
 
 def _holds_hdf5(path: Path) -> bool:

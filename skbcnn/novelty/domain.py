@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from skbcnn._arrays import plain_spectra
 from skbcnn._chunks import row_chunks
-from skbcnn._validation import check_finite_spectra, check_flux_errors
+from skbcnn._validation import check_finite_spectra, usable_spectra
 from skbcnn.novelty.flags import NoveltyFlag, as_columns, flag_where, prediction_flags
 from skbcnn.novelty.limits import label_limits, model_limit, relative_spread, spectrum_limits
 from skbcnn.novelty.principal_components import (
@@ -215,6 +216,7 @@ class TrainingDomain:
             Domain of the training stars. With fewer than 10 stars it has no limits, so that no star is novel.
         """
         rng = check_random_state(random_state)
+        x, x_err = plain_spectra(x, x_err, "x")
         x, labels = np.asarray(x), as_columns(labels)
         rows = np.sort(rng.permutation(len(x))[:_MAX_STARS])
         x = clip_flux(x[rows])
@@ -250,6 +252,7 @@ class TrainingDomain:
         noise : ndarray of shape (n_samples,)
             Standard deviation per pixel, in units of the flux.
         """
+        x, x_err = plain_spectra(x, x_err, "x")
         chunks = self._chunks(np.asarray(x), None if x_err is None else np.asarray(x_err))
         return np.concatenate([self._principal_components.pixel_noise(*chunk) for chunk in chunks])
 
@@ -311,6 +314,7 @@ class TrainingDomain:
         `x_err` is given, the model uncertainty of stars with more than twice the noise of the training stars is not
         assessed.
         """
+        x, x_err = plain_spectra(x, x_err, "x")
         x = np.asarray(x)
         if x.ndim != 2 or len(x) == 0 or x.shape[1] != len(self.center):
             raise ValueError(
@@ -318,7 +322,8 @@ class TrainingDomain:
                 "pixels of the training spectra. Pass the spectra that were predicted."
             )
         check_finite_spectra(x)
-        return self._assess_checked(x, prediction, check_flux_errors(x_err, x))
+        x, x_err = usable_spectra(x, x_err)
+        return self._assess_checked(x, prediction, x_err)
 
     def _assess_checked(
         self, x: np.ndarray, prediction: Prediction | None = None, x_err: np.ndarray | None = None

@@ -1,0 +1,244 @@
+"""Spectra, flux errors and bitmasks of users as arrays: masked pixels are bad, and units are honoured.
+
+`as_pixels` takes one argument apart into values, mask and unit. `plain_spectra` returns the input of a model.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_OF_SPECTRA = ("flux", "error", "bitmask", "normalized")  # attributes of `skbcnn.datasets.Spectra`
+
+
+class Pixels(NamedTuple):
+    """One value for each pixel, as the user passed it.
+
+    Attributes
+    ----------
+    values : array-like
+        Values without mask and unit. Containers without these are not changed.
+    mask : ndarray of bool of the shape of `values`, or None
+        True for masked values; None if there are none.
+    unit : astropy.units.Unit or None
+        None if there is none.
+    """
+
+    values: Any
+    mask: np.ndarray | None
+    unit: Any
+
+    def filled(self, value: float) -> Any:
+        """Return the values with a number where they are masked.
+
+        Parameters
+        ----------
+        value : float
+            The number; NaN turns integers into float64.
+
+        Returns
+        -------
+        values : array-like
+            The same object if nothing is masked.
+        """
+        return self.values if self.mask is None else with_value(self.values, self.mask, value)
+
+
+def as_pixels(values: Any, name: str) -> Pixels:
+    """Take values, mask and unit of an argument apart.
+
+    Parameters
+    ----------
+    values : array-like
+        NumPy or astropy array with or without a mask or a unit, a list of these, a DataFrame, and so on.
+    name : str
+        Name of the argument, for the messages.
+
+    Returns
+    -------
+    pixels : Pixels
+
+    Raises
+    ------
+    ValueError
+        If `values` is a table of several columns, or the object of a reader.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn._arrays import as_pixels
+    >>> as_pixels(np.ma.array([[1.0, 2.0]], mask=[[False, True]]), "X").filled(0)
+    array([[1., 0.]])
+    """
+    if is_spectra(values):
+        raise ValueError(
+            f"{name} is the object of a reader of files, expected an array. Pass it as `flux` to prepare_spectra or "
+            "prepare_for_model, which return arrays."
+        )
+    if hasattr(values, "colnames") or getattr(getattr(values, "dtype", None), "names", None):
+        raise ValueError(
+            f"{name} is a {type(values).__name__} with named columns, expected an array of shape (n_samples, "
+            f"n_pixels). Pass the column that holds the spectra, such as {name}['flux']."
+        )
+    if isinstance(values, list | tuple):
+        values = _stacked(values)
+    if isinstance(values, np.ma.MaskedArray):
+        mask, unit = np.ma.getmaskarray(values), getattr(values, "unit", None)
+        values = np.asarray(np.ma.getdata(values))
+    elif _is_astropy_masked(values):
+        mask, unit = np.asarray(values.mask), getattr(values, "unit", None)
+        values = np.asarray(values.unmasked)
+    elif isinstance(values, np.ndarray) and getattr(values, "unit", None) is not None:
+        mask, unit = None, values.unit
+        values = np.asarray(values)
+    else:
+        return Pixels(values, None, None)
+    return Pixels(values, mask if mask is not None and mask.any() else None, unit)
+
+
+def with_value(values: np.ndarray, where: np.ndarray, value: float) -> np.ndarray:
+    """Return a copy with a number in some places.
+
+    Parameters
+    ----------
+    values : ndarray
+        Numbers of any type. Those that are not floats become float64.
+    where : ndarray of bool of the shape of `values`
+        The places.
+    value : float
+        The number.
+
+    Returns
+    -------
+    values : ndarray
+    """
+    out = np.array(values, dtype=values.dtype if values.dtype.kind == "f" else np.float64)
+    out[where] = value
+    return out
+
+
+def plain_spectra(X: Any, x_err: Any = None, name: str = "X") -> tuple[Any, Any]:
+    """Return the spectra and flux errors for a model without masks and units.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_pixels)
+        Flux in units of the continuum.
+    x_err : array-like of the shape of `X`, default=None
+        Its errors.
+    name : str, default="X"
+        Name of the argument `X`, for the messages.
+
+    Returns
+    -------
+    X, x_err : array-like
+        Masked flux is 1. The errors of masked pixels are infinite, which marks them as bad. Containers without mask
+        and unit are not changed.
+
+    Raises
+    ------
+    ValueError
+        If one of them has a unit that is not dimensionless.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn._arrays import plain_spectra
+    >>> plain_spectra(np.ma.array([[0.9, 0.8]], mask=[[True, False]]), np.array([[0.1, 0.1]]))
+    (array([[1. , 0.8]]), array([[inf, 0.1]]))
+    """
+    flux = _dimensionless(as_pixels(X, name), name)
+    if x_err is None:
+        return flux.filled(1), None
+    errors = _dimensionless(as_pixels(x_err, f"{name.lower()}_err"), f"{name.lower()}_err")
+    marked = errors.filled(np.inf)
+    if flux.mask is not None and np.shape(marked) == flux.mask.shape:
+        marked = with_value(np.asarray(marked), flux.mask, np.inf)
+    return flux.filled(1), marked
+
+
+def in_unit_of(errors: Pixels, flux: Pixels, names: tuple[str, str]) -> Any:
+    """Return flux errors in the unit of the flux, NaN where they are masked.
+
+    Parameters
+    ----------
+    errors, flux : Pixels
+        From `as_pixels`.
+    names : tuple of (str, str)
+        Names of the two arguments, for the messages.
+
+    Returns
+    -------
+    errors : array-like
+
+    Raises
+    ------
+    ValueError
+        If only one of them has a unit, or the units are of different kinds.
+    """
+    values = errors.filled(np.nan)
+    if errors.unit is None and flux.unit is None:
+        return values
+    if errors.unit is None or flux.unit is None:
+        with_unit, without = names if flux.unit is None else names[::-1]
+        unit = errors.unit if flux.unit is None else flux.unit
+        raise ValueError(
+            f"{with_unit} has the unit '{unit}', but {without} has none. Pass both with a unit, or both without."
+        )
+    return _converted(values, errors.unit, flux.unit, names[0])
+
+
+def is_spectra(values: Any) -> bool:
+    """Return whether an argument is the `Spectra` of a reader of files.
+
+    Parameters
+    ----------
+    values : object
+        Argument of the user.
+
+    Returns
+    -------
+    is_spectra : bool
+    """
+    return not hasattr(values, "dtype") and all(hasattr(values, name) for name in _OF_SPECTRA)
+
+
+def _dimensionless(pixels: Pixels, name: str) -> Pixels:
+    """Return values in units of 1; refuse those that have a dimension."""
+    if pixels.unit is None:
+        return pixels
+    return Pixels(_converted(pixels.values, pixels.unit, "", name), pixels.mask, None)
+
+
+def _converted(values: Any, unit: Any, other: Any, name: str) -> Any:
+    from astropy.units import Quantity, UnitsError
+
+    if unit == other:
+        return values
+    try:
+        return Quantity(values, unit).to_value(other)
+    except (UnitsError, TypeError) as error:
+        expected = f"the unit '{other}' of the flux" if str(other) else "flux in units of the continuum, without a unit"
+        raise ValueError(
+            f"{name} has the unit '{unit}', expected {expected}. Convert it, or prepare raw spectra with "
+            "prepare_spectra."
+        ) from error
+
+
+def _stacked(values: list | tuple) -> Any:
+    """Return rows with masks or units as one array that has them; other lists as they are."""
+    if any(isinstance(row, np.ma.MaskedArray) for row in values):
+        return np.ma.stack(values)
+    if any(_is_astropy_masked(row) for row in values):
+        return np.stack(values)
+    units = sys.modules.get("astropy.units")  # a quantity exists only if astropy was imported
+    if units is not None and any(isinstance(row, units.Quantity) for row in values):
+        return units.Quantity(values)
+    return values
+
+
+def _is_astropy_masked(values: Any) -> bool:
+    module = sys.modules.get("astropy.utils.masked")
+    return module is not None and isinstance(values, module.Masked)
