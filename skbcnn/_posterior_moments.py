@@ -65,6 +65,7 @@ def posterior_moments(
     *,
     n_draws: int,
     verbose: int = 0,
+    title: str = "Predicting",
 ) -> np.ndarray:
     """Return mean and standard deviations of the labels over posterior draws.
 
@@ -84,6 +85,8 @@ def posterior_moments(
         Number of draws.
     verbose : int, default=0
         1 shows a progress bar.
+    title : str, default="Predicting"
+        Text before the bar.
 
     Returns
     -------
@@ -100,7 +103,7 @@ def posterior_moments(
     chunks = list(gen_batches(len(X), posterior.chunk))
     moments = np.empty((4, len(X), len(label_normalizer.mean_)))
     answers = posterior.moments((normalized(rows) for rows in chunks), n_draws)
-    bar = tqdm(chunks, desc="Predicting", unit="chunk", disable=not verbose)
+    bar = tqdm(chunks, desc=title, unit="chunk", disable=not verbose)
     for rows, (mean, model, predictive) in zip(bar, answers, strict=True):
         stds = map(np.sqrt, (model, predictive, model + predictive))
         moments[:, rows] = label_normalizer.inverse_moments(mean, *stds)

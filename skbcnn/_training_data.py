@@ -10,13 +10,16 @@ import numpy as np
 from sklearn.model_selection import GroupShuffleSplit
 
 from skbcnn._label_tables import LabelColumns
+from skbcnn._user_warnings import warn_user
 from skbcnn._validation import check_label_errors, check_labels, in_blocks, warn_of_scaled_missing_labels
+from skbcnn.calibration.fitting import MIN_DIFFERENCES
 from skbcnn.network.training_recipe import Stars
 from skbcnn.survey.spellings import as_text
 
 if TYPE_CHECKING:
     from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
 
+_FEW_STARS, _PIXELS_OF_A_SPECTRUM = 20, 1000
 _STACKLEVEL = 7  # of warnings in `usable_stars`, from the function that warns up to the caller of `fit`
 
 
@@ -161,6 +164,36 @@ def _random_groups(stars: Stars, share: float, random_state: np.random.RandomSta
     splitter = GroupShuffleSplit(1, test_size=n_held_out, random_state=random_state)
     training, held_out = next(splitter.split(stars.x, groups=stars.group))
     return random_state.permutation(training), random_state.permutation(held_out)
+
+
+def warn_of_few_stars(training: Stars, held_out: Stars | None) -> None:
+    """Warn if a training set is so small that the network can only memorise it.
+
+    Parameters
+    ----------
+    training : Stars
+        Stars to train on.
+    held_out : Stars or None
+        Stars held out.
+
+    Warns
+    -----
+    UserWarning
+        For fewer than 20 training stars, or fewer than labels, if a spectrum has at least a thousand pixels. Fewer
+        pixels are not a spectrum but a trial of the code.
+    """
+    n_stars, n_pixels = training.x.shape
+    n_held_out = 0 if held_out is None else len(held_out.x)
+    if n_stars < max(_FEW_STARS, training.y.shape[1]) and n_pixels >= _PIXELS_OF_A_SPECTRUM:
+        uncalibrated = (
+            ""
+            if n_held_out >= MIN_DIFFERENCES
+            else (f" {n_held_out} stars are held out; with fewer than {MIN_DIFFERENCES} the errors are not calibrated.")
+        )
+        warn_user(
+            f"The training set has {n_stars} stars. A network memorises so few spectra of {n_pixels} pixels, and its "
+            f"labels of other stars mean little: train on hundreds of stars, or better thousands.{uncalibrated}"
+        )
 
 
 def normalized(

@@ -200,6 +200,7 @@ def test_object_dtype(X, y, answer):
         fit(objects, y)
 
 
+@pytest.mark.filterwarnings("ignore:The median flux of X")
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
 def test_dtypes(X, y, dtype):
     X = (20 * X).astype(dtype)
@@ -287,6 +288,7 @@ def test_pipeline(model, X, y):
     assert_allclose(pipeline.score(X, y), model.score(X, y), atol=ROUNDING)
 
 
+@pytest.mark.filterwarnings("ignore:The median flux of X")
 def test_negative_flux(X, y):
     fit(X - X.mean(), y)
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from contextlib import contextmanager
 from dataclasses import replace
 
 import h5py
@@ -51,6 +52,7 @@ from skbcnn.metrics import (
     root_mean_squared_error,
 )
 from skbcnn.novelty import NoveltyFlag
+from skbcnn.persistence import from_astronn, from_sdssv
 from skbcnn.preprocessing import prepare_for_model
 from skbcnn.survey import ElementWindows, find_label, is_missing, label, label_spreads, resolve_target
 from tests.cli.runner import DWARF, GIANT, TINY, refuse, succeed
@@ -551,6 +553,31 @@ class TestAdvice:
         ):
             load_folder(giants_model / name)
 
+    def test_a_folder_around_a_model(self, giants_model, tmp_path):
+        with pytest.raises(ValueError, match=f"it is no model. Pass the model folder in it: {re.escape(str(giants_model))}"):
+            load_folder(giants_model.parent)
+        with pytest.raises(ValueError, match="it is no model. Pass the path of a model folder"):
+            load_folder(tmp_path)
+
+    @pytest.mark.parametrize("path", [None, b"model", 3])
+    def test_no_path_of_a_model(self, path):
+        with pytest.raises(TypeError, match="path is .*, expected the path of a model folder"):
+            load_folder(path)
+
+    def test_files_of_another_kind(self, giants_file, giants_model):
+        with pytest.raises(OSError, match="is a FITS file, expected HDF5. Read apStar .* read_apstar"):
+            H5Loader(DWARF).load()
+        with pytest.raises(IsADirectoryError, match=r"is a folder, expected an HDF5 file. Pass a file in it: .*giants\.h5"):
+            H5Loader(giants_file.parent).load()
+        with pytest.raises(ValueError, match=r"weights\.h5 has no spectra\. It has .* and \d+ more\. Choose"):
+            H5Loader(giants_model / "weights.h5").load()
+        with pytest.raises(FileNotFoundError, match=r"weights\.h5 is a file\. Pass the folder it lies in, if astroNN wrote"):
+            from_astronn(giants_model / "weights.h5")
+        with pytest.raises(FileNotFoundError, match="is a folder, expected the file of SDSS-V's checkpoint"):
+            from_sdssv(giants_model)
+        assert "is a folder, expected a file of spectra" in refuse("predict", giants_model, giants_file.parent)
+        assert "There is no file absent.fits. Pass apStar, aspcapStar or" in refuse("predict", giants_model, "absent.fits")
+
     def test_swapped_arguments_of_save_folder(self, giants_model, tmp_path):
         with pytest.raises(TypeError, match=r"save_folder\(model, path\) .* the other way round"):
             save_folder(tmp_path / "model", load_folder(giants_model))
@@ -942,3 +969,98 @@ def test_names_of_labels_have_one_name(normal_stars, tmp_path):
         model.label_names_ = ("a", "b")
     with pytest.warns(FutureWarning, match="names is now called label_names"):
         write_h5(tmp_path / "stars", normal_stars.X, normal_stars.y, names=["teff", "Mg"])
+
+
+@pytest.fixture
+def new_networks():
+    """Every network is built anew in the test, and none of it is kept."""
+    from skbcnn.network.tensorflow.network_pool import POOL
+    from skbcnn.network.tensorflow.posterior import _compiled
+
+    POOL.clear()
+    _compiled.cache_clear()
+    yield
+    POOL.clear()
+    _compiled.cache_clear()
+
+
+@contextmanager
+def keras_setting(name, value):
+    """Change a global setting of Keras in a block."""
+    import keras
+
+    change, before = getattr(keras.config, f"set_{name}"), getattr(keras.config, name)()
+    change(value)
+    yield
+    change(before)
+
+
+@contextmanager
+def numpy_printing():
+    before = np.get_printoptions()
+    np.set_printoptions(precision=1, threshold=2, legacy="1.13")
+    yield
+    np.set_printoptions(**before)
+
+
+def results_of_everything(stars):
+    """Everything that a training and a prediction give."""
+    model = small_network(
+        windows={"1": [5, 6]},
+        max_epochs=3,
+        warmup_epochs=1,
+        lr_schedule="cosine",
+        noise_augmentation=1.0,
+        maxnorm=0.05,
+        validation_fraction=0.3,
+    ).fit(stars.X, stars.y, x_err=stars.x_err)
+    plateau = small_network(max_epochs=3, reduce_lr_patience=1, lr=0.1, clipnorm=1.0).fit(stars.X, stars.y)
+    prediction, assessed = model.predict_distribution(stars.X), model.assess(stars.X, stars.x_err)
+    return [
+        *(prediction.mean, prediction.total, prediction.calibrated, assessed.score, assessed.flags),
+        *model.predict_interval(stars.X, 0.8),
+        *(model.score(stars.X, stars.y), model.jacobian(stars.X[:2], n_draws=2)),
+        *(model.history_["lr"], model.history_["loss"], plateau.history_["val_loss"], plateau.predict(stars.X)),
+        *plateau.fit_noise_model(stars.X, stars.visits).predict_std(stars.X, "calibrated"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def expected_results(normal_stars):
+    """Results with the default settings."""
+    return results_of_everything(normal_stars)
+
+
+SETTINGS = {
+    "floatx float16": lambda: keras_setting("floatx", "float16"),
+    "floatx float64": lambda: keras_setting("floatx", "float64"),
+    "mixed precision": lambda: keras_setting("dtype_policy", "mixed_float16"),
+    "channels first": lambda: keras_setting("image_data_format", "channels_first"),
+    "epsilon": lambda: keras_setting("epsilon", 0.01),
+    "numpy raises": lambda: np.errstate(all="raise"),
+    "numpy prints": numpy_printing,
+    "data frames": lambda: config_context(transform_output="pandas"),
+    "no checks": lambda: config_context(assume_finite=True, skip_parameter_validation=True),
+    "routing": lambda: config_context(enable_metadata_routing=True),
+    "pandas": lambda: pd.option_context("mode.string_storage", "python", "display.precision", 1),
+}
+
+
+class TestGlobalSettings:
+    """No global setting of another library breaks or changes a result."""
+
+    @pytest.mark.usefixtures("new_networks")
+    @pytest.mark.parametrize("setting", SETTINGS)
+    def test_results_are_the_same(self, setting, normal_stars, expected_results):
+        with SETTINGS[setting]():
+            found = results_of_everything(normal_stars)
+        assert all(np.array_equal(*pair) for pair in zip(found, expected_results, strict=True))
+
+
+class TestFewStars:
+    """Too few stars to train on."""
+
+    def test_are_warned_of(self):
+        X = np.random.default_rng(0).normal(1, 0.01, size=(13, 1000))
+        with pytest.warns(UserWarning, match="training set has 12 stars.* memorises .* 1 stars are held out"):
+            small_network().fit(X, X[:, 0])

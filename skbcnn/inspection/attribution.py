@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skbcnn._global_settings import default_settings
 from skbcnn.inspection.label_derivatives import LabelDerivatives
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class WindowAttribution:
         return table
 
 
+@default_settings()
 def window_attribution(model: CensoredBCNNRegressor, X: ArrayLike, *, n_draws: int | None = None) -> WindowAttribution:
     """Return which share of the sensitivity of each label lies inside its windows, and by which path.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skbcnn._global_settings import default_settings
 from skbcnn.inspection.label_derivatives import LabelDerivatives
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _PATHS = ("total", "stopped", "window")
 
 
+@default_settings()
 def jacobian(
     model: CensoredBCNNRegressor,
     X: ArrayLike,
