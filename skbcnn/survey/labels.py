@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skbcnn._masked import fill_masked
-from skbcnn.survey.other_quantities import explain_name
+from skbcnn.survey.other_quantities import explain_name, other_quantity
 from skbcnn.survey.spellings import APOGEE_LABELS, LABELS, Label, as_text, find_label
 
 MISSING = -9999.0
@@ -50,10 +50,17 @@ def label(name: str) -> Label:
     """
     found = find_label(name)
     if found is None:
-        hint = explain_name(name) if isinstance(name, str | bytes) else ""
-        hint = hint or f"Known: {', '.join(LABELS)}."
-        raise ValueError(f"{as_text(name)!r} is not a label known here. {hint}")
+        raise ValueError(f"{as_text(name)!r} is not a label known here. {_hint(name)}")
     return found
+
+
+def _hint(name: object) -> str:
+    """Return what a name means that is no label, and which labels there are unless it leads to one."""
+    known = f"Known: {', '.join(LABELS)}."
+    if not isinstance(name, str | bytes):
+        return known
+    hint, quantity = explain_name(name), other_quantity(name)
+    return hint if hint and (quantity is None or quantity.label) else f"{hint} {known}".lstrip()
 
 
 def label_unit(name: str) -> str:

@@ -79,7 +79,7 @@ def is_element(name: str) -> bool:
     return re.split("[/_]", str(name).strip(" []"))[0].title() in _OTHER_ELEMENTS
 
 
-def other_quantity(name: str) -> OtherQuantity | None:
+def other_quantity(name: str | bytes) -> OtherQuantity | None:
     """Return what a name means, if it is a known quantity but no label.
 
     Parameters
@@ -172,7 +172,7 @@ def _element(text: str) -> OtherQuantity | None:
     return None
 
 
-def similar_label(name: str) -> str | None:
+def similar_label(name: str | bytes) -> str | None:
     """Return the label whose name was misspelt, if only one letter is wrong.
 
     Parameters
@@ -221,7 +221,7 @@ def is_misspelt(text: str, name: str) -> bool:
     return text in {name} | missing | doubled | exchanged
 
 
-def explain_name(name: str) -> str:
+def explain_name(name: str | bytes) -> str:
     """Return what a name means that is no label, or which label was misspelt.
 
     Parameters

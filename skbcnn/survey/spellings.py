@@ -62,7 +62,7 @@ def _spellings(name: str) -> Iterator[str]:
 _CANONICAL = {spelling: name for name in LABELS for spelling in _spellings(name)}
 
 
-def find_label(name: str) -> Label | None:
+def find_label(name: str | bytes) -> Label | None:
     """Look up a label by any of its spellings, and return None for an unknown name.
 
     Parameters

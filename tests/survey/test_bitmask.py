@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy.io import fits
 from hypothesis import given
@@ -52,7 +53,31 @@ def test_default_bits():
     assert DEFAULT_BAD_BITS == (0, 1, 2, 3, 4, 5, 6, 7, 12)
 
 
-@pytest.mark.parametrize("bitmask", [[0.0, 1.0], [True, False], ["1"]])
+def test_booleans_mark_bad_pixels():
+    assert_array_equal(bad_pixels([True, False], bits=[12]), [True, False])
+
+
+@pytest.mark.parametrize("bits", [[0], []])
+@pytest.mark.parametrize(
+    "bitmask", [np.ma.array([0, 1, 0], mask=[1, 0, 0]), pd.Series([None, 1, 0], dtype="Int64"), [None, 1, 0]]
+)
+def test_masked_values_are_bad_pixels(bitmask, bits):
+    assert_array_equal(bad_pixels(bitmask, bits), [True, bool(bits), False])
+
+
+def test_flags_in_place_of_bits():
+    assert_array_equal(bad_pixels([1, 2, 4096], [PixelFlag.BADPIX, PixelFlag.SIG_SKYLINE]), [True, False, True])
+
+
+@pytest.mark.parametrize(
+    ("bits", "error"), [(0, TypeError), ("01", TypeError), ([0.5], TypeError), ([4096], ValueError), ([-1], ValueError)]
+)
+def test_bits_that_are_none(bits, error):
+    with pytest.raises(error, match=r"bits (is|has) .*, expected (the )?numbers of bits"):
+        bad_pixels([0, 1], bits)
+
+
+@pytest.mark.parametrize("bitmask", [[0.0, 1.0], ["1"]])
 def test_only_integers(bitmask):
     with pytest.raises(TypeError, match=r"bitmask has type .*, expected integers. Pass the third extension"):
         bad_pixels(bitmask)
