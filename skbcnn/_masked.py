@@ -51,6 +51,29 @@ def fill_masked(values: Any) -> Any:
     return values
 
 
+def filled_array(values: Any) -> np.ndarray:
+    """Return an array with NaN where values are masked or absent, also in a data frame of objects.
+
+    Parameters
+    ----------
+    values : array-like
+        Values that the user passed.
+
+    Returns
+    -------
+    values : ndarray
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skbcnn._masked import filled_array
+    >>> filled_array(pd.DataFrame({"a": [1, pd.NA]}, dtype=object)).astype(float)
+    array([[ 1.],
+           [nan]])
+    """
+    return np.asarray(fill_masked(np.asarray(fill_masked(values))))
+
+
 def is_masked(values: Any) -> np.ndarray:
     """Return which values are masked or absent (None, NA, NaT). NaN is neither.
 

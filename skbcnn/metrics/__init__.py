@@ -1,6 +1,7 @@
 """Metrics and scorers that leave missing labels out.
 
-A true label that is NaN, or -9990 and below, is missing and does not enter a metric. A prediction must not be missing.
+A true label that is masked, NaN, or -9990 and below, is missing and does not enter a metric. A prediction must not be
+missing.
 
 - `regression` has metrics of predicted labels, `probabilistic` metrics of their standard deviations.
 - `residual_tables` has a table of the residuals of each label.

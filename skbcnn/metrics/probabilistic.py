@@ -61,7 +61,7 @@ def gaussian_nll_loss(
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-        True labels. Missing ones (NaN, or -9990 and below) are left out.
+        True labels. Missing ones (masked, NaN, or -9990 and below) are left out.
     y_pred, y_std : array-like of the shape of `y_true`
         Predicted labels and their standard deviations, as ``predict(X, return_std=True)`` returns them.
     y_err : array-like of the shape of `y_true`, default=None
@@ -135,7 +135,7 @@ def crps_gaussian(
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-        True labels. Missing ones (NaN, or -9990 and below) are left out.
+        True labels. Missing ones (masked, NaN, or -9990 and below) are left out.
     y_pred, y_std : array-like of the shape of `y_true`
         Predicted labels and their standard deviations, as ``predict(X, return_std=True)`` returns them.
     y_err : array-like of the shape of `y_true`, default=None
@@ -207,7 +207,7 @@ def expected_calibration_error(
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-        True labels. Missing ones (NaN, or -9990 and below) are left out.
+        True labels. Missing ones (masked, NaN, or -9990 and below) are left out.
     y_pred, y_std : array-like of the shape of `y_true`
         Predicted labels and their standard deviations, as ``predict(X, return_std=True)`` returns them.
     y_err : array-like of the shape of `y_true`, default=None

@@ -27,7 +27,7 @@ def mad_std_error(
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-        True labels. Missing ones (NaN, or -9990 and below) are left out.
+        True labels. Missing ones (masked, NaN, or -9990 and below) are left out.
     y_pred : array-like of the shape of `y_true`
         Predicted labels.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -90,7 +90,7 @@ def median_bias(
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-        True labels. Missing ones (NaN, or -9990 and below) are left out.
+        True labels. Missing ones (masked, NaN, or -9990 and below) are left out.
     y_pred : array-like of the shape of `y_true`
         Predicted labels.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -148,7 +148,7 @@ def mean_absolute_error(
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-        True labels. Missing ones (NaN, or -9990 and below) are left out.
+        True labels. Missing ones (masked, NaN, or -9990 and below) are left out.
     y_pred : array-like of the shape of `y_true`
         Predicted labels.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -206,7 +206,7 @@ def root_mean_squared_error(
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-        True labels. Missing ones (NaN, or -9990 and below) are left out.
+        True labels. Missing ones (masked, NaN, or -9990 and below) are left out.
     y_pred : array-like of the shape of `y_true`
         Predicted labels.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -264,7 +264,7 @@ def r2_score(
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-        True labels. Missing ones (NaN, or -9990 and below) are left out.
+        True labels. Missing ones (masked, NaN, or -9990 and below) are left out.
     y_pred : array-like of the shape of `y_true`
         Predicted labels.
     sample_weight : array-like of shape (n_samples,), default=None

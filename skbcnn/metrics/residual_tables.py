@@ -31,7 +31,7 @@ def residual_table(
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-        True labels. Missing ones (NaN, or -9990 and below) are left out.
+        True labels. Missing ones (masked, NaN, or -9990 and below) are left out.
     y_pred : array-like of the shape of `y_true`
         Predicted labels.
     label_names : str or sequence of str, default=None

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skbcnn._chunks import row_chunks
+from skbcnn._masked import fill_masked, filled_array
 from skbcnn._sklearn import Options, StrOptions, check_sample_weight, fit_context
 from skbcnn._versioned_pickle import VersionedPickle
 from skbcnn.preprocessing._base import FLOATS
@@ -136,7 +137,8 @@ class _Normalizer(VersionedPickle, OneToOneFeatureMixin, TransformerMixin, BaseE
         """
         check_is_fitted(self)
         self._check_linear("an error")
-        err = np.asarray(err)
+        err = filled_array(err)
+        err = err.astype(np.float64) if err.dtype == object else err
         if err.shape[-1:] != self.scale_.shape:
             raise ValueError(
                 f"err has shape {err.shape}, but {type(self).__name__} was fitted on {len(self.scale_)} columns. Pass "
@@ -243,7 +245,8 @@ class SpectraNormalizer(_Normalizer):
 class LabelNormalizer(_Normalizer):
     """Shift and scale labels, some of which may be missing.
 
-    A label is missing if it is NaN or at most -9990. Missing labels do not enter the statistics and become NaN.
+    A label is missing if it is masked, NaN, or at most -9990. Missing labels do not enter the statistics and become
+    NaN.
 
     Parameters
     ----------
@@ -288,7 +291,7 @@ class LabelNormalizer(_Normalizer):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_labels)
-            Labels; NaN or -9999 where missing.
+            Labels; masked, NaN or -9999 where missing.
         y : Ignored
             Not used, present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -314,7 +317,7 @@ class LabelNormalizer(_Normalizer):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_labels)
-            Labels; NaN or -9999 where missing.
+            Labels; masked, NaN or -9999 where missing.
 
         Returns
         -------
@@ -337,7 +340,8 @@ class LabelNormalizer(_Normalizer):
         X_out : ndarray of shape (n_samples, n_labels)
         """
         check_is_fitted(self)
-        return self._backward(validate_data(self, X, reset=False, dtype=FLOATS, ensure_all_finite="allow-nan"))
+        X = validate_data(self, _plain_labels(X), reset=False, dtype=FLOATS, ensure_all_finite="allow-nan")
+        return self._backward(X)
 
     def inverse_moments(self, mean, *stds):
         """Convert predicted means and standard deviations to the units of the labels.
@@ -372,7 +376,7 @@ class LabelNormalizer(_Normalizer):
 
     def _with_nan(self, X, *, reset):
         """Return the checked labels, with NaN where they are missing."""
-        X = validate_data(self, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan")
+        X = validate_data(self, _plain_labels(X), reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan")
         return np.where(is_missing(X), X.dtype.type(np.nan), X)
 
     def _check_any_value(self, X):
@@ -384,3 +388,19 @@ class LabelNormalizer(_Normalizer):
                 f"Label {', '.join(str(names[column]) for column in empty)} has no value: all {len(X)} are missing "
                 "(NaN or at most -9990) or have zero weight. Leave it out, or add stars in which it was measured."
             )
+
+
+def _plain_labels(X):
+    """Return labels with NaN where they are masked; refuse tables of astropy, records and units."""
+    if hasattr(X, "colnames") or getattr(getattr(X, "dtype", None), "names", None):
+        raise ValueError(
+            f"X is a {type(X).__name__}, expected an array or a data frame of labels. Pass pandas.DataFrame(X), or "
+            "X.to_pandas() of an astropy table."
+        )
+    unit = getattr(X, "unit", None)
+    if unit is not None and str(unit) != "":
+        raise ValueError(
+            f"X has the unit {str(unit)!r}, but a normaliser does not know the units of its columns. Pass numbers, "
+            "such as X.to_value('K')."
+        )
+    return fill_masked(X)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skbcnn._masked import fill_masked
+from skbcnn._masked import filled_array
 from skbcnn.survey.other_quantities import explain_name, other_quantity
 from skbcnn.survey.spellings import APOGEE_LABELS, LABELS, Label, as_text, find_label
 
@@ -159,9 +159,8 @@ def is_missing(values: ArrayLike) -> np.ndarray:
     >>> is_missing([4700.0, -9999.0, float("nan"), -9999.99])
     array([False,  True,  True,  True])
     """
-    numbers = np.asarray(fill_masked(values))
     try:
-        numbers = np.asarray(fill_masked(numbers), dtype=float)  # again, for a table of objects
+        numbers = filled_array(values).astype(float)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The labels are not numbers ({error}). Pass numbers, in an array or a column.") from error
     return np.isnan(numbers) | (np.isfinite(numbers) & (numbers <= _LARGEST_MISSING))
