@@ -53,7 +53,7 @@ from skbcnn.metrics import (
 )
 from skbcnn.novelty import NoveltyFlag
 from skbcnn.persistence import from_astronn, from_sdssv
-from skbcnn.preprocessing import prepare_for_model
+from skbcnn.preprocessing import LabelNormalizer, prepare_for_model
 from skbcnn.survey import ElementWindows, find_label, is_missing, label, label_spreads, resolve_target
 from tests.cli.runner import DWARF, GIANT, TINY, refuse, succeed
 
@@ -554,29 +554,37 @@ class TestAdvice:
             load_folder(giants_model / name)
 
     def test_a_folder_around_a_model(self, giants_model, tmp_path):
-        with pytest.raises(ValueError, match=f"it is no model. Pass the model folder in it: {re.escape(str(giants_model))}"):
+        with pytest.raises(
+            ValueError, match=f"it is no model. Pass the model folder in it: {re.escape(str(giants_model))}"
+        ):
             load_folder(giants_model.parent)
-        with pytest.raises(ValueError, match="it is no model. Pass the path of a model folder"):
+        with pytest.raises(ValueError, match=r"it is no model\. Pass the path of a model folder"):
             load_folder(tmp_path)
 
     @pytest.mark.parametrize("path", [None, b"model", 3])
     def test_no_path_of_a_model(self, path):
-        with pytest.raises(TypeError, match="path is .*, expected the path of a model folder"):
+        with pytest.raises(TypeError, match=r"path is .*, expected the path of a model folder"):
             load_folder(path)
 
     def test_files_of_another_kind(self, giants_file, giants_model):
-        with pytest.raises(OSError, match="is a FITS file, expected HDF5. Read apStar .* read_apstar"):
+        with pytest.raises(OSError, match=r"is a FITS file, expected HDF5\. Read apStar .* read_apstar"):
             H5Loader(DWARF).load()
-        with pytest.raises(IsADirectoryError, match=r"is a folder, expected an HDF5 file. Pass a file in it: .*giants\.h5"):
+        with pytest.raises(
+            IsADirectoryError, match=r"is a folder, expected an HDF5 file. Pass a file in it: .*giants\.h5"
+        ):
             H5Loader(giants_file.parent).load()
         with pytest.raises(ValueError, match=r"weights\.h5 has no spectra\. It has .* and \d+ more\. Choose"):
             H5Loader(giants_model / "weights.h5").load()
-        with pytest.raises(FileNotFoundError, match=r"weights\.h5 is a file\. Pass the folder it lies in, if astroNN wrote"):
+        with pytest.raises(
+            FileNotFoundError, match=r"weights\.h5 is a file\. Pass the folder it lies in, if astroNN wrote"
+        ):
             from_astronn(giants_model / "weights.h5")
         with pytest.raises(FileNotFoundError, match="is a folder, expected the file of SDSS-V's checkpoint"):
             from_sdssv(giants_model)
         assert "is a folder, expected a file of spectra" in refuse("predict", giants_model, giants_file.parent)
-        assert "There is no file absent.fits. Pass apStar, aspcapStar or" in refuse("predict", giants_model, "absent.fits")
+        assert "There is no file absent.fits. Pass apStar, aspcapStar or" in refuse(
+            "predict", giants_model, "absent.fits"
+        )
 
     def test_swapped_arguments_of_save_folder(self, giants_model, tmp_path):
         with pytest.raises(TypeError, match=r"save_folder\(model, path\) .* the other way round"):
@@ -652,6 +660,19 @@ class TestMaskedLabels:
     def test_in_calibration(self, y):
         prediction = Prediction(PREDICTED, PREDICTED * 0, PREDICTED * 0, PREDICTED * 0 + 1, ("teff", "logg"))
         assert_array_equal(interval_scores(prediction, y), np.abs(TRUE - PREDICTED))
+
+    def test_in_the_label_normalizer(self):
+        expected = LabelNormalizer().fit(TRUE)
+        for kind in ("masked array", "pandas with NA", "lists with None", "Masked"):
+            y = MASKED_LABELS[kind]
+            normalizer = LabelNormalizer().fit(y)
+            assert_array_equal(normalizer.mean_, expected.mean_)
+            for method in ("transform", "inverse_transform", "scale_errors"):
+                assert_array_equal(getattr(normalizer, method)(y), getattr(expected, method)(TRUE))
+        with pytest.raises(ValueError, match=r"X is a Table, expected an array or a data frame.*X.to_pandas\(\)"):
+            LabelNormalizer().fit(MASKED_LABELS["table"])
+        with pytest.raises(ValueError, match="X has the unit 'K', but a normaliser does not know"):
+            LabelNormalizer().fit(TRUE * units.K)
 
     def test_of_errors_count_as_unknown(self):
         y_err = np.ma.array([[1.0], [1e9]], mask=[[False], [True]])

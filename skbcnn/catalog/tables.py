@@ -126,12 +126,14 @@ def quality_columns(prediction: Prediction, assessment: Assessment | None, namin
     Returns
     -------
     columns : dict of str to ndarray of shape (n_samples,)
-        ``result_flags``, ``novelty`` if there is an assessment, and ``do_not_use``.
+        ``result_flags``, ``novelty`` if there is an assessment, and ``do_not_use``, which SDSS-V's product lacks.
     """
     flags = result_flags(prediction) if naming == "sdssv" else prediction_flags(prediction)
     novelty = {}
     if assessment is not None:
         flags, novelty = flags | assessment.flags, {"novelty": assessment.score}
+    elif naming == "sdssv":
+        return {"result_flags": flags}  # as in SDSS-V's product
     return {"result_flags": flags, **novelty, "do_not_use": (flags & NoveltyFlag.DO_NOT_USE) != 0}
 
 

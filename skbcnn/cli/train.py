@@ -44,7 +44,7 @@ def run_train(
         If the file cannot be used for training, or the model cannot be saved.
     """
     check_model_folder(out, overwrite)
-    data = data if data.is_file() else with_suffix(data)
+    data = data if data.exists() else with_suffix(data)
     columns = dataset_names(data)
     has_errors = any(name.endswith("_err") for name in columns) and not no_errors
     names = [name.strip() for name in target.split(",")]

@@ -23,6 +23,8 @@ from skbcnn.survey.other_quantities import is_misspelt, other_quantity, similar_
 
 ERROR_SUFFIX = "_err"
 PREPROCESSING = "preprocessing"  # attribute of the dataset `spectra`, as JSON
+_SUFFIXES = (".h5", ".hdf5")
+_MAX_NAMES = 30  # of columns in a message
 _BLOCK_BYTES = 2**26  # read at once; larger than other chunks, because every read from a file has a fixed cost
 _MAX_GAP = 16  # rows: reading a short gap and discarding it is quicker than a second read
 
@@ -292,9 +294,12 @@ class _Table:
     def _absence(self, absent: Sequence[str]) -> str:
         suggestion = "".join(f" {hint}" for name in absent for hint in self._hints(str(name)))
         remedy = " or load with load_err=False" if any(_is_error(name) for name in absent) else ""
+        names = self._names[:_MAX_NAMES]
+        if more := len(self._names) - len(names):
+            names.append(f"and {more} more")
         return (
-            f"{self.path} has no {', '.join(map(str, absent))}.{suggestion} It has "
-            f"{', '.join(self._names) or 'nothing'}. Choose columns that it has (labels by target){remedy}."
+            f"{self.path} has no {', '.join(map(str, absent))}.{suggestion} It has {', '.join(names) or 'nothing'}. "
+            f"Choose columns that it has (labels by target){remedy}."
         )
 
     def _hints(self, absent: str) -> Iterator[str]:
@@ -322,9 +327,16 @@ def _open(filename: str | PathLike[str]) -> Iterator[_Table]:
 def _unreadable(path: Path, error: OSError) -> str:
     if path.stat().st_size == 0:
         return f"{path} is empty, expected an HDF5 file. Copy or download it again."
+    if _is_fits(path):
+        return f"{path} is a FITS file, expected HDF5. Read apStar and aspcapStar files with read_apstar and the like."
     if not h5py.is_hdf5(path):
         return f"{path} cannot be read as HDF5 ({error}). Pass a file in the datasets.h5 layout; write_h5 makes one."
     return f"{path} is HDF5 but cannot be read ({error}): cut short or damaged. Copy or download it again."
+
+
+def _is_fits(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(9) == b"SIMPLE  ="
 
 
 def _existing(filename: str | PathLike[str]) -> Path:
@@ -333,13 +345,17 @@ def _existing(filename: str | PathLike[str]) -> Path:
     for candidate in tried:
         if candidate.is_file():
             return candidate
+    if path.is_dir():
+        found = sorted(str(path / entry.name) for entry in path.iterdir() if entry.suffix.lower() in _SUFFIXES)
+        advice = f"Pass a file in it: {' or '.join(found[:3])}." if found else "Pass the path of a file."
+        raise IsADirectoryError(f"{path} is a folder, expected an HDF5 file. {advice}")
     raise FileNotFoundError(f"There is no file {' or '.join(map(str, tried))}. Pass the path of an HDF5 file.")
 
 
 def with_suffix(filename: str | PathLike[str]) -> Path:
     """Return a path that ends in ``.h5`` or ``.hdf5``; ``.h5`` is appended to other names."""
     path = Path(filename)
-    return path if path.suffix.lower() in (".h5", ".hdf5") else path.with_name(path.name + ".h5")
+    return path if path.suffix.lower() in _SUFFIXES else path.with_name(path.name + ".h5")
 
 
 def dataset_names(path: str | PathLike[str]) -> set[str]:

@@ -162,14 +162,19 @@ def load_folder(path: str | Path) -> Any:
         If there is no such folder or file.
     ModelFolderError
         If it does not hold a whole model of a known format; the message says why. It is a ValueError.
+    TypeError
+        If `path` is no path.
 
     See Also
     --------
     save_folder : Save a model, with an example.
     skbcnn.persistence.from_astronn, skbcnn.persistence.from_sdssv : What is read of published models.
     """
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"path is {path!r}, expected the path of a model folder or zip file as text or a Path.")
     path = Path(path)
     if path.is_dir():
+        _check_holds_model(path)
         return from_astronn(path) if is_astronn(path) else _rebuild(read_folder(path), path)
     if path.suffix.lower() in SUFFIXES:
         return from_sdssv(path)
@@ -178,11 +183,23 @@ def load_folder(path: str | Path) -> Any:
     raise FileNotFoundError(_no_model(path))
 
 
+def _check_holds_model(folder: Path) -> None:
+    """Raise if a folder has no file of a model, and name the model folders in it."""
+    if any((folder / name).exists() for name in (DOCUMENT, WEIGHTS, PARAMETERS)):
+        return
+    inner = sorted(str(entry) for entry in folder.iterdir() if entry.is_dir() and _is_model(entry))
+    advice = f"Pass the model folder in it: {' or '.join(inner[:3])}." if inner else "Pass the path of a model folder."
+    raise ModelFolderError(f"{folder} has no file {DOCUMENT}, so it is no model. {advice}")
+
+
+def _is_model(folder: Path) -> bool:
+    return is_astronn(folder) or ((folder / DOCUMENT).is_file() and (folder / WEIGHTS).is_file())
+
+
 def _no_model(path: Path) -> str:
     """Return what is wrong with a path that is no folder and no zip file."""
     if path.is_file():
-        names = ({DOCUMENT, WEIGHTS}, {PARAMETERS})
-        if any(all((path.parent / name).is_file() for name in group) for group in names):
+        if _is_model(path.parent):
             return f"{path} is a file of a model. Pass the folder it lies in, {path.parent}."
         return (
             f"{path} is a file, expected the folder or {_ZIP} file of a model that save_folder wrote, a folder of "

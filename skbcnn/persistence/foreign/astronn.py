@@ -140,6 +140,8 @@ def from_astronn(path: str | Path) -> ApogeeBCNNCensoredRegressor:
     FileNotFoundError: There is no folder astroNN_0617_run001. Give the path of a folder that astroNN wrote.
     """
     folder = Path(path)
+    if folder.is_file():
+        raise FileNotFoundError(f"{folder} is a file. Pass the folder it lies in, if astroNN wrote it: {folder.parent}.")
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}. Give the path of a folder that astroNN wrote.")
     imported = _import(folder)

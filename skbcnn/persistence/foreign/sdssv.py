@@ -90,6 +90,12 @@ def from_sdssv(path: str | Path) -> Any:
     FileNotFoundError: There is no file astroNN_dr17.pt. Give the path of SDSS-V's checkpoint.
     """
     path = Path(path)
+    if path.is_dir():
+        found = [str(path / entry.name) for entry in sorted(path.iterdir()) if entry.suffix.lower() in SUFFIXES]
+        raise FileNotFoundError(
+            f"{path} is a folder, expected the file of SDSS-V's checkpoint ({' or '.join(SUFFIXES)}). "
+            + (f"Pass {' or '.join(found[:3])}." if found else "load_folder reads folders of skbcnn and astroNN.")
+        )
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}. Give the path of SDSS-V's checkpoint.")
     arrays = read_state_dict(path, "model_state_dict")
