@@ -98,9 +98,9 @@ class Prediction:
         std = getattr(self, kind)
         if std is None:
             raise ValueError(
-                "The model has no calibrated error bars: fit held out no stars, or too few (calibrate=True and "
-                "validation_fraction > 0 hold some out). Use kind='total', or calibrate the model on repeat visits "
-                "with fit_noise_model."
+                "The model had no calibrated error bars when it made this prediction; model.predict_std(X, "
+                "kind='calibrated') says why. Use kind='total', or calibrate the model with fit_error_model on stars "
+                "of known labels, or with fit_noise_model on repeat visits, and predict again."
             )
         return std
 

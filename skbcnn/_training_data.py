@@ -131,8 +131,10 @@ def split(stars: Stars, validation_fraction: float, random_state: np.random.Rand
     held_out : Stars or None
         In random order, and of other groups than `training`. None if there would be no star, or none with a label.
     """
-    rows = _random_rows if stars.group is None else _random_groups
-    training, held_out = rows(stars, validation_fraction, random_state)
+    if stars.group is None:
+        training, held_out = _random_rows(len(stars.x), validation_fraction, random_state)
+    else:
+        training, held_out = _random_groups(stars.group, validation_fraction, random_state)
     if len(held_out) == 0:
         return stars, None
     present = ~np.isnan(stars.y)
@@ -146,23 +148,25 @@ def split(stars: Stars, validation_fraction: float, random_state: np.random.Rand
     return stars.take(training), stars.take(held_out)
 
 
-def _random_rows(stars: Stars, share: float, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+def _random_rows(n_stars: int, share: float, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of random stars to train on and to hold out."""
-    n_held_out = int(len(stars.x) * share)
+    n_held_out = int(n_stars * share)
     if n_held_out == 0:
-        return np.arange(len(stars.x)), np.arange(0)
-    order = random_state.permutation(len(stars.x))
+        return np.arange(n_stars), np.arange(0)
+    order = random_state.permutation(n_stars)
     return order[n_held_out:], order[:n_held_out]
 
 
-def _random_groups(stars: Stars, share: float, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+def _random_groups(
+    groups: np.ndarray, share: float, random_state: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of random groups to train on and to hold out, at least one of each if there are two."""
-    n_groups = len(np.unique(stars.group))
+    n_groups = len(np.unique(groups))
     n_held_out = min(math.ceil(n_groups * share), n_groups - 1)
     if n_held_out == 0:
-        return np.arange(len(stars.x)), np.arange(0)
+        return np.arange(len(groups)), np.arange(0)
     splitter = GroupShuffleSplit(1, test_size=n_held_out, random_state=random_state)
-    training, held_out = next(splitter.split(stars.x, groups=stars.group))
+    training, held_out = next(splitter.split(groups, groups=groups))
     return random_state.permutation(training), random_state.permutation(held_out)
 
 

@@ -46,7 +46,10 @@ class Stars(NamedTuple):
         stars : Stars
             The selected stars.
         """
-        return Stars(*(None if values is None else values[rows] for values in self))
+        y_err, x_err, group = (
+            None if values is None else values[rows] for values in (self.y_err, self.x_err, self.group)
+        )
+        return Stars(self.x[rows], self.y[rows], y_err, self.weight[rows], x_err, group)
 
 
 class EpochEnd(NamedTuple):
