@@ -83,16 +83,15 @@ def as_pixels(values: Any, name: str) -> Pixels:
             f"n_pixels). Pass the column that holds the spectra, such as {name}['flux']."
         )
     if isinstance(values, list | tuple):
-        values = _stacked(values)
+        values = stacked(values)
     if isinstance(values, np.ma.MaskedArray):
         mask, unit = np.ma.getmaskarray(values), getattr(values, "unit", None)
         values = np.asarray(np.ma.getdata(values))
     elif _is_astropy_masked(values):
         mask, unit = np.asarray(values.mask), getattr(values, "unit", None)
         values = np.asarray(values.unmasked)
-    elif isinstance(values, np.ndarray) and getattr(values, "unit", None) is not None:
-        mask, unit = None, values.unit
-        values = np.asarray(values)
+    elif isinstance(values, np.ndarray) and (unit := getattr(values, "unit", None)) is not None:
+        mask, values = None, np.asarray(values)
     else:
         return Pixels(values, None, None)
     return Pixels(values, mask if mask is not None and mask.any() else None, unit)
@@ -205,6 +204,29 @@ def is_spectra(values: Any) -> bool:
     return not hasattr(values, "dtype") and all(hasattr(values, name) for name in _OF_SPECTRA)
 
 
+def stacked(values: list | tuple) -> Any:
+    """Return rows with masks or units as one array that has them.
+
+    Parameters
+    ----------
+    values : list or tuple
+        Rows of any kind.
+
+    Returns
+    -------
+    values : array-like
+        The same list if no row has a mask or a unit.
+    """
+    if any(isinstance(row, np.ma.MaskedArray) for row in values):
+        return np.ma.stack(values)
+    if any(_is_astropy_masked(row) for row in values):
+        return np.stack(values)
+    units = sys.modules.get("astropy.units")  # a quantity exists only if astropy was imported
+    if units is not None and any(isinstance(row, units.Quantity) for row in values):
+        return units.Quantity(values)
+    return values
+
+
 def _dimensionless(pixels: Pixels, name: str) -> Pixels:
     """Return values in units of 1; refuse those that have a dimension."""
     if pixels.unit is None:
@@ -225,18 +247,6 @@ def _converted(values: Any, unit: Any, other: Any, name: str) -> Any:
             f"{name} has the unit '{unit}', expected {expected}. Convert it, or prepare raw spectra with "
             "prepare_spectra."
         ) from error
-
-
-def _stacked(values: list | tuple) -> Any:
-    """Return rows with masks or units as one array that has them; other lists as they are."""
-    if any(isinstance(row, np.ma.MaskedArray) for row in values):
-        return np.ma.stack(values)
-    if any(_is_astropy_masked(row) for row in values):
-        return np.stack(values)
-    units = sys.modules.get("astropy.units")  # a quantity exists only if astropy was imported
-    if units is not None and any(isinstance(row, units.Quantity) for row in values):
-        return units.Quantity(values)
-    return values
 
 
 def _is_astropy_masked(values: Any) -> bool:

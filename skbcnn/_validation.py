@@ -236,7 +236,7 @@ def check_label_errors(y_err: ArrayLike | None, y: np.ndarray, stacklevel: int =
     return np.where(present & ~unknown, y_err, 0.0)
 
 
-def check_shape_of_spectra(name: str, values: ArrayLike, X: np.ndarray) -> np.ndarray:
+def check_shape_of_spectra(name: str, values: ArrayLike, X: np.ndarray, name_of_X: str = "X") -> np.ndarray:
     """Return an argument that has one value for each pixel of the spectra.
 
     Parameters
@@ -247,6 +247,8 @@ def check_shape_of_spectra(name: str, values: ArrayLike, X: np.ndarray) -> np.nd
         Its value.
     X : ndarray of shape (n_samples, n_pixels)
         Spectra as the method that takes the argument gets them.
+    name_of_X : str, default="X"
+        Name of their argument, for the message.
 
     Returns
     -------
@@ -259,10 +261,14 @@ def check_shape_of_spectra(name: str, values: ArrayLike, X: np.ndarray) -> np.nd
     """
     values = np.asarray(values)
     if values.shape != X.shape:
+        came = (
+            f"{name} has shape {values.shape}, but {name_of_X} has shape {X.shape}; expected one value for each pixel."
+        )
+        if name_of_X != "X":
+            raise ValueError(f"{came} Pass both with or both without the gaps between the chips.")
         raise ValueError(
-            f"{name} has shape {values.shape}, but X has shape {X.shape}; expected one value for each pixel. A "
-            "metadata array is not changed by the pipeline steps before its consumer: pass it as the consumer needs "
-            "it, or prepare flux, errors and bitmask together with skbcnn.preprocessing.prepare_spectra."
+            f"{came} A metadata array is not changed by the pipeline steps before its consumer: pass it as the "
+            "consumer needs it, or prepare flux, errors and bitmask together with skbcnn.preprocessing.prepare_spectra."
         )
     return values
 

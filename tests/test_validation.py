@@ -1,7 +1,5 @@
 """What spectra, labels and errors must look like, and what is said where they do not."""
 
-import warnings
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal

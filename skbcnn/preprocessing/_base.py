@@ -7,11 +7,12 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from skbcnn._arrays import as_pixels
 from skbcnn._sklearn import Interval
 from skbcnn._versioned_pickle import VersionedPickle
 
 FLOATS = (np.float64, np.float32)  # kept as they are; every other type becomes float64
-RELEASE_CONSTRAINT = [Interval(Integral, 11, 17, closed="both")]
+RELEASE_CONSTRAINT = [Interval(Integral, 11, 20, closed="both")]
 
 
 def check_n_pixels(estimator: BaseEstimator, X: np.ndarray, n_expected: int, advice: str) -> None:
@@ -51,6 +52,7 @@ class SpectrumTransformer(VersionedPickle, TransformerMixin, BaseEstimator):
         return tags
 
     def _validated(self, X, *, reset):
-        """Return spectra as an array, checked to be on the grid that the parameters define."""
+        """Return spectra as an array with NaN where they are masked, checked to be on the grid of the parameters."""
+        X = as_pixels(X, "X").filled(np.nan)
         self._check_grid(check_array(X, dtype=FLOATS, ensure_all_finite=False, estimator=self))
         return validate_data(self, X, reset=reset, dtype=FLOATS, ensure_all_finite=False)

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
+from skbcnn._arrays import as_pixels
 from skbcnn._sklearn import feature_names_in, fit_context
 from skbcnn.preprocessing._base import FLOATS, RELEASE_CONSTRAINT, SpectrumTransformer, check_n_pixels
 from skbcnn.survey import N_APSTAR_PIXELS, kept_pixels
@@ -20,7 +21,7 @@ class ChipGapRemover(SpectrumTransformer):
     Parameters
     ----------
     data_release : int, default=17
-        SDSS data release, 11 to 17. It determines where the chips end on the apStar grid of 8575 pixels.
+        SDSS data release, 11 to 20. It determines where the chips end on the apStar grid of 8575 pixels.
     chips : sequence of (int, int), default=None
         First pixel (included) and last pixel (excluded) of each chip, from left to right, for a grid other than
         APOGEE's. None uses the chips of the release.
@@ -83,19 +84,21 @@ class ChipGapRemover(SpectrumTransformer):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_pixels)
-            Flux, or any other quantity given for each pixel.
+            Flux, or any other quantity given for each pixel. Masked values become NaN.
 
         Returns
         -------
         X_out : ndarray of shape (n_samples, 7514), or (n_samples, 7214) for releases 11 and 12
-            Values on the chips; with `chips`, as many pixels as these have. float32 stays float32.
+            Values on the chips; with `chips`, as many pixels as these have. float32 stays float32, and a unit stays.
 
         Raises
         ------
         ValueError
             As in `fit`.
         """
-        return self._validated(X, reset=False)[:, self._kept()]
+        pixels = as_pixels(X, "X")
+        kept = self._validated(pixels.filled(np.nan), reset=False)[:, self._kept()]
+        return kept if pixels.unit is None else kept * pixels.unit
 
     def inverse_transform(self, X):
         """Put the gaps back, filled with NaN.

@@ -8,11 +8,15 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebvander
 from sklearn.base import OneToOneFeatureMixin
 
+from skbcnn._arrays import as_pixels, in_unit_of, with_value
 from skbcnn._chunks import row_chunks
 from skbcnn._sklearn import Interval, StrOptions, fit_context
-from skbcnn._validation import check_shape_of_spectra
+from skbcnn._user_warnings import warn_user
+from skbcnn._validation import MAX_FLUX_ERROR, check_shape_of_spectra
 from skbcnn.preprocessing._base import RELEASE_CONSTRAINT, SpectrumTransformer, check_n_pixels
 from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, bad_pixels, chip_slices, continuum_pixels, kept_pixels
+
+_MIN_MEDIAN_ERROR = 1e-4  # in units of the continuum: no spectrum has a signal-to-noise ratio above 10,000
 
 
 class NormalizedSpectra(NamedTuple):
@@ -60,17 +64,19 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
 
     A Chebyshev polynomial is fitted to the continuum pixels of each chip; flux and error are divided by it. Then
 
-    - flux that is NaN or infinite, has one of `bad_bits`, or has an error that is not a positive number is set to 1;
+    - flux that is NaN, infinite or masked, or has one of `bad_bits`, is set to 1. So is flux whose error is not a
+      positive number, or is above the continuum, as the survey marks bad pixels;
     - negative flux is set to 0;
     - the error of every such pixel is set to 0, because no measurement is left. `normalize` returns which they are.
 
-    The fit uses none of these pixels except the negative ones. The transformer is stateless: `transform` may be called
+    The fit uses none of these pixels except the negative ones and those with errors above the continuum, whose weights
+    are small. The transformer is stateless: `transform` may be called
     without `fit`.
 
     Parameters
     ----------
     data_release : int, default=17
-        SDSS data release whose chips and continuum pixels are used, on spectra without gaps.
+        SDSS data release, 13 to 20, whose chips and continuum pixels are used, on spectra without gaps.
     pixels : array-like of int or "all", default=None
         Continuum pixels, 0-based, on the grid of X; None uses those of the release. Networks published for DR14
         need ``continuum_pixels(14)`` for files of any release.
@@ -104,7 +110,8 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
     Notes
     -----
     Inside a pipeline, errors and bitmask are passed by metadata routing. Earlier steps do not change them, so they must
-    be on the grid that X has at this step. The regressor has a parameter `x_err`, too, so give the errors another name:
+    be on the grid that X has at this step, or, for APOGEE's chips, on the apStar grid of 8575 pixels. The
+    regressor has a parameter `x_err`, too, so give the errors another name:
     ``set_fit_request(x_err="flux_err", bitmask=True).set_transform_request(x_err="flux_err", bitmask=True)``.
 
     References
@@ -161,10 +168,10 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
             Flux, without gaps.
         y : Ignored
             Not used, present for API consistency.
-        x_err : array-like of shape (n_samples, n_pixels), default=None
-            Errors of the flux, in its unit.
-        bitmask : array-like of int of shape (n_samples, n_pixels), default=None
-            Pixel mask of the apStar file.
+        x_err : array-like of shape (n_samples, n_pixels) or (n_samples, 8575), default=None
+            Errors of the flux, in its unit. Pixels between APOGEE's chips are removed.
+        bitmask : array-like of int or bool, of shape (n_samples, n_pixels) or (n_samples, 8575), default=None
+            Pixel mask of the apStar file, or True for bad pixels.
 
         Returns
         -------
@@ -224,11 +231,11 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_pixels)
-            Flux, without gaps, in any unit. NaN and infinite pixels are allowed.
-        x_err : array-like of shape (n_samples, n_pixels), default=None
-            Errors of the flux, in its unit.
-        bitmask : array-like of int of shape (n_samples, n_pixels), default=None
-            Pixel mask of the apStar file.
+            Flux, without gaps, in any unit. NaN, infinite and masked pixels are allowed.
+        x_err : array-like of shape (n_samples, n_pixels) or (n_samples, 8575), default=None
+            Errors of the flux, in its unit. Pixels between APOGEE's chips are removed.
+        bitmask : array-like of int or bool, of shape (n_samples, n_pixels) or (n_samples, 8575), default=None
+            Pixel mask of the apStar file, or True for bad pixels.
 
         Returns
         -------
@@ -239,10 +246,16 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         Raises
         ------
         ValueError
-            If shapes do not fit. With ``no_continuum="raise"``, also if a chip has too few usable continuum pixels or a
+            If shapes or units do not fit, or the median error is above the continuum, as inverse variances are. With
+            ``no_continuum="raise"``, also if a chip has too few usable continuum pixels or a
             continuum that is not positive; the message names rows and chip.
         TypeError
-            If `bitmask` is not of an integer type.
+            If `bitmask` is neither of an integer type nor boolean.
+
+        Warns
+        -----
+        UserWarning
+            If the median error is below 1e-4 of the continuum.
 
         Examples
         --------
@@ -261,28 +274,48 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         X, x_err, bitmask, grid = self._checked(X, x_err, bitmask, reset=False)
         flux, err = np.empty_like(X), None if x_err is None else np.empty_like(X)
         good = np.empty(X.shape, dtype=bool)
+        level = _ErrorLevel()
         for rows in row_chunks(*X.shape):
             raw = X[rows].astype(np.float64)
             raw_err = None if x_err is None else x_err[rows].astype(np.float64)
             known, flagged = self._classify_pixels(raw, raw_err, None if bitmask is None else bitmask[rows])
             continuum = self._continuum(raw, raw_err, known, flagged, grid, rows.start)
             measured = known & ~flagged & np.isfinite(continuum)
+            if raw_err is not None:
+                relative_err = np.divide(raw_err, continuum, out=np.zeros_like(raw), where=measured)
+                level.add(relative_err[measured])
+                measured &= relative_err <= MAX_FLUX_ERROR
             good[rows] = measured & (raw >= 0)
             with np.errstate(invalid="ignore"):  # infinite flux and errors are replaced here
                 flux[rows] = np.where(measured, np.maximum(raw / continuum, 0), 1)
                 if err is not None:
-                    err[rows] = np.where(good[rows], raw_err / continuum, 0)
+                    err[rows] = np.where(good[rows], relative_err, 0)
+        level.check()
         return NormalizedSpectra(flux, err, good)
 
     def _checked(self, X, x_err, bitmask, *, reset):
         """Return the checked arrays and the chips of their grid."""
-        X = self._validated(X, reset=reset)
+        flux = as_pixels(X, "X")
+        X = self._validated(flux.filled(np.nan), reset=reset)
         grid = self._grid(X.shape[1])
         if x_err is not None:
-            x_err = check_shape_of_spectra("x_err", x_err, X)
+            x_err = in_unit_of(as_pixels(x_err, "x_err"), flux, ("x_err", "X"))
+            x_err = self._of_spectra("x_err", x_err, X)
+            if x_err.dtype.kind not in "fiub":
+                raise ValueError(f"x_err holds {x_err.dtype} values, expected numbers: the error of each pixel.")
         if bitmask is not None:
-            bitmask = check_shape_of_spectra("bitmask", bitmask, X)
+            flags = as_pixels(bitmask, "bitmask")
+            bitmask = self._of_spectra("bitmask", flags.values, X)
+            if flags.mask is not None:
+                X = with_value(X, self._of_spectra("bitmask", flags.mask, X), np.nan)
         return X, x_err, bitmask, grid
+
+    def _of_spectra(self, name, values, X):
+        """Return an argument with one value for each pixel of the spectra, without the gaps between the chips."""
+        values = np.asarray(values)
+        if self.chips is None and values.shape == (len(X), N_APSTAR_PIXELS):
+            return values[:, kept_pixels(self.data_release)]
+        return check_shape_of_spectra(name, values, X)
 
     def _check_grid(self, X):
         if self.chips is None:
@@ -353,6 +386,35 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
                 _raise_for_rows(negative, first_row, f"a continuum that is not positive on chip {name}")
             continuum[:, chip] = np.where((determined & ~negative)[:, None], fitted, np.nan)
         return continuum
+
+
+class _ErrorLevel:
+    """Number of errors that are above the continuum, and of errors that are too small to be true."""
+
+    def __init__(self):
+        self.n = self.n_high = self.n_low = 0
+
+    def add(self, relative_err: np.ndarray) -> None:
+        """Count the errors of measured pixels, in units of the continuum."""
+        self.n += len(relative_err)
+        self.n_high += int((relative_err > MAX_FLUX_ERROR).sum())
+        self.n_low += int((relative_err < _MIN_MEDIAN_ERROR).sum())
+
+    def check(self) -> None:
+        """Refuse errors with a median above the continuum, and warn of a median that is too small."""
+        if 2 * self.n_high > self.n:
+            raise ValueError(
+                f"The flux errors are above the continuum in {self.n_high} of {self.n} pixels, so their median is, "
+                "too. Are they inverse variances? Then convert them with skbcnn.preprocessing.errors_from_ivar, or "
+                "pass them to prepare_spectra as `ivar`. Otherwise pass them in the unit of the flux, and leave out spectra "
+                "with a signal-to-noise ratio below 1."
+            )
+        if 2 * self.n_low > self.n:
+            warn_user(
+                f"The flux errors are below {_MIN_MEDIAN_ERROR} of the continuum in {self.n_low} of {self.n} pixels, a "
+                f"signal-to-noise ratio above {1 / _MIN_MEDIAN_ERROR:,.0f}. They are probably inverse variances (pass "
+                "them to prepare_spectra as `ivar`), or not in the unit of the flux."
+            )
 
 
 def _adjacent_chips(chips: Any, n_pixels: int) -> dict[str, slice]:

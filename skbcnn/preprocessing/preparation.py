@@ -9,58 +9,77 @@ apStar files that it was trained on, ``"pixel"`` or ``"global"``.
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from skbcnn._validation import check_shape_of_spectra
+from skbcnn._arrays import as_pixels, in_unit_of, is_spectra, stacked
+from skbcnn._user_warnings import warn_user
+from skbcnn._validation import MAX_FLUX_ERROR, check_shape_of_spectra
 from skbcnn.preprocessing.chips import ChipGapRemover
 from skbcnn.preprocessing.continuum import ContinuumNormalizer
+from skbcnn.preprocessing.flux_errors import errors_from_ivar
 from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, kept_pixels
 
 _DEFAULT_COMBINATION = "pixel"
-_BAD_PIXEL_ERROR = 1  # in units of the continuum: aspcapStar files mark bad pixels by errors of 1e7 and more
+_COMBINATIONS = ("pixel", "global")
 
 
 def prepare_spectra(
-    flux: ArrayLike,
+    flux: Any,
     err: ArrayLike | None = None,
     bitmask: ArrayLike | None = None,
     *,
+    ivar: ArrayLike | None = None,
     data_release: int = 17,
     pixels: Any = None,
+    chips: Any = None,
     degree: int = 2,
     weighting: str = "inverse_variance",
     bad_bits: Any = DEFAULT_BAD_BITS,
+    no_continuum: str = "raise",
+    combination: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Remove gaps and continuum from flux and errors together, as `X` and `x_err` of a model.
 
-    A pipeline cannot do this: it changes X only, and not the errors passed as metadata.
+    The parameters are the entries of `preprocessing_`, so that ``prepare_spectra(star, **model.preprocessing_)``
+    prepares spectra like the training spectra of a model.
 
     Parameters
     ----------
-    flux : array-like of shape (n_samples, 8575) or (n_samples, 7514)
-        Flux as in apStar files, or with the gaps removed. NaN pixels are allowed.
+    flux : array-like of shape (n_samples, 8575) or (n_samples, 7514), or Spectra
+        Flux as in apStar files, or with the gaps removed. NaN and masked pixels are bad. The `Spectra` of `read_apstar`
+        and the other readers contain flux, errors and bitmask: pass them alone.
     err : array-like of the shape of `flux`, default=None
-        Errors of the flux, in its unit.
-    bitmask : array-like of int of the shape of `flux`, default=None
-        Pixel mask of the apStar file.
-    data_release, pixels, degree, weighting, bad_bits
+        Errors of the flux, in its unit. Pixels whose error is above the continuum are bad.
+    bitmask : array-like of int or bool of the shape of `flux`, default=None
+        Pixel mask of the apStar file, or True for bad pixels.
+    ivar : array-like of the shape of `flux`, default=None
+        Inverse variances of the flux, as in the files of SDSS-V, in place of `err`.
+    data_release, pixels, chips, degree, weighting, bad_bits, no_continuum
         As in `ContinuumNormalizer`.
+    combination : {"pixel", "global"}, default=None
+        Combined spectrum of apStar files that a model was trained on. `Spectra` that are the other one are warned of.
 
     Returns
     -------
     X : ndarray of shape (n_samples, 7514)
         Flux in units of the continuum.
     x_err : ndarray of shape (n_samples, 7514) or None
-        Errors in the same units, 0 for pixels that were replaced; None without `err`.
+        Errors in the same units, 0 for pixels that were replaced; None without `err` and `ivar`.
 
     Raises
     ------
     ValueError
-        If the shapes differ or do not fit, or a spectrum cannot be normalised.
+        If shapes or units do not fit, a spectrum cannot be normalised, the median error is above the continuum, or
+        both `err` and `ivar` are passed.
+
+    Warns
+    -----
+    UserWarning
+        If the median error is below 1e-4 of the continuum, or `Spectra` are not of the given combination.
 
     See Also
     --------
@@ -74,23 +93,37 @@ def prepare_spectra(
     >>> X.shape, x_err[0, :2].round(6)
     ((1, 7514), array([0.01, 0.01]))
     """
-    flux = np.asarray(flux)
-    if flux.ndim == 2 and flux.shape[1] == N_APSTAR_PIXELS:
-        flux, err, bitmask = _without_gaps(ChipGapRemover(data_release), flux, err, bitmask)
+    raw = _raw_spectra(flux, err, bitmask, ivar)
+    if note := _note_on_combination(combination, raw.combination):
+        warn_user(note)
+    n_kept = len(kept_pixels(data_release))
+    n_pixels = raw.flux.shape[1]
+    if n_pixels == N_APSTAR_PIXELS and (chips is None or _last_pixel(chips) == n_kept):
+        n_pixels = n_kept
+    if chips is None:
+        _check_n_pixels(raw.flux, n_kept, f"the chips of data release {data_release}")
     normalizer = ContinuumNormalizer(
-        data_release, pixels=pixels, degree=degree, weighting=weighting, bad_bits=bad_bits
-    ).fit(flux)
-    return normalizer.normalize(flux, err, bitmask)[:2]
+        data_release,
+        pixels=pixels,
+        chips=chips,
+        degree=degree,
+        weighting=weighting,
+        bad_bits=bad_bits,
+        no_continuum=no_continuum,
+    ).fit(np.ones((1, n_pixels)))
+    return _prepared(normalizer, n_pixels, raw)
 
 
 def prepare_for_model(
     model: Any,
-    flux: ArrayLike,
+    flux: Any,
     err: ArrayLike | None = None,
     bitmask: ArrayLike | None = None,
     *,
+    ivar: ArrayLike | None = None,
     combination: str | None = None,
     normalized: bool = False,
+    no_continuum: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Prepare raw spectra in the way in which the training spectra of a model were prepared.
 
@@ -99,37 +132,47 @@ def prepare_for_model(
     model : estimator
         Fitted, such as the result of `skbcnn.load_folder`. Its `preprocessing_` holds parameters of
         `ContinuumNormalizer`; if it is absent or empty, the defaults of `ContinuumNormalizer` are used.
-    flux : array-like of shape (n_samples, 8575) or (n_samples, n_pixels)
-        Flux as in apStar files, or on the pixels of the model. NaN pixels are allowed.
+    flux : array-like of shape (n_samples, 8575) or (n_samples, n_pixels), or Spectra
+        Flux as in apStar files, or on the pixels of the model. NaN and masked pixels are bad. The `Spectra` of
+        `read_apstar` and the other readers contain flux, errors, bitmask, combination and whether they are normalised:
+        pass them alone.
     err : array-like of the shape of `flux`, default=None
-        Errors of the flux, in its unit.
-    bitmask : array-like of int of the shape of `flux`, default=None
-        Pixel mask of the apStar file.
+        Errors of the flux, in its unit. Pixels whose error is above the continuum are bad.
+    bitmask : array-like of int or bool of the shape of `flux`, default=None
+        Pixel mask of the apStar file, or True for bad pixels.
+    ivar : array-like of the shape of `flux`, default=None
+        Inverse variances of the flux, as in the files of SDSS-V, in place of `err`.
     combination : {"pixel", "global"}, default=None
-        Combined spectrum of the apStar files that was read. None: the one that the model was trained on.
+        Combined spectrum of the apStar files that was read. None: that of `Spectra`, or the one that the model was
+        trained on.
     normalized : bool, default=False
         Whether the flux is divided by another continuum already, as in aspcapStar files. It is normalised again, and
         pixels with errors of 1 and more count as bad.
+    no_continuum : {"raise", "fill"}, default=None
+        Treatment of a chip without continuum, as in `ContinuumNormalizer`. None: that of the training spectra.
 
     Returns
     -------
     X : ndarray of shape (n_samples, n_pixels)
         Flux in units of the continuum, on the pixels of the model.
     x_err : ndarray of shape (n_samples, n_pixels) or None
-        Errors in the same units, 0 for pixels that were replaced; None without `err`.
+        Errors in the same units, 0 for pixels that were replaced; None without `err` and `ivar`.
 
     Raises
     ------
     NotFittedError
         If the model is not fitted.
+    TypeError
+        If the model is a Pipeline.
     ValueError
-        If the model records unknown parameters, or takes other pixels than those of the spectra, or a spectrum cannot
-        be normalised.
+        If the model records unknown parameters, or takes other pixels than those of the spectra, a spectrum cannot
+        be normalised, the median error is above the continuum, or both `err` and `ivar` are passed.
 
     Warns
     -----
     UserWarning
-        If the model records no preprocessing, or was trained on the other combination.
+        If the model records no preprocessing, or was trained on the other combination, or the median error is below
+        1e-4 of the continuum.
 
     See Also
     --------
@@ -149,9 +192,11 @@ def prepare_for_model(
     >>> X.shape, x_err.shape
     ((2, 7514), (2, 7514))
     """
-    preparation = ModelPreparation.from_model(model, combination)
+    if combination is None and is_spectra(flux):
+        combination = _combination_of(flux)
+    preparation = ModelPreparation.from_model(model, combination, no_continuum)
     preparation.warn(stacklevel=3)
-    return preparation.prepare(flux, err, bitmask, normalized=normalized)
+    return preparation.prepare(flux, err, bitmask, ivar=ivar, normalized=normalized)
 
 
 @dataclass(frozen=True)
@@ -201,6 +246,11 @@ class ModelPreparation:
         ValueError
             If the model records unknown parameters, or parameters that do not fit its pixels.
         """
+        if hasattr(model, "steps"):
+            raise TypeError(
+                "model is a Pipeline, expected the fitted regressor that records how its spectra were prepared. Pass "
+                "its last step, model[-1]."
+            )
         check_is_fitted(model)
         recorded = dict(getattr(model, "preprocessing_", {}))
         notes = []
@@ -213,10 +263,8 @@ class ModelPreparation:
         if no_continuum is not None:
             recorded["no_continuum"] = no_continuum
         combination = combination or trained_on
-        if combination != trained_on:
-            notes.append(
-                f"The model was trained on {trained_on} combinations, but these spectra are {combination} combinations."
-            )
+        if note := _note_on_combination(trained_on, combination):
+            notes.append(note)
         return cls(
             _recorded_normalizer(recorded, model.n_features_in_), model.n_features_in_, combination, tuple(notes)
         )
@@ -251,17 +299,18 @@ class ModelPreparation:
 
     def prepare(
         self,
-        flux: ArrayLike,
+        flux: Any,
         err: ArrayLike | None = None,
         bitmask: ArrayLike | None = None,
         *,
+        ivar: ArrayLike | None = None,
         normalized: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Prepare spectra.
 
         Parameters
         ----------
-        flux, err, bitmask, normalized
+        flux, err, bitmask, ivar, normalized
             As in `prepare_for_model`.
 
         Returns
@@ -274,15 +323,99 @@ class ModelPreparation:
         Raises
         ------
         ValueError
-            If shapes do not fit, or a spectrum cannot be normalised.
+            If shapes or units do not fit, or a spectrum cannot be normalised.
         """
-        flux = np.asarray(flux)
-        if flux.ndim == 2 and flux.shape[1] == N_APSTAR_PIXELS != self.n_pixels:
-            flux, err, bitmask = _without_gaps(self.gap_remover(), flux, err, bitmask)
-        if normalized and err is not None:
-            err = check_shape_of_spectra("err", err, flux)
-            flux = np.where(np.less(err, _BAD_PIXEL_ERROR), flux, np.nan)
-        return self.normalizer.normalize(flux, err, bitmask)[:2]
+        raw = _raw_spectra(flux, err, bitmask, ivar, normalized)
+        if raw.flux.shape[1] == N_APSTAR_PIXELS != self.n_pixels:
+            self.gap_remover()  # raises if the model takes other pixels
+        _check_n_pixels(raw.flux, self.n_pixels, "the pixels of the model")
+        return _prepared(self.normalizer, self.n_pixels, raw)
+
+
+class _RawSpectra(NamedTuple):
+    """Spectra before the preparation, without masks and units: masked flux and errors are NaN."""
+
+    flux: np.ndarray
+    err: np.ndarray | None
+    bitmask: Any
+    normalized: bool
+    combination: str | None
+
+
+def _raw_spectra(flux: Any, err: Any, bitmask: Any, ivar: Any, normalized: bool = False) -> _RawSpectra:
+    """Return what the user passed as arrays of one shape and unit."""
+    combination = None
+    if is_spectra(flux):
+        if given := [name for name, value in (("err", err), ("bitmask", bitmask), ("ivar", ivar)) if value is not None]:
+            raise ValueError(
+                f"flux is an object with flux, errors and bitmask, but {' and '.join(given)} was passed, too. Pass it "
+                "alone, or its arrays one by one: star.flux, star.error, star.bitmask."
+            )
+        normalized, combination = normalized or bool(flux.normalized), _combination_of(flux)
+        flux, err, bitmask = flux.flux, flux.error, flux.bitmask
+    if ivar is not None:
+        if err is not None:
+            raise ValueError("Both err and ivar were passed, expected one of them. Leave out the other.")
+        err = errors_from_ivar(ivar)
+    pixels = as_pixels(flux, "flux")
+    flux = np.asarray(pixels.filled(np.nan))
+    if flux.ndim != 2:
+        raise ValueError(
+            f"flux has shape {flux.shape}, expected two dimensions: (n_samples, n_pixels). Pass one spectrum as "
+            "flux[np.newaxis]."
+        )
+    if err is not None:
+        err = np.asarray(in_unit_of(as_pixels(err, "err"), pixels, ("err", "flux")))
+        err = check_shape_of_spectra("ivar" if ivar is not None else "err", err, flux, "flux")
+    if bitmask is not None:
+        bitmask = stacked(bitmask) if isinstance(bitmask, list | tuple) else bitmask
+        bitmask = bitmask if isinstance(bitmask, np.ndarray) else np.asarray(bitmask)  # a mask must stay
+        check_shape_of_spectra("bitmask", bitmask, flux, "flux")
+    return _RawSpectra(flux, err, bitmask, normalized, combination)
+
+
+def _prepared(normalizer: ContinuumNormalizer, n_pixels: int, raw: _RawSpectra) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return spectra and errors without gaps and continuum."""
+    flux, err, bitmask = raw.flux, raw.err, raw.bitmask
+    if flux.shape[1] == N_APSTAR_PIXELS != n_pixels:
+        kept = kept_pixels(normalizer.data_release)
+        flux = flux[:, kept]
+        err, bitmask = (None if values is None else values[:, kept] for values in (err, bitmask))
+    if raw.normalized and err is not None:
+        flux = np.where(np.less(err, MAX_FLUX_ERROR), flux, np.nan)
+    return normalizer.normalize(flux, err, bitmask)[:2]
+
+
+def _combination_of(star: Any) -> str | None:
+    """Return which combined spectrum `Spectra` begin with; None if that is not known."""
+    names = getattr(star, "row_names", ())
+    return {"combined": "pixel", "combined (global)": "global"}.get(names[0]) if len(names) else None
+
+
+def _note_on_combination(trained_on: str | None, combination: str | None) -> str | None:
+    """Return a note if a model was trained on another combined spectrum than the one that was read."""
+    for name in (trained_on, combination):
+        if name not in (None, *_COMBINATIONS):
+            raise ValueError(f"combination={name!r}, expected one of {', '.join(map(repr, _COMBINATIONS))}.")
+    if trained_on is None or combination is None or trained_on == combination:
+        return None
+    return f"The model was trained on {trained_on} combinations, but these spectra are {combination} combinations."
+
+
+def _last_pixel(chips: Any) -> int | None:
+    """Return where the last chip ends; None if `chips` does not say."""
+    bounds = np.asarray(chips)
+    is_pairs = bounds.ndim == 2 and bounds.shape[1:] == (2,) and bounds.dtype.kind in "iu"
+    return int(bounds.max()) if is_pairs and bounds.size else None
+
+
+def _check_n_pixels(flux: np.ndarray, n_kept: int, where: str) -> None:
+    """Refuse flux that is neither on the apStar grid nor without gaps."""
+    if flux.shape[1] not in (N_APSTAR_PIXELS, n_kept):
+        raise ValueError(
+            f"flux has {flux.shape[1]} pixels, expected {N_APSTAR_PIXELS}, the whole apStar grid, or {n_kept}, {where}."
+            " Pass spectra as the files contain them, or resample others to this grid."
+        )
 
 
 def _recorded_normalizer(parameters: dict[str, Any], n_pixels: int) -> ContinuumNormalizer:
@@ -307,13 +440,3 @@ def _check_pixels_of_release(data_release: int, n_pixels: int) -> None:
             f"the chips of data release {data_release}. Prepare the spectra yourself, on the pixels of the model; for "
             "the command line write them to an HDF5 file with write_h5."
         )
-
-
-def _without_gaps(
-    remover: ChipGapRemover, flux: np.ndarray, err: ArrayLike | None, bitmask: ArrayLike | None
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Remove the gaps of flux, errors and bitmask."""
-    kept = kept_pixels(remover.data_release)
-    err = None if err is None else check_shape_of_spectra("err", err, flux)[:, kept]
-    bitmask = None if bitmask is None else check_shape_of_spectra("bitmask", bitmask, flux)[:, kept]
-    return remover.fit_transform(flux), err, bitmask

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skbcnn._arrays import as_pixels
-
 from skbcnn._masked import fill_masked, is_masked
 
 _NAMES = (  # of bits 0, 1, ...
@@ -85,13 +83,13 @@ def bad_pixels(bitmask: ArrayLike, bits: Iterable[int] = DEFAULT_BAD_BITS) -> np
     if values.dtype.kind not in "iu":
         raise TypeError(
             f"bitmask has type {values.dtype}, expected integers. Pass the third extension of the apStar file "
-            "unchanged."
+            "unchanged, or booleans that are True for bad pixels."
         )
     flags = sum(1 << bit for bit in _bit_numbers(bits))
     if flags == 0:
         return masked
     # ignore all other flags; int64, because a smaller type may have no bit 12
-    return bitfield_to_boolean_mask(values.astype(np.int64), ignore_flags=~flags) | masked | masked
+    return bitfield_to_boolean_mask(values.astype(np.int64), ignore_flags=~flags) | masked
 
 
 def _with_zeros(bitmask: Any, masked: np.ndarray) -> np.ndarray:

@@ -31,8 +31,8 @@ class Chip(NamedTuple):
 
 _DR12_CHIPS = (Chip("blue", 322, 3242), Chip("green", 3648, 6048), Chip("red", 6412, 8306))
 _DR13_CHIPS = (Chip("blue", 246, 3274), Chip("green", 3585, 6080), Chip("red", 6344, 8335))
-_CHIPS_OF_RELEASE = {release: _DR12_CHIPS if release <= 12 else _DR13_CHIPS for release in range(11, 18)}
-_CONTINUUM_TABLE_OF_RELEASE = {13: 14, 14: 14, 15: 14, 16: 17, 17: 17}
+_CHIPS_OF_RELEASE = {release: _DR12_CHIPS if release <= 12 else _DR13_CHIPS for release in range(11, 21)}
+_CONTINUUM_TABLE_OF_RELEASE = {release: 14 if release <= 15 else 17 for release in range(13, 21)}
 
 
 _Row = TypeVar("_Row")
@@ -54,7 +54,7 @@ def chips(data_release: int = 17) -> tuple[Chip, ...]:
     Parameters
     ----------
     data_release : int, default=17
-        SDSS data release, 11 to 17. Releases 13 to 17 have the same layout.
+        SDSS data release, 11 to 20. Releases from 13 on have the same layout.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def chips(data_release: int = 17) -> tuple[Chip, ...]:
     Raises
     ------
     ValueError
-        If the release is not one of 11 to 17.
+        If the release is not one of 11 to 20.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def kept_pixels(data_release: int = 17) -> np.ndarray:
     Parameters
     ----------
     data_release : int, default=17
-        SDSS data release, 11 to 17.
+        SDSS data release, 11 to 20.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def chip_slices(data_release: int = 17) -> dict[str, slice]:
     Parameters
     ----------
     data_release : int, default=17
-        SDSS data release, 11 to 17.
+        SDSS data release, 11 to 20.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def wavelength(data_release: int = 17) -> np.ndarray:
     Parameters
     ----------
     data_release : int, default=17
-        SDSS data release, 11 to 17.
+        SDSS data release, 11 to 20.
 
     Returns
     -------
@@ -178,7 +178,7 @@ def continuum_pixels(data_release: int = 17) -> np.ndarray:
     ----------
     data_release : int, default=17
         SDSS data release. Releases 13 to 15 have the 529 pixels of DR14, which networks published for DR14 need for
-        files of any release. Releases 16 and 17 have the 532 pixels of DR17, which SDSS-V also uses.
+        files of any release. Releases from 16 on have the 532 pixels of DR17, which SDSS-V (DR18 to DR20) uses, too.
 
     Returns
     -------

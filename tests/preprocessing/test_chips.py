@@ -90,9 +90,9 @@ def test_one_dimension_is_refused():
         ChipGapRemover().inverse_transform(np.ones(7514))
 
 
-@pytest.mark.parametrize("data_release", [10, 18, 17.5, "DR17"])
+@pytest.mark.parametrize("data_release", [10, 21, 17.5, "DR17"])
 def test_unknown_release_is_refused(data_release):
-    with pytest.raises(ValueError, match=r"'data_release' parameter .* must be an int in the range \[11, 17\]"):
+    with pytest.raises(ValueError, match=r"'data_release' parameter .* must be an int in the range \[11, 20\]"):
         ChipGapRemover(data_release).fit(np.ones((1, 8575)))
 
 

@@ -56,12 +56,12 @@ class TestPrepareSpectra:
 
     @pytest.mark.parametrize("name", ["err", "bitmask"])
     def test_arrays_of_different_shapes_are_refused(self, name):
-        with pytest.raises(ValueError, match=rf"{name} has shape \(1, 7514\), but X has shape \(1, 8575\)"):
+        with pytest.raises(ValueError, match=rf"{name} has shape \(1, 7514\), but flux has shape \(1, 8575\)"):
             prepare_spectra(np.ones((1, 8575)), **{name: np.ones((1, 7514), dtype=int)})
 
     @pytest.mark.parametrize("n_pixels", [8575, 7514])
     def test_one_dimension_is_refused(self, n_pixels):
-        with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
+        with pytest.raises(ValueError, match=r"flux has shape .* Pass one spectrum as flux\[np.newaxis\]"):
             prepare_spectra(np.ones(n_pixels), np.ones(n_pixels))
 
 
@@ -108,7 +108,7 @@ class TestPrepareForModel:
         assert_array_equal(X, expected[0])
         assert_array_equal(x_err, expected[1])
         assert (x_err[0, 20:30] == 0).all()
-        with pytest.raises(ValueError, match=r"err has shape \(1, 5\), but X has shape"):
+        with pytest.raises(ValueError, match=r"err has shape \(1, 5\), but flux has shape"):
             prepare_for_model(RecordedModel({"degree": 1}), flux, err[:, :5], normalized=True)
 
     def test_normalized_spectra_without_errors(self, toy_spectra):

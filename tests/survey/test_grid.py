@@ -92,10 +92,10 @@ def test_continuum_pixels_are_read_only():
 
 
 @pytest.mark.parametrize("function", [chips, kept_pixels, chip_slices, wavelength, continuum_pixels])
-@pytest.mark.parametrize("data_release", [9, 18, "DR17", None])
+@pytest.mark.parametrize("data_release", [9, 21, "DR17", None])
 def test_unknown_release(function, data_release):
     with pytest.raises(
-        ValueError, match=f"data_release={data_release!r}, but .* known for APOGEE data releases 1. to 17"
+        ValueError, match=f"data_release={data_release!r}, but .* known for APOGEE data releases 1. to 20"
     ):
         function(data_release)
 
@@ -106,5 +106,5 @@ def test_release_as_text():
 
 @pytest.mark.parametrize("data_release", [11, 12])
 def test_no_continuum_pixels_before_dr13(data_release):
-    with pytest.raises(ValueError, match="continuum pixels are known for APOGEE data releases 13 to 17"):
+    with pytest.raises(ValueError, match="continuum pixels are known for APOGEE data releases 13 to 20"):
         continuum_pixels(data_release)
