@@ -220,6 +220,29 @@ class LabelColumns(NamedTuple):
             return self.positions(others.unique_names())
         return in_order
 
+    def renamed(self, label_names: Sequence[str]) -> LabelColumns:
+        """Return the columns under other names, and in the order of these if the columns have the names, too.
+
+        Parameters
+        ----------
+        label_names : sequence of str
+            One name for each column.
+
+        Returns
+        -------
+        labels : LabelColumns
+            Always with two dimensions.
+
+        Raises
+        ------
+        ValueError
+            If a column has the name of another label, and the names do not match otherwise.
+        """
+        shape = (self.shape[0], len(self.columns))
+        wanted = LabelColumns("label_names", list(label_names), tuple(label_names), shape)
+        columns = [self.columns[position] for position in self.positions_as_in(wanted)]
+        return LabelColumns(self.argument, columns, wanted.names, shape)
+
     def units(self) -> list[Any]:
         """Return the unit of each column, None if it has none."""
         return [_unit_of(column) for column in self.columns]
@@ -293,9 +316,9 @@ def label_columns(values: Any, argument: str = "y") -> LabelColumns:
 
     Parameters
     ----------
-    values : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+    values : array-like of shape (n_samples, n_labels) or (n_samples,), table, or LabelColumns
         A pandas or polars DataFrame or Series, an astropy Table, Column or Quantity, a structured array, or plain
-        numbers. Columns of a DataFrame that are named by integers have no names.
+        numbers. LabelColumns are returned. Columns of a DataFrame that are named by integers have no names.
     argument : str, default="y"
         Name of the argument, for error messages. Columns of ``"y_err"`` may be called ``<label>_err`` or
         ``e_<label>``.
@@ -321,6 +344,8 @@ def label_columns(values: Any, argument: str = "y") -> LabelColumns:
     array([[ 4.700e+03,  1.000e-01],
            [ 4.800e+03, -9.999e+03]])
     """
+    if isinstance(values, LabelColumns):
+        return values
     labels = _read(values, argument)
     if not labels.columns:
         raise ValueError(f"{argument} has no columns. Pass one for each label.")

@@ -37,7 +37,7 @@ class Pairs(NamedTuple):
         return self.weight > 0
 
 
-def check_pairs(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> Pairs:
+def check_pairs(y_true: ArrayLike | LabelColumns, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> Pairs:
     """Check true and predicted labels, and return them with their weights.
 
     Parameters
@@ -127,7 +127,7 @@ def check_errors(y_err: ArrayLike, pairs: Pairs) -> np.ndarray:
     return np.asarray(check_label_errors(label_array(y_err, "y_err", pairs.columns), y_true))
 
 
-def _check_labels(values: ArrayLike, argument: str, columns: LabelColumns) -> np.ndarray:
+def _check_labels(values: ArrayLike | LabelColumns, argument: str, columns: LabelColumns) -> np.ndarray:
     """Return labels as a float64 array of shape (n_samples, n_labels); raise an error for infinite ones."""
     labels = label_array(values, argument, columns)
     if len(labels) == 0:

@@ -35,7 +35,8 @@ def residual_table(
     y_pred : array-like of the shape of `y_true`
         Predicted labels.
     label_names : str or sequence of str, default=None
-        Names of the labels. None means the column names of `y_true`, or the 22 labels of APOGEE if it has 22 columns
+        Names of the labels, in the order of `y_pred`. The columns of a table `y_true` are matched to them by name, if
+        they have these names. None means the column names of `y_true`, or the 22 labels of APOGEE if it has 22 columns
         without names.
     units : str or sequence of str, default=None
         Units of the labels. None means those of APOGEE: K for teff, dex for logg and [X/H]. Other labels have none.
@@ -70,7 +71,7 @@ def residual_table(
     units = [label_unit(name) for name in names] if units is None else _list_of_text(units)
     if len(units) != len(names):
         raise ValueError(f"There are {len(units)} units for {len(names)} labels. Pass one for each, '' for none.")
-    pairs = check_pairs(y_true, y_pred)
+    pairs = check_pairs(_label_tables.label_columns(y_true, "y_true").renamed(names), y_pred)
     residuals = [(pairs.y_pred - pairs.y_true)[pairs.counts[:, j], j] for j in range(len(names))]
     table = Table(
         {
