@@ -11,10 +11,13 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skbcnn._arrays import as_pixels, in_unit_of
 from skbcnn._atomic_writes import atomic_path, created_h5
+from skbcnn._flux_level import NORMALIZED, is_within
 from skbcnn._label_tables import LabelColumns, label_columns, without_error_mark
 from skbcnn._masked import fill_masked, is_masked, refuse_masked
 from skbcnn.datasets.h5 import ERROR_SUFFIX, PREPROCESSING, column_key, label_key, with_suffix
+from skbcnn.preprocessing import errors_from_ivar
 from skbcnn.survey import MISSING, is_missing, resolve_target
 
 _MAX_RECORD_BYTES = 60_000  # an attribute of HDF5 has at most 64 kB
@@ -27,6 +30,7 @@ def write_h5(
     *,
     label_names: str | Sequence[str] = "all",
     spectra_err: ArrayLike | None = None,
+    spectra_ivar: ArrayLike | None = None,
     labels_err: Any = None,
     in_flag: ArrayLike | None = None,
     extra: Mapping[str, Any] | None = None,
@@ -43,7 +47,8 @@ def write_h5(
     filename : str or path-like
         Path of the file; ``.h5`` is appended unless the name ends in ``.h5`` or ``.hdf5``.
     spectra : array-like of shape (n_samples, n_pixels)
-        Flux, stored as float32.
+        Flux, stored as float32. Pixels that are masked here or in the errors are bad: their error is infinite, their
+        flux 1 in normalised spectra (median near 1) and NaN in others.
     labels : table, mapping of str to array-like of shape (n_samples,), or array-like of shape (n_samples, n_labels)
         Teff in K, log g in dex (cgs), [X/H] in dex. A table is a pandas DataFrame, an astropy Table, whose units are
         converted, or a structured array; its columns may have any spelling of the labels. Missing labels (NaN or at
@@ -51,7 +56,9 @@ def write_h5(
     label_names : "all", str or sequence of str, default="all"
         Labels in the columns of `labels` and `labels_err`, if these are arrays.
     spectra_err : array-like of shape (n_samples, n_pixels), default=None
-        Errors of the flux.
+        Errors of the flux, infinite for bad pixels. Units are converted to that of `spectra`, which is not recorded.
+    spectra_ivar : array-like of shape (n_samples, n_pixels), default=None
+        Inverse variances in place of `spectra_err`, 0 for bad pixels. They are written as errors.
     labels_err : like `labels`, default=None
         Errors of the labels; a table or mapping may have the errors of some labels only.
     in_flag : array-like of shape (n_samples,), default=None
@@ -78,7 +85,8 @@ def write_h5(
     TypeError
         If `preprocessing` holds anything but text, numbers, lists and mappings.
     ValueError
-        If shapes do not fit, a label is unknown or infinite, or an extra column has the name of another.
+        If shapes or units do not fit, errors and inverse variances are both passed, a label is unknown or infinite, or
+        an extra column has the name of another.
     FileExistsError
         If the file exists and `overwrite` is False.
     OSError
@@ -103,11 +111,8 @@ def write_h5(
             stacklevel=2,
         )
         label_names = names
-    flux = _pixels_to_write("spectra", spectra)
-    n_samples = len(flux)
-    columns = {"spectra": flux}
-    if spectra_err is not None:
-        columns["spectra_err"] = _pixels_to_write("spectra_err", spectra_err, flux.shape)
+    columns = _spectra_to_write(spectra, spectra_err, spectra_ivar)
+    n_samples = len(columns["spectra"])
     columns |= _labels_to_write(labels, label_names, n_samples)
     if labels_err is not None:
         columns |= _label_errors_to_write(labels_err, label_names, n_samples, columns)
@@ -143,9 +148,37 @@ def _record_to_write(preprocessing: Mapping[str, Any] | None) -> str | None:
     return text
 
 
+def _spectra_to_write(spectra: Any, err: Any, ivar: Any) -> dict[str, np.ndarray]:
+    """Return flux, and errors if there are any, with bad pixels where something is masked."""
+    if err is not None and ivar is not None:
+        raise ValueError("spectra_err and spectra_ivar were both passed. Pass one of them.")
+    flux = as_pixels(spectra, "spectra")
+    columns = {"spectra": _pixels_to_write("spectra", flux.values)}
+    masks = [flux.mask]
+    if err is not None or ivar is not None:
+        name = "spectra_err" if ivar is None else "spectra_ivar"
+        errors = as_pixels(err if ivar is None else errors_from_ivar(ivar), name)
+        values = in_unit_of(errors, flux, (name, "spectra"))
+        columns["spectra_err"] = _pixels_to_write(name, values, columns["spectra"].shape)
+        masks.append(errors.mask)
+    if present := [mask for mask in masks if mask is not None]:
+        _mark_bad(columns, np.logical_or.reduce(present))
+    return columns
+
+
+def _mark_bad(columns: dict[str, np.ndarray], bad: np.ndarray) -> None:
+    """Mark bad pixels, in copies of the arrays."""
+    flux = columns["spectra"]
+    good = flux[~bad]
+    is_normalized = is_within(float(np.median(good)), NORMALIZED) if good.size else True
+    columns["spectra"] = np.where(bad, np.float32(1 if is_normalized else np.nan), flux)
+    if "spectra_err" in columns:
+        columns["spectra_err"] = np.where(bad, np.float32(np.inf), columns["spectra_err"])
+
+
 def _pixels_to_write(name: str, values: ArrayLike, shape: tuple[int, ...] | None = None) -> np.ndarray:
     try:
-        array: Any = np.ma.asarray(values)
+        array = np.asarray(values)
         if array.dtype.kind == "O":
             array = array.astype(float)
         if array.dtype.kind not in "fiub":
@@ -153,7 +186,7 @@ def _pixels_to_write(name: str, values: ArrayLike, shape: tuple[int, ...] | None
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} cannot be read as numbers ({error}). Pass arrays of floats.") from error
     with np.errstate(over="ignore"):  # an error beyond float32 becomes infinite, which means unknown
-        pixels = array.astype(np.float32, copy=False).filled(np.nan)
+        pixels = array.astype(np.float32, copy=False)
     if pixels.ndim != 2 or 0 in pixels.shape:
         raise ValueError(f"{name} has shape {pixels.shape}, expected (n_samples, n_pixels) with at least one of each.")
     if shape is not None and pixels.shape != shape:

@@ -4,6 +4,7 @@ import resource
 import tempfile
 from pathlib import Path
 
+import astropy.units as u
 import h5py
 import numpy as np
 import pytest
@@ -427,6 +428,32 @@ def test_a_record_of_the_preparation_that_cannot_be_read(path, text):
         file["spectra"].attrs["preprocessing"] = text
     with pytest.raises(ValueError, match=r"attribute preprocessing of spectra in .*expected a JSON object"):
         H5Loader(path).preprocessing  # noqa: B018
+
+
+def read_pixels(path):
+    return (H5Loader(path).load_entry(name) for name in ("spectra", "spectra_err"))
+
+
+@pytest.mark.parametrize(("level", "bad"), [(1, 1), (500, np.nan)])
+def test_masked_pixels_are_bad(tmp_path, level, bad):
+    flux = np.ma.array(level * np.ones((2, 4)), mask=[[0, 1, 0, 0], [0] * 4])
+    errors = np.ma.array(0.1 * np.ones((2, 4)), mask=[[0] * 4, [0, 0, 0, 1]])
+    found, found_err = read_pixels(write_h5(tmp_path / "a", flux, {"teff": [1, 2]}, spectra_err=errors))
+    np.testing.assert_array_equal(found, [[level, bad, level, level], [level, level, level, bad]])
+    np.testing.assert_allclose(found_err, [[0.1, np.inf, 0.1, 0.1], [0.1, 0.1, 0.1, np.inf]])
+
+
+def test_inverse_variances_and_units(tmp_path):
+    labels = {"teff": [1, 2]}
+    flux, ivar = np.ones((2, 3)), [[100, 0, 4], [100, 100, 100]]
+    _, found = read_pixels(write_h5(tmp_path / "a", flux, labels, spectra_ivar=ivar))
+    np.testing.assert_allclose(found, [[0.1, np.inf, 0.5], [0.1] * 3])
+    _, found = read_pixels(write_h5(tmp_path / "b", flux * u.Jy, labels, spectra_err=100 * flux * u.mJy))
+    np.testing.assert_allclose(found, 0.1)
+    with pytest.raises(ValueError, match="spectra_err and spectra_ivar were both passed"):
+        write_h5(tmp_path / "c", flux, labels, spectra_err=flux, spectra_ivar=flux)
+    with pytest.raises(ValueError, match="spectra_err has the unit 'm', expected the unit 'Jy' of the flux"):
+        write_h5(tmp_path / "c", flux * u.Jy, labels, spectra_err=flux * u.m)
 
 
 def test_existing_file_is_kept_by_default(path):
