@@ -767,6 +767,17 @@ class TestOtherContainersOfLabels:
             mean_absolute_error(y_true, pd.DataFrame({"teff": [4500.0, 4600.0], "logg": [1.0, 2.0]}))
 
 
+    def test_columns_of_a_table_of_residuals_are_matched_by_name(self):
+        y_true = pd.DataFrame({"MG_H": [0.1, 0.2], "TEFF": [4500.0, 4600.0]})
+        y_pred = [[4510.0, 0.1], [4610.0, 0.2]]
+        table = residual_table(y_true, y_pred, label_names=["teff", "Mg"])
+        assert table["median_residual"].tolist() == [10, 0]
+        other_names = y_true[["TEFF", "MG_H"]].set_axis(["first", "second"], axis=1)
+        assert residual_table(other_names, y_pred, label_names=["teff", "Mg"])["median_residual"].tolist() == [10, 0]
+        with pytest.raises(ValueError, match="no column for logg; no label for column 'MG_H'"):
+            residual_table(y_true, y_pred, label_names=["teff", "logg"])
+
+
 class TestWindowsThatAreMasks:
     """A mask is refused where the numbers of pixels are expected."""
 
