@@ -19,6 +19,7 @@ from skbcnn.survey.spellings import as_text
 if TYPE_CHECKING:
     from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
 
+_FAR_APART = 10  # standard deviations
 _FEW_STARS, _PIXELS_OF_A_SPECTRUM = 20, 1000
 _STACKLEVEL = 7  # of warnings in `usable_stars`, from the function that warns up to the caller of `fit`
 
@@ -168,6 +169,35 @@ def _random_groups(
     splitter = GroupShuffleSplit(1, test_size=n_held_out, random_state=random_state)
     training, held_out = next(splitter.split(groups, groups=groups))
     return random_state.permutation(training), random_state.permutation(held_out)
+
+
+def warn_of_other_labels(training: Stars, validation: Stars, label_names: Sequence[str]) -> None:
+    """Warn if the labels of validation data cannot be in the units of the training labels.
+
+    Parameters
+    ----------
+    training : Stars
+        Stars to train on.
+    validation : Stars
+        Validation stars.
+    label_names : sequence of str
+        Names of the labels.
+
+    Warns
+    -----
+    UserWarning
+        If the medians of a label differ by more than ten standard deviations of the training labels.
+    """
+    names = []
+    for name, *columns in zip(label_names, training.y.T, validation.y.T, strict=True):
+        ours, theirs = (column[~np.isnan(column)] for column in columns)
+        if len(ours) and len(theirs) and abs(np.median(theirs) - np.median(ours)) > _FAR_APART * ours.std() > 0:
+            names.append(str(name))
+    if names:
+        warn_user(
+            f"The validation labels {', '.join(names)} lie far outside the training labels. Pass them in the same "
+            "units: TransformedTargetRegressor, for example, scales y but not y_val or validation_data."
+        )
 
 
 def warn_of_few_stars(training: Stars, held_out: Stars | None) -> None:

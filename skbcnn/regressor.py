@@ -34,6 +34,7 @@ from skbcnn._training_data import (
     split,
     usable_stars,
     warn_of_few_stars,
+    warn_of_other_labels,
 )
 from skbcnn._user_warnings import warn_user
 from skbcnn._validation import check_finite_spectra, check_label_errors, check_labels, usable_spectra
@@ -993,6 +994,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             x_err = None if x_err is None else np.asarray(x_err, dtype=np.float32)
             stars = usable_stars(Stars(X, y, y_err, np.ones(len(X)), x_err), self.target_names_, may_be_empty=True)
         self._warn_of_other_flux_level(X, median_level(training.x), "the validation spectra")
+        warn_of_other_labels(training, stars, self.target_names_)
         return stars.take(check_random_state(0).permutation(len(X)))  # the calibration takes the first ones
 
     def _check_columns(self, X, y, y_err, continues):

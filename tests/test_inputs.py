@@ -11,10 +11,12 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 
 import h5py
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,9 +24,12 @@ from astropy import units
 from astropy.io import fits
 from astropy.table import Column, QTable, Table
 from astropy.utils.masked import Masked
-from numpy.testing import assert_array_equal
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal, assert_equal
 from scipy.sparse import csr_matrix
 from sklearn import config_context
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
@@ -229,8 +234,8 @@ class TestHeldOutStars:
     def test_validation_data_one_by_one(self, normal_stars):
         X, y, x_err = normal_stars.X, normal_stars.y, normal_stars.x_err
         fits = [
-            small_network(noise_augmentation=1.0).fit(X[:60], y[:60], x_err=x_err[:60], **given)
-            for given in (
+            small_network(noise_augmentation=1.0).fit(X[:60], y[:60], x_err=x_err[:60], **arguments)
+            for arguments in (
                 {"validation_data": (X[60:], y[60:], x_err[60:], 0 * y[60:])},
                 {"X_val": X[60:], "y_val": y[60:], "x_err_val": x_err[60:], "y_err_val": 0 * y[60:]},
             )
@@ -240,7 +245,7 @@ class TestHeldOutStars:
 
     def test_validation_data_that_cannot_be_used_are_refused(self, normal_stars):
         X, y, x_err = normal_stars.X, normal_stars.y, normal_stars.x_err
-        for given, message in [
+        for arguments, message in [
             ({"validation_data": (X, y), "X_val": X}, "validation_data and X_val. Pass either"),
             ({"validation_data": (X, y), "groups": normal_stars.visits}, "groups and validation data"),
             ({"validation_data": X}, "validation_data is a ndarray of another type, expected a tuple"),
@@ -253,9 +258,17 @@ class TestHeldOutStars:
             ({"X_val": X, "y_val": y, "x_err_val": x_err[:3]}, "validation data cannot be used: x_err has shape"),
         ]:
             with pytest.raises(ValueError, match=message):
-                small_network().fit(X, y, **given)
+                small_network().fit(X, y, **arguments)
         with pytest.raises(ValueError, match="noise_augmentation=2 needs their flux errors"):
             small_network(noise_augmentation=2).fit(X, y, x_err=x_err, validation_data=(X, y))
+
+    def test_validation_labels_in_other_units_are_warned_of(self, normal_stars):
+        X, y = normal_stars.X, normal_stars.y
+        scaled = TransformedTargetRegressor(small_network(), transformer=LabelNormalizer())
+        with pytest.warns(UserWarning, match="validation labels teff lie far .* TransformedTargetRegressor"):
+            scaled.set_params(regressor__target=["teff", "Mg"]).fit(
+                X, y * [4500, 1], validation_data=(X, y * [4500, 1])
+            )
 
     def test_a_pipeline_transforms_the_validation_spectra(self, normal_stars, parts):
         X, y = normal_stars.X, normal_stars.y
@@ -697,6 +710,12 @@ class TestMaskedLabels:
         with pytest.raises(ValueError, match=f"{name} is masked or absent in 1 places, where a value is needed"):
             mean_absolute_error([[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [3.0, 4.0]], **{name: values})
 
+    def test_weights_of_stars_are_refused_in_fit(self, normal_stars):
+        weight = np.ma.array(np.ones(100), mask=np.arange(100) < 3)
+        for method in ("fit", "partial_fit"):
+            with pytest.raises(ValueError, match="sample_weight is masked or absent in 3 places, where a value is"):
+                getattr(small_network(), method)(normal_stars.X, normal_stars.y, sample_weight=weight)
+
     @pytest.mark.parametrize(
         ("star", "message"),
         [
@@ -766,7 +785,6 @@ class TestOtherContainersOfLabels:
         with pytest.raises(ValueError, match="no column for Mg; no label for column 'logg'"):
             mean_absolute_error(y_true, pd.DataFrame({"teff": [4500.0, 4600.0], "logg": [1.0, 2.0]}))
 
-
     def test_columns_of_a_table_of_residuals_are_matched_by_name(self):
         y_true = pd.DataFrame({"MG_H": [0.1, 0.2], "TEFF": [4500.0, 4600.0]})
         y_pred = [[4510.0, 0.1], [4610.0, 0.2]]
@@ -776,6 +794,77 @@ class TestOtherContainersOfLabels:
         assert residual_table(other_names, y_pred, label_names=["teff", "Mg"])["median_residual"].tolist() == [10, 0]
         with pytest.raises(ValueError, match="no column for logg; no label for column 'MG_H'"):
             residual_table(y_true, y_pred, label_names=["teff", "logg"])
+
+
+TEFF_LOGG = ("teff", "logg")
+
+
+def _masked_table(table, values, missing):
+    return table(np.ma.array(values, mask=missing), names=["teff", "logg"])
+
+
+def _h5_dataset(values, missing):
+    file = h5py.File(f"{id(values)}.h5", "w", driver="core", backing_store=False)
+    file["y"] = values
+    return file["y"]
+
+
+CONTAINERS = {  # of values whose missing ones are -9999, and which of them are missing
+    "array": lambda values, missing: values,
+    "columns in memory": lambda values, missing: np.asfortranarray(values),
+    "strided array": lambda values, missing: np.repeat(values, 2, axis=0)[::2],
+    "list": lambda values, missing: values.tolist(),
+    "list with None": lambda values, missing: np.where(missing, None, values).tolist(),
+    "objects with NA": lambda values, missing: np.where(missing, pd.NA, values.astype(object)),
+    "masked array": lambda values, missing: np.ma.array(np.where(missing, 777, values), mask=missing),
+    "astropy Masked": lambda values, missing: Masked(np.where(missing, 777, values), missing),
+    "data frame": lambda values, missing: pd.DataFrame(values, columns=["teff", "logg"]),
+    "data frame with NA": lambda values, missing: pd.DataFrame(values).mask(missing).convert_dtypes(),
+    "swapped data frame": lambda values, missing: pd.DataFrame(values[:, ::-1], columns=["LOGG", "TEFF"]),
+    "table": lambda values, missing: _masked_table(Table, values, missing),
+    "table of quantities": lambda values, missing: _masked_table(QTable, values, missing),
+    "records": lambda values, missing: Table(values, names=["teff", "logg"]).as_array(),
+    "FITS records": lambda values, missing: fits.BinTableHDU(Table(values, names=["teff", "logg"])).data,
+    "HDF5": _h5_dataset,
+}
+
+
+class TestAnyContainerOfLabels:
+    """Every container gives the result of the plain array."""
+
+    @hypothesis.settings(max_examples=60, deadline=None)
+    @hypothesis.given(
+        kind=st.sampled_from(sorted(CONTAINERS)),
+        dtype=st.sampled_from(["f4", "f8", ">f4", ">f8", "i4", ">i2"]),
+        n_stars=st.integers(1, 30),
+        share_missing=st.sampled_from([0, 0.3, 1]),
+        seed=st.integers(0, 99),
+    )
+    def test_gives_the_same_scores(self, kind, dtype, n_stars, share_missing, seed):
+        random = np.random.default_rng(seed)
+        missing = random.random((n_stars, 2)) < share_missing
+        plain = np.where(missing, -9999, random.integers(-100, 100, size=(n_stars, 2))).astype(dtype)
+        y, predicted = (
+            CONTAINERS[kind](plain, missing),
+            pd.DataFrame(random.normal(size=(n_stars, 2)), columns=list(TEFF_LOGG)),
+        )
+        prediction = Prediction(predicted.to_numpy(), *np.ones((3, n_stars, 2)), TEFF_LOGG)
+        for use in (
+            lambda y: mean_absolute_error(y, predicted),
+            lambda y: crps_gaussian(y, predicted, prediction.total),
+            lambda y: r2_score(y, predicted),
+            lambda y: residual_table(y, predicted, label_names=TEFF_LOGG).as_array().tolist(),
+            lambda y: interval_scores(prediction, y),
+        ):
+            outcomes = []
+            for labels in (plain, y):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UndefinedMetricWarning)
+                    try:
+                        outcomes.append(use(labels))
+                    except ValueError as error:
+                        outcomes.append(str(error))
+            assert_equal(*outcomes)
 
 
 class TestWindowsThatAreMasks:
