@@ -4,15 +4,17 @@ Both have flux and error in their first two extensions, on the 8575-pixel grid w
 differs: pixel flags in an apStar file, ASPCAP's model spectrum in an aspcapStar file.
 """
 
+import gzip
 import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from astropy.io import fits
@@ -23,8 +25,15 @@ from skbcnn.survey import N_APSTAR_PIXELS, apstar_wavelength, is_missing
 _COMBINATION_ROW = {"pixel": 0, "global": 1}
 _COMBINATION_NAMES = ("combined", "combined (global)")
 _MAX_PIXELS = 5000 * N_APSTAR_PIXELS  # of an image: more than any star has, so that a damaged header asks for no memory
+_GZIP = b"\x1f\x8b"  # first bytes of a gzipped file
 _READ_ERRORS = (OSError, EOFError, TypeError, ValueError, KeyError, AttributeError, MemoryError, fits.VerifyError)
+_SHAPES_OF_DETECTORS = ((3, 4096), (3, 2048))  # apVisit files, with and without dithering
+_MWM_EXTENSIONS = ("BOSS/", "APOGEE/")  # beginnings of the names in mwmStar and mwmVisit files
 _N_COMBINATIONS = len(_COMBINATION_NAMES)  # the rows after these are visits
+
+
+Source: TypeAlias = str | PathLike[str] | BinaryIO | fits.HDUList
+"""What the readers take: the path of a file, an open file, or its HDUs."""
 
 
 class SkippedRow(NamedTuple):
@@ -88,13 +97,13 @@ class Spectra:
         return apstar_wavelength()
 
 
-def read_apstar(path: str | PathLike[str], *, visits: bool = False, combination: str = "pixel") -> Spectra:
+def read_apstar(path: Source, *, visits: bool = False, combination: str = "pixel") -> Spectra:
     """Read the spectra of an apStar file.
 
     Parameters
     ----------
-    path : str or path-like
-        FITS file, which may be gzipped.
+    path : str, path-like, binary file object, or astropy.io.fits.HDUList
+        FITS file, which may be gzipped. File objects and HDU lists stay open.
     visits : bool, default=False
         Whether to read the visits after the combined spectrum. A star with one visit may have no row for it: the
         combined spectrum is the visit.
@@ -147,13 +156,13 @@ def read_apstar(path: str | PathLike[str], *, visits: bool = False, combination:
     return _apstar(_read_file(path), visits=visits, combination=combination)
 
 
-def read_aspcapstar(path: str | PathLike[str]) -> Spectra:
+def read_aspcapstar(path: Source) -> Spectra:
     """Read the spectrum of an aspcapStar file.
 
     Parameters
     ----------
-    path : str or path-like
-        FITS file, which may be gzipped.
+    path : str, path-like, binary file object, or astropy.io.fits.HDUList
+        FITS file, which may be gzipped. File objects and HDU lists stay open.
 
     Returns
     -------
@@ -195,13 +204,14 @@ def read_aspcapstar(path: str | PathLike[str]) -> Spectra:
     return _aspcapstar(_read_file(path))
 
 
-def read_fits_spectra(path: str | PathLike[str], *, visits: bool = False, combination: str = "pixel") -> Spectra:
+def read_fits_spectra(path: Source, *, visits: bool = False, combination: str = "pixel") -> Spectra:
     """Read an apStar or an aspcapStar file, and detect which it is.
 
     Parameters
     ----------
-    path : str or path-like
-        FITS file. Its name is used only if its third extension is ambiguous: floats that are all whole numbers.
+    path : str, path-like, binary file object, or astropy.io.fits.HDUList
+        FITS file, as in `read_apstar`. Its name is used only if its third extension is ambiguous: floats that are
+        all whole numbers.
     visits, combination
         As in `read_apstar`; ignored for an aspcapStar file, which has one spectrum.
 
@@ -329,14 +339,16 @@ def _float32(values: np.ndarray) -> np.ndarray:
         return values.astype(np.float32)
 
 
-def _read_file(filename: str | PathLike[str]) -> _File:
+def _read_file(source: Source) -> _File:
     """Read header and images of a file, and explain errors."""
-    path = Path(filename)
+    path = _path_of(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)  # if they matter here, an error follows below
-            with fits.open(path, memmap=False) as hdus:
-                header, images = hdus[0].header, [_rows_of_image(hdu) for hdu in _extensions(hdus)]
+            with _opened(source) as hdus:
+                header, extensions = hdus[0].header, list(_extensions(hdus))
+                is_of_mwm = any(hdu.name.startswith(_MWM_EXTENSIONS) for hdu in extensions)
+                images = [None] if is_of_mwm else [_rows_of_image(hdu) for hdu in extensions]
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except _READ_ERRORS as error:
@@ -344,7 +356,54 @@ def _read_file(filename: str | PathLike[str]) -> _File:
             f"{path} cannot be read as FITS ({error}): it is another kind of file, or cut short. "
             "Pass an apStar or aspcapStar file, or download it again."
         ) from error
+    if is_of_mwm:
+        raise ValueError(
+            f"{path} is {_mwm_kind(path)} of SDSS-V, expected an apStar or aspcapStar file. Its extensions APOGEE/APO "
+            "and APOGEE/LCO are tables: read one with astropy.table.Table.read(path, hdu='APOGEE/APO'), and pass its "
+            "columns flux, ivar and pixel_flags to prepare_for_model as flux, ivar and bitmask. For the command line, "
+            "write the prepared spectra with write_h5."
+        )
     return _File(path, header, *_checked_images(path, images))
+
+
+def _path_of(source: Source) -> Path:
+    """Return the path of a file for messages and for the name of the star."""
+    if isinstance(source, fits.HDUList):
+        return Path(source.filename() or "HDUList")
+    if isinstance(source, str | PathLike):
+        return Path(source)
+    if not hasattr(source, "read"):
+        raise TypeError(
+            f"The file is a {type(source).__name__}, expected a path, a file opened in binary mode, or an HDUList."
+        )
+    name = getattr(source, "name", None)
+    return Path(name if isinstance(name, str) else type(source).__name__)
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[fits.HDUList]:
+    """Yield the HDUs of a file. What the user opened stays open."""
+    if isinstance(source, fits.HDUList):
+        yield source
+    elif isinstance(source, str | PathLike):
+        with fits.open(source, memmap=False) as hdus:
+            yield hdus
+    else:
+        source.seek(0)
+        content = source.read()
+        if isinstance(content, str):
+            raise TypeError("the file is opened as text; open it with mode 'rb'")
+        if content.startswith(_GZIP):
+            content = gzip.decompress(content)
+        with fits.open(BytesIO(content)) as hdus:
+            yield hdus
+
+
+def _mwm_kind(path: Path) -> str:
+    """Return which of the two kinds of file of SDSS-V a path names."""
+    name = path.name.lower()
+    kinds = [kind for kind in ("mwmStar", "mwmVisit") if name.startswith(kind.lower())]
+    return f"an {' or '.join(kinds or ['mwmStar', 'mwmVisit'])} file"
 
 
 def _extensions(hdus: fits.HDUList) -> Iterator[Any]:
@@ -373,6 +432,12 @@ def _checked_images(path: Path, images: Sequence[np.ndarray | None]) -> tuple[np
             "error, and pixel flags or a model). Pass an apStar or aspcapStar file; if it is one, download it again."
         )
     flux, error, third = present
+    if flux.shape in _SHAPES_OF_DETECTORS:
+        raise ValueError(
+            f"{path} has flux of shape {flux.shape}, expected (n_rows, {N_APSTAR_PIXELS}). It is an apVisit file: one "
+            "visit in the observed frame, on the pixels of the three detectors. The apStar file of the star contains "
+            "its visits at rest, on the common grid: read that one, with its visits."
+        )
     if flux.ndim != 2 or flux.shape[1] != N_APSTAR_PIXELS:
         raise ValueError(
             f"The flux of {path} has shape {flux.shape}, expected (n_rows, {N_APSTAR_PIXELS}): the whole apStar grid "

@@ -406,8 +406,8 @@ class _ErrorLevel:
             raise ValueError(
                 f"The flux errors are above the continuum in {self.n_high} of {self.n} pixels, so their median is, "
                 "too. Are they inverse variances? Then convert them with skbcnn.preprocessing.errors_from_ivar, or "
-                "pass them to prepare_spectra as `ivar`. Otherwise pass them in the unit of the flux, and leave out spectra "
-                "with a signal-to-noise ratio below 1."
+                "pass them to prepare_spectra as `ivar`. Otherwise pass them in the unit of the flux, and leave out "
+                "spectra with a signal-to-noise ratio below 1."
             )
         if 2 * self.n_low > self.n:
             warn_user(

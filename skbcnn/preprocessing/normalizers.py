@@ -9,8 +9,9 @@ from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skbcnn._arrays import plain_spectra
 from skbcnn._chunks import row_chunks
-from skbcnn._masked import fill_masked, filled_array
+from skbcnn._masked import fill_masked, filled_array, refuse_masked
 from skbcnn._sklearn import Options, StrOptions, check_sample_weight, fit_context
 from skbcnn._versioned_pickle import VersionedPickle
 from skbcnn.preprocessing._base import FLOATS
@@ -193,7 +194,7 @@ class SpectraNormalizer(_Normalizer):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Continuum-normalised flux, finite.
+            Continuum-normalised flux, finite. Masked pixels count as bad: their flux becomes 1.
         y : Ignored
             Not used, present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -208,7 +209,7 @@ class SpectraNormalizer(_Normalizer):
         ValueError
             If X is not finite, or the weights are negative or all zero.
         """
-        X = validate_data(self, X, dtype=FLOATS)
+        X = validate_data(self, plain_spectra(X)[0], dtype=FLOATS)
         return self._learn(X, check_sample_weight(sample_weight, X))
 
     def transform(self, X):
@@ -217,14 +218,14 @@ class SpectraNormalizer(_Normalizer):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Continuum-normalised flux.
+            Continuum-normalised flux, as in `fit`.
 
         Returns
         -------
         X_out : ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        return self._forward(validate_data(self, X, reset=False, dtype=FLOATS))
+        return self._forward(validate_data(self, plain_spectra(X)[0], reset=False, dtype=FLOATS))
 
     def inverse_transform(self, X):
         """Undo the normalisation.
@@ -239,6 +240,7 @@ class SpectraNormalizer(_Normalizer):
         X_out : ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
+        refuse_masked(X, "X", "Fill the pixels, or pass the spectra as `transform` returned them")
         return self._backward(validate_data(self, X, reset=False, dtype=FLOATS))
 
 

@@ -8,6 +8,7 @@ apStar files that it was trained on, ``"pixel"`` or ``"global"``.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -388,7 +389,7 @@ def _prepared(normalizer: ContinuumNormalizer, n_pixels: int, raw: _RawSpectra) 
 
 def _combination_of(star: Any) -> str | None:
     """Return which combined spectrum `Spectra` begin with; None if that is not known."""
-    names = getattr(star, "row_names", ())
+    names: Sequence[str] = getattr(star, "row_names", ())
     return {"combined": "pixel", "combined (global)": "global"}.get(names[0]) if len(names) else None
 
 
@@ -404,9 +405,8 @@ def _note_on_combination(trained_on: str | None, combination: str | None) -> str
 
 def _last_pixel(chips: Any) -> int | None:
     """Return where the last chip ends; None if `chips` does not say."""
-    bounds = np.asarray(chips)
-    is_pairs = bounds.ndim == 2 and bounds.shape[1:] == (2,) and bounds.dtype.kind in "iu"
-    return int(bounds.max()) if is_pairs and bounds.size else None
+    bounds: Any = np.asarray(chips)
+    return int(bounds.max()) if bounds.size and bounds.dtype.kind in "iu" else None
 
 
 def _check_n_pixels(flux: np.ndarray, n_kept: int, where: str) -> None:

@@ -1,5 +1,6 @@
 """Reading apStar and aspcapStar: the real files, the layouts that other releases write, and files that are neither."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -324,3 +325,60 @@ def test_folder(tmp_path):
 def test_unknown_combination():
     with pytest.raises(ValueError, match="combination='median', expected one of 'pixel', 'global'"):
         read_apstar(GIANT, combination="median")
+
+
+# open files, and HDUs in memory
+
+
+@pytest.mark.parametrize("path", [GIANT, DWARF])
+def test_open_files_and_hdus_give_the_same_and_stay_open(path):
+    expected = read_apstar(path)
+    content = BytesIO(path.read_bytes())
+    content.seek(100)  # as after writing
+    with path.open("rb") as file, fits.open(path) as hdus:
+        for source in (file, hdus, content):
+            star = read_fits_spectra(source)
+            assert np.array_equal(star.flux, expected.flux, equal_nan=True)
+            assert star.object_id == expected.object_id
+        assert not file.closed
+        assert not content.closed
+        assert hdus[1].data.shape[1] == 8575
+
+
+def test_hdus_that_are_in_no_file(tmp_path):
+    hdus = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(rows_of(1.0)), fits.ImageHDU(rows_of(0.1))])
+    with pytest.raises(ValueError, match="HDUList has no spectrum"):
+        read_apstar(hdus)
+    hdus.append(fits.ImageHDU(np.zeros((1, 8575), dtype=int)))
+    assert read_apstar(hdus).flux[0, 0] == 1
+
+
+def test_other_objects_are_refused(tmp_path):
+    with pytest.raises(TypeError, match="The file is a int, expected a path, a file opened in binary mode, or an HDU"):
+        read_apstar(3)
+    (tmp_path / "text").write_text("text")
+    with (tmp_path / "text").open() as file, pytest.raises(OSError, match="opened as text; open it with mode 'rb'"):
+        read_apstar(file)
+    with pytest.raises(OSError, match="BytesIO cannot be read as FITS"):
+        read_apstar(BytesIO(b"\x1f\x8bno gzip"))
+
+
+# other kinds of file
+
+
+def test_a_visit_in_the_observed_frame_is_named(tmp_path):
+    path = write_fits(tmp_path / "apVisit-r12-1-2-3.fits", *[np.ones((3, 4096))] * 4)
+    with pytest.raises(ValueError, match=r"shape \(3, 4096\).*an apVisit file: .* observed frame.* apStar file of"):
+        read_fits_spectra(path)
+
+
+@pytest.mark.parametrize("kind", ["mwmStar", "mwmVisit"])
+def test_files_of_sdssv_are_named(tmp_path, kind):
+    columns = [("flux", "f4", 8575), ("ivar", "f4", 8575)]
+    tables = [
+        fits.BinTableHDU(np.ones(1, dtype=columns), name=name)
+        for name in ("BOSS/APO", "BOSS/LCO", "APOGEE/APO", "APOGEE/LCO")
+    ]
+    path = write_fits(tmp_path / f"{kind}-0.6.0-1.fits", *tables)
+    with pytest.raises(ValueError, match=rf"is an {kind} file of SDSS-V, expected .*ivar and pixel_flags to prepare_"):
+        read_fits_spectra(path)
