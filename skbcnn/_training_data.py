@@ -165,6 +165,8 @@ def _random_groups(
     n_groups = len(np.unique(groups))
     n_held_out = min(math.ceil(n_groups * share), n_groups - 1)
     if n_held_out == 0:
+        if n_groups == 1 and share > 0:
+            warn_user("groups names a single star, so that none can be held out. Name the star of each spectrum.")
         return np.arange(len(groups)), np.arange(0)
     splitter = GroupShuffleSplit(1, test_size=n_held_out, random_state=random_state)
     training, held_out = next(splitter.split(groups, groups=groups))

@@ -204,9 +204,9 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     seed_ : int
         Seed of the posterior draws.
     preprocessing_, provenance_ : dict
-        Preparation of the spectra, and origin of the training set. Only models from `skbcnn.load_folder` have them.
-        If the training of such a model is continued, `provenance_` has the entries ``first_training`` and
-        ``later_trainings``.
+        Preparation of the spectra (parameters of `prepare_spectra`), and origin of the training set. Models from
+        `skbcnn.load_folder` have them; both may be set after `fit`, and `save` stores them. If the training is
+        continued, `provenance_` has the entries ``first_training`` and ``later_trainings``.
     n_outputs_ : int
         Number of labels.
     n_features_in_ : int
@@ -453,6 +453,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             validation = validation_data_of(validation_data, X_val, y_val, x_err_val, y_err_val)
             validation = self._check_validation_data(validation, groups, stars)
             was_calibrated = continues and self._has_calibration
+            if not continues:
+                self._warn_of_forgotten_records()
             forget(self, "warm_start" if continues else "fit")
             random_state = check_random_state(self.random_state)
             training, held_out = stars, validation
@@ -1080,6 +1082,14 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             "bars, the prediction intervals and the residuals of the held-out stars. Calibrate it again with "
             "fit_error_model on stars of known labels that it was not trained on, or with fit_noise_model."
         )
+
+    def _warn_of_forgotten_records(self):
+        """Warn if a new training ends what the model records of its spectra and its training set."""
+        if records := [name for name in ("preprocessing_", "provenance_") if getattr(self, name, None)]:
+            warn_user(
+                f"fit trains a new network, so the model forgets {' and '.join(records)} of the earlier one. If the "
+                "new training spectra were prepared in the same way, set preprocessing_ again after fit."
+            )
 
     def _update_provenance(self, method, training):
         """Record a training that continued an earlier one, if the model has a provenance."""

@@ -393,7 +393,13 @@ class TestStateAfterTraining:
         assert "first trained on synthetic spectra" in card
         assert "n\\_stars: 42" in card
         assert 'license: "mit"' in card
-        assert not hasattr(model.set_params(warm_start=False).fit(X, y), "provenance_")
+
+    def test_a_new_training_forgets_the_records_of_the_earlier_one_and_says_so(self, model, normal_stars):
+        model.preprocessing_ = {"data_release": 17}
+        with pytest.warns(UserWarning, match="the model forgets preprocessing_ and provenance_"):
+            model.fit(normal_stars.X, normal_stars.y)
+        assert not hasattr(model, "preprocessing_")
+        assert not hasattr(model, "provenance_")
 
     def test_warm_start_that_cannot_calibrate_warns(self, model, normal_stars):
         with pytest.warns(UserWarning, match="fit changed the network, so its calibration"):

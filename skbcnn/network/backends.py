@@ -7,10 +7,10 @@ nor in a process that was forked after it had started. This module imports neith
 from __future__ import annotations
 
 import functools
-import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from skbcnn._user_warnings import warn_user
 from skbcnn.network.forking import reason_against_tensorflow, refuse_after_fork
 
 if TYPE_CHECKING:
@@ -124,8 +124,7 @@ def _is_installed(package: str) -> bool:
 
 @functools.cache
 def _warn_once(reason_and_remedy: str) -> None:
-    warnings.warn(
+    warn_user(
         f"NumPy computes the predictions because {reason_and_remedy}, or choose NumPy with backend='numpy'.",
         NumpyBackendWarning,
-        stacklevel=2,
     )

@@ -1,11 +1,11 @@
 """Training of a network: epochs, validation, and what happens on Ctrl-C."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from skbcnn._user_warnings import warn_user
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.tensorflow.batches import Batches
 from skbcnn.network.tensorflow.callbacks import KeepBest, ProgressBar, recipe_callbacks
@@ -94,7 +94,7 @@ def train(
             interrupted = pooled.discard = True  # the step that was interrupted may be incomplete
             if best.weights is None:
                 raise  # nothing was learnt that is worth keeping
-            warnings.warn("Training interrupted by user; the best weights so far are kept.", stacklevel=2)
+            warn_user("Training interrupted by user; the best weights so far are kept.")
         finally:
             for callback in callbacks:
                 if isinstance(callback, ProgressBar):
