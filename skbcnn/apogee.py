@@ -2,11 +2,13 @@
 
 from collections import Counter
 
+from sklearn import config_context, get_config
 from sklearn.pipeline import Pipeline
 
 from skbcnn._flux_level import NORMALIZED
 from skbcnn._presets import PRESETS, preset
 from skbcnn._regressor_parameters import element_windows
+from skbcnn._user_warnings import warn_user
 from skbcnn.preprocessing.preparation import ModelPreparation
 from skbcnn.regressor import CensoredBCNNRegressor
 from skbcnn.survey import N_APSTAR_PIXELS, ElementWindows, apogee_windows, chips, find_label, resolve_target
@@ -62,20 +64,20 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
     _flux_limits = NORMALIZED
 
     def _check_n_pixels(self, X):
-        """Refuse spectra with another number of pixels than those of DR13 to DR17 without the chip gaps."""
+        """Refuse spectra with another number of pixels than those of DR13 to DR20 without the chip gaps."""
         shape = getattr(X, "shape", ())  # without a shape, scikit-learn makes an array first
         expected = apogee_windows().n_pixels
         if len(shape) != 2 or shape[1] == expected:
             return
         advice = {
-            N_APSTAR_PIXELS: "These are raw apStar spectra: remove the chip gaps with ChipGapRemover(), then normalise "
-            "with ContinuumNormalizer().",
+            N_APSTAR_PIXELS: "These are raw apStar spectra: prepare them with prepare_spectra, which takes flux, "
+            "errors and bitmask, or with ChipGapRemover() and ContinuumNormalizer() in a Pipeline.",
             sum(chip.n_pixels for chip in chips(12)): "These are on the pixels of DR11 and DR12: use the spectra of a "
             "later release, or pass windows on this grid to CensoredBCNNRegressor.",
         }
         raise ValueError(
             f"X has {shape[1]} features, but {type(self).__name__} is expecting {expected} features as input: spectra "
-            f"of APOGEE DR13 to DR17 without chip gaps, not of n_features = {shape[1]} pixels. "
+            f"of APOGEE DR13 to DR20 without chip gaps, not of n_features = {shape[1]} pixels. "
             + advice.get(shape[1], "For other surveys and grids use CensoredBCNNRegressor with windows of your own.")
         )
 
@@ -121,9 +123,10 @@ def _with_canonical_names(windows):
 def apogee_pipeline(model: CensoredBCNNRegressor) -> Pipeline:
     """Return a pipeline of the preparation that a model records and the model.
 
-    The pipeline takes flux as it is in apStar files, and flux alone: pixels that are flagged in the mask of the file or
-    have large errors are not replaced, and all continuum pixels have the same weight. Where errors and mask are
-    available, use `skbcnn.prepare_for_model` instead, as in the example.
+    The pipeline takes flux as it is in apStar files. Errors and bitmask of the files are passed as metadata, as in the
+    example; the spectra are then prepared exactly as by `skbcnn.prepare_for_model`. Without them, pixels that are
+    flagged in the bitmask or have large errors are not replaced, and all continuum pixels have the same weight, so the
+    labels differ: in a real spectrum, log g by 0.5.
 
     Parameters
     ----------
@@ -135,7 +138,8 @@ def apogee_pipeline(model: CensoredBCNNRegressor) -> Pipeline:
     -------
     pipeline : sklearn.pipeline.Pipeline
         Steps ``gaps`` (`ChipGapRemover`), ``continuum`` (`ContinuumNormalizer`) and ``labels`` (`model`). It is fitted
-        and can predict.
+        and can predict. If scikit-learn's metadata routing is enabled, its methods take ``flux_err`` and ``bitmask``,
+        of shape (n_samples, 8575).
 
     Raises
     ------
@@ -147,32 +151,42 @@ def apogee_pipeline(model: CensoredBCNNRegressor) -> Pipeline:
     Warns
     -----
     UserWarning
-        If the model records no preprocessing.
+        If the model records no preprocessing, or metadata routing is not enabled.
 
     See Also
     --------
-    skbcnn.prepare_for_model : The same preparation for flux, errors and mask together.
+    skbcnn.prepare_for_model : The same preparation without a pipeline. It also returns the errors that `x_err` takes.
 
     Examples
     --------
     >>> import numpy as np
+    >>> from sklearn import config_context
     >>> from skbcnn import ApogeeBCNNCensoredRegressor, prepare_for_model
     >>> from skbcnn.apogee import apogee_pipeline
     >>> rng = np.random.default_rng(0)
-    >>> X, y = rng.normal(1, 0.1, (10, 7514)), rng.normal(4500, 100, 10)
+    >>> X, y = rng.normal(1, 0.1, (30, 7514)), rng.normal(4500, 100, 30)
     >>> model = ApogeeBCNNCensoredRegressor(target="teff", num_hidden=(4, 4, 4, 4, 2), max_epochs=1, random_state=0)
     >>> model = model.fit(X, y)
     >>> model.preprocessing_ = {"data_release": 17, "weighting": "astronn"}  # load_folder sets it
-    >>> flux = rng.normal(300, 3, (2, 8575))
-    >>> apogee_pipeline(model).predict(flux).shape
-    (2,)
-
-    With errors and mask:
-
-    >>> X, x_err = prepare_for_model(model, flux, np.full((2, 8575), 3.0), np.zeros((2, 8575), int))
-    >>> model.predict(X, x_err=x_err).shape
-    (2,)
+    >>> flux, err, bitmask = rng.normal(300, 3, (2, 8575)), np.full((2, 8575), 3.0), np.zeros((2, 8575), int)
+    >>> with config_context(enable_metadata_routing=True):
+    ...     labels = apogee_pipeline(model).predict(flux, flux_err=err, bitmask=bitmask)
+    >>> X, x_err = prepare_for_model(model, flux, err, bitmask)
+    >>> bool((model.predict(X) == labels).all())
+    True
     """
     preparation = ModelPreparation.from_model(model)
     preparation.warn(stacklevel=3)
-    return Pipeline([("gaps", preparation.gap_remover()), ("continuum", preparation.normalizer), ("labels", model)])
+    if not get_config()["enable_metadata_routing"]:
+        warn_user(
+            "The pipeline gets flux alone, so bad pixels that only the errors and the bitmask of a file mark are kept, "
+            "and the labels differ from those of prepare_for_model and the command line. If there are errors or "
+            "bitmasks, use prepare_for_model, or enable scikit-learn's metadata routing and pass flux_err and bitmask."
+        )
+    gaps, continuum = preparation.gap_remover(), preparation.normalizer
+    with config_context(enable_metadata_routing=True):
+        continuum.set_fit_request(x_err="flux_err", bitmask=True)
+        continuum.set_transform_request(x_err="flux_err", bitmask=True)
+    for step in (gaps, continuum):
+        step.set_output(transform="default")  # the model was fitted on arrays, whatever the global setting is now
+    return Pipeline([("gaps", gaps), ("continuum", continuum), ("labels", model)])

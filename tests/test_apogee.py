@@ -1,11 +1,13 @@
 """The APOGEE regressor's own labels and windows, the presets, and pipelines that take raw spectra."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.stats import mad_std
 from numpy.testing import assert_array_equal
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -16,6 +18,7 @@ from skbcnn import (
     apogee_pipeline,
     load_folder,
     make_apogee_spectra,
+    prepare_for_model,
     prepare_spectra,
     read_apstar,
     save_folder,
@@ -172,8 +175,35 @@ class TestPresets:
             ApogeeBCNNCensoredRegressor.from_preset("leung_bovy_2019", learning_rate=1)
 
 
+@pytest.mark.filterwarnings("ignore:The pipeline gets flux alone")
 class TestPipeline:
     """Preparation and model in one pipeline."""
+
+    @pytest.mark.parametrize("path", APSTAR, ids=lambda path: path.name[:20])
+    def test_errors_and_bitmask_as_metadata_give_what_prepare_for_model_gives(self, model, path, tmp_path):
+        star = read_apstar(path)
+        X, _ = prepare_for_model(model, star)
+        pipeline = apogee_pipeline(model)
+        with config_context(enable_metadata_routing=True):
+            for each in pipeline, load_folder(save_folder(pipeline, tmp_path / "pipeline")):
+                labels = each.predict(star.flux, flux_err=star.error, bitmask=star.bitmask)
+                assert_array_equal(labels, model.predict(X), strict=True)
+        assert not np.array_equal(model.predict(X), pipeline.predict(star.flux))
+
+    def test_flux_alone_is_warned_of(self, model):
+        with pytest.warns(UserWarning, match="gets flux alone.*use prepare_for_model, or enable .* flux_err") as caught:
+            apogee_pipeline(model)
+        assert [warning.filename for warning in caught] == [__file__]
+        with config_context(enable_metadata_routing=True), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            apogee_pipeline(model)
+
+    @pytest.mark.parametrize("frames", ["pandas", "polars"])
+    def test_frames_as_output_of_transformers_change_nothing(self, model, frames):
+        star = read_apstar(APSTAR[0])
+        expected = apogee_pipeline(model).predict(star.flux)
+        with config_context(transform_output=frames):
+            assert_array_equal(apogee_pipeline(model).predict(star.flux), expected)
 
     @pytest.mark.parametrize("path", APSTAR, ids=lambda path: path.name[:20])
     def test_raw_spectra(self, model, path):
