@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from skbcnn._user_warnings import warn_user
+
 NORMALIZED = (0.5, 1.5)  # median of continuum-normalised spectra of stars
 NOT_COUNTS = (-10.0, 10.0)  # median of any flux that was normalised or standardised in some way
 
@@ -70,3 +72,57 @@ def training_level(model: Any) -> float | None:
         return float(np.median(model.domain_.center))
     mean = model.spectra_normalizer_.mean_
     return float(np.median(mean)) if mean.any() else None  # all 0: a mode that subtracts none
+
+
+def warn_of_flux_level(X: np.ndarray, limits: tuple[float, float], class_name: str) -> None:
+    """Warn of training spectra that are not divided by their continuum.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_pixels)
+        Training spectra.
+    limits : tuple of (float, float)
+        `NORMALIZED` or `NOT_COUNTS`.
+    class_name : str
+        Class of the model, for the message.
+
+    Warns
+    -----
+    UserWarning
+        If the median flux is beyond the limits.
+    """
+    level = median_level(X)
+    if not is_within(level, limits):
+        warn_user(
+            f"The median flux of X is {level:.4g}, but {class_name} expects continuum-normalised spectra, whose median "
+            "is near 1. Divide the spectra by their continuum first, with prepare_spectra or ContinuumNormalizer, and "
+            "prepare all spectra to predict in the same way."
+        )
+
+
+def warn_of_other_flux_level(X: np.ndarray, of_training: float | None, what: str = "X") -> None:
+    """Warn of spectra that can only be counts, if the training spectra were normalised.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_pixels)
+        Spectra to predict.
+    of_training : float or None
+        Median flux of the training spectra; None if it is not known.
+    what : str, default="X"
+        Description of the spectra, for the message.
+
+    Warns
+    -----
+    UserWarning
+        If their medians have nothing in common.
+    """
+    if of_training is None or not is_within(of_training, NORMALIZED):
+        return
+    level = median_level(X)
+    if not is_within(level, NOT_COUNTS):
+        warn_user(
+            f"The median flux of {what} is {level:.4g}, but that of the training spectra is {of_training:.4g}, so the "
+            "labels of these spectra mean nothing. Prepare them like the training spectra, with prepare_for_model or "
+            "in a Pipeline."
+        )

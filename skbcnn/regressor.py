@@ -15,7 +15,13 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from skbcnn._arrays import plain_spectra
 from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
-from skbcnn._flux_level import NORMALIZED, NOT_COUNTS, is_within, median_level, training_level
+from skbcnn._flux_level import (
+    NOT_COUNTS,
+    median_level,
+    training_level,
+    warn_of_flux_level,
+    warn_of_other_flux_level,
+)
 from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import error_values, label_and_error_values, label_columns, label_values
 from skbcnn._moved import find_moved_names
@@ -949,29 +955,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass x_err to fit.")
         x_err = None if x_err is None else np.asarray(x_err, dtype=np.float32)
         stars = Stars(X, y, y_err, weight, x_err, group_numbers(groups, len(X)))
-        self._warn_of_flux_level(X)
+        warn_of_flux_level(X, self._flux_limits, type(self).__name__)
         return usable_stars(stars, self.target_names_, may_be_empty=continues)
-
-    def _warn_of_flux_level(self, X):
-        """Warn of training spectra that are not divided by their continuum."""
-        level = median_level(X)
-        if not is_within(level, self._flux_limits):
-            warn_user(
-                f"The median flux of X is {level:.4g}, but {type(self).__name__} expects continuum-normalised spectra, "
-                "whose median is near 1. Divide the spectra by their continuum first, with prepare_spectra or "
-                "ContinuumNormalizer, and prepare all spectra to predict in the same way."
-            )
-
-    def _warn_of_other_flux_level(self, X, of_training, what="X"):
-        """Warn of spectra that can only be counts if the training spectra were normalised."""
-        if of_training is not None and is_within(of_training, NORMALIZED):
-            level = median_level(X)
-            if not is_within(level, NOT_COUNTS):
-                warn_user(
-                    f"The median flux of {what} is {level:.4g}, but that of the training spectra is {of_training:.4g}, "
-                    "so the labels of these spectra mean nothing. Prepare them like the training spectra, with "
-                    "prepare_for_model or in a Pipeline."
-                )
 
     def _check_validation_data(self, given, groups, training):
         """Return validation data as `Stars` in random order; None if there are none."""
@@ -995,7 +980,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
                 )
             x_err = None if x_err is None else np.asarray(x_err, dtype=np.float32)
             stars = usable_stars(Stars(X, y, y_err, np.ones(len(X)), x_err), self.target_names_, may_be_empty=True)
-        self._warn_of_other_flux_level(X, median_level(training.x), "the validation spectra")
+        warn_of_other_flux_level(X, median_level(training.x), "the validation spectra")
         warn_of_other_labels(training, stars, self.target_names_)
         return stars.take(check_random_state(0).permutation(len(X)))  # the calibration takes the first ones
 
@@ -1156,7 +1141,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self._validate_params()  # n_draws may have been set since
         X, x_err = plain_spectra(X, x_err)
         X = self._check_new_spectra(X)
-        self._warn_of_other_flux_level(X, training_level(self))
+        warn_of_other_flux_level(X, training_level(self))
         return usable_spectra(X, x_err)
 
     def _warn_of_noise_counted_twice(self, x_err):
