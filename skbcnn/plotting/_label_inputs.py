@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from skbcnn._label_tables import canonical_name, label_array, label_columns
+from skbcnn._label_tables import LabelColumns, canonical_name, label_array, label_columns
 from skbcnn._label_tables import label_names as names_in
 from skbcnn.survey import is_missing
 
 
-def as_columns(values: Any, argument: str = "y_pred") -> np.ndarray:
+def as_columns(values: Any, argument: str = "y_pred", like: LabelColumns | None = None) -> np.ndarray:
     """Return labels as a two-dimensional array, and raise an error for infinite values.
 
     Parameters
@@ -21,6 +21,8 @@ def as_columns(values: Any, argument: str = "y_pred") -> np.ndarray:
         Labels; NaN or at most -9990 where missing.
     argument : str, default="y_pred"
         Name of the argument, for error messages.
+    like : LabelColumns, default=None
+        Labels of the same stars, whose order and units are used. Columns of a table are matched to them by name.
 
     Returns
     -------
@@ -31,7 +33,7 @@ def as_columns(values: Any, argument: str = "y_pred") -> np.ndarray:
     ValueError
         If the values are not numbers, have more than two dimensions, or are infinite.
     """
-    columns = label_array(values, argument)
+    columns = label_array(values, argument, like)
     if n_infinite := int(np.isinf(columns).sum()):
         raise ValueError(
             f"{argument} is infinite in {n_infinite} places. Pass NaN or -9999 where a label is missing, and numbers "
@@ -40,7 +42,7 @@ def as_columns(values: Any, argument: str = "y_pred") -> np.ndarray:
     return columns
 
 
-def error_columns(y_std: Any, y_pred: np.ndarray) -> np.ndarray | None:
+def error_columns(y_std: Any, y_pred: np.ndarray, like: LabelColumns | None = None) -> np.ndarray | None:
     """Return error bars as an array with NaN where they are missing.
 
     Parameters
@@ -49,6 +51,8 @@ def error_columns(y_std: Any, y_pred: np.ndarray) -> np.ndarray | None:
         Error bars; NaN or at most -9990 where missing.
     y_pred : ndarray of shape (n_samples, n_labels)
         Labels from `as_columns`.
+    like : LabelColumns, default=None
+        These labels as they were passed, as in `as_columns`.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def error_columns(y_std: Any, y_pred: np.ndarray) -> np.ndarray | None:
     """
     if y_std is None:
         return None
-    errors = as_columns(y_std, "y_std")
+    errors = as_columns(y_std, "y_std", like)
     check_shapes({"y_pred": y_pred}, y_std=errors)
     missing = is_missing(errors)
     if n_negative := int((~missing & (errors < 0)).sum()):

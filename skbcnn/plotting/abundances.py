@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from skbcnn._label_tables import canonical_name, label_values
+from skbcnn._label_tables import canonical_name, label_columns, label_values
 from skbcnn.plotting._axis_limits import set_limits
 from skbcnn.plotting._display import SinglePanelDisplay
 from skbcnn.plotting._estimators import predict_labels
@@ -193,10 +193,11 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
         quantities = [
             _find_quantity(name, names, argument) for name, argument in ((x_name, "x_name"), (y_name, "y_name"))
         ]
-        y_pred = as_columns(y_pred)
-        y_true = None if y_true is None else as_columns(y_true, "y_true")
+        columns = label_columns(y_pred, "y_pred").renamed(names)
+        y_pred = as_columns(columns)
+        y_true = None if y_true is None else as_columns(y_true, "y_true", columns)
         check_shapes({"y_pred": y_pred}, y_true=y_true)
-        covariance = _covariance(quantities, error_columns(y_std, y_pred), _check_draws(draws, y_pred))
+        covariance = _covariance(quantities, error_columns(y_std, y_pred, columns), _check_draws(draws, y_pred))
         points, truth = (None if labels is None else _coordinates(quantities, labels) for labels in (y_pred, y_true))
         texts = tuple(quantity.text for quantity in quantities)
         return cls(points=points, covariance=covariance, truth=truth, axis_texts=texts, errors=errors).plot(ax)

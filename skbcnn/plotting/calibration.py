@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from skbcnn._label_tables import label_values
+from skbcnn._label_tables import label_columns, label_values
 from skbcnn.metrics.label_pairs import check_errors, check_pairs, check_stds
 from skbcnn.plotting._axes import several_axes
 from skbcnn.plotting._display import MultiPanelDisplay
@@ -132,7 +132,7 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
             If shapes differ, no star has a true label, or an error bar is negative, missing or 0.
         """
         names = column_names(label_names, y_true, "y_true")
-        pairs = check_pairs(y_true, y_pred)
+        pairs = check_pairs(label_columns(y_true, "y_true").renamed(names), y_pred)
         std = check_stds(y_std, pairs)
         if y_err is not None:
             std = np.hypot(std, check_errors(y_err, pairs))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skbcnn._label_tables import label_columns
 from skbcnn.plotting._axes import add_colour_bar
 from skbcnn.plotting._axis_limits import set_limits
 from skbcnn.plotting._display import SinglePanelDisplay
@@ -120,8 +121,9 @@ class KielDisplay(SinglePanelDisplay):
             and logg.
         """
         names = column_names(label_names, y_pred, "y_pred")
-        y_pred = as_columns(y_pred)
-        return cls(y_pred=y_pred, y_std=error_columns(y_std, y_pred), label_names=names, color=color).plot(ax)
+        columns = label_columns(y_pred, "y_pred").renamed(names)
+        y_pred = as_columns(columns)
+        return cls(y_pred=y_pred, y_std=error_columns(y_std, y_pred, columns), label_names=names, color=color).plot(ax)
 
     def _check(self):
         present = self._present_stars()

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skbcnn._label_tables import label_values
+from skbcnn._label_tables import label_columns, label_values
 from skbcnn.metrics import residual_table
 from skbcnn.plotting._axes import style_axes
 from skbcnn.plotting._axis_limits import central_limits
@@ -122,7 +122,10 @@ class ResidualOverviewDisplay:
         ValueError
             If shapes differ, or the numbers of names and columns differ.
         """
-        y_true, y_pred = as_columns(y_true, "y_true"), as_columns(y_pred)
+        columns = label_columns(y_true, "y_true")
+        if len(columns.columns) == len(label_names):
+            columns = columns.renamed(label_names)
+        y_true, y_pred = as_columns(columns, "y_true"), as_columns(y_pred, like=columns)
         return cls(y_true=y_true, y_pred=y_pred, label_names=tuple(label_names)).plot(figure)
 
     def plot(self, figure=None):

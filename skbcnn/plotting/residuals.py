@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skbcnn._label_tables import label_values
+from skbcnn._label_tables import canonical_name, label_columns, label_values
+from skbcnn._masked import filled_array
 from skbcnn._moved import find_moved_names
 from skbcnn.metrics import residual_table
 from skbcnn.plotting._axes import add_colour_bar
@@ -141,11 +142,17 @@ class ResidualDisplay(SinglePanelDisplay):
         ValueError
             If shapes differ, or no star has a true value.
         """
-        y_true, y_pred, y_std, snr = (None if v is None else np.asarray(v, float) for v in (y_true, y_pred, y_std, snr))
-        if y_true.ndim != 1:
+        columns = label_columns(y_true, "y_true")
+        if columns.shape[1:] and not (columns.is_table and len(columns.columns) == 1):
             raise ValueError(
-                f"y_true has shape {y_true.shape}, expected (n_samples,). Pass the values of one label, y_true[:, 0]."
+                f"y_true has shape {columns.shape}, expected (n_samples,). Pass the values of one label, y_true[:, 0]."
             )
+        columns = columns if canonical_name(label_name) is None else columns.renamed([label_name])
+        y_true, y_pred, y_std = (
+            None if values is None else as_columns(values, argument, columns)[:, 0]
+            for argument, values in {"y_true": columns, "y_pred": y_pred, "y_std": y_std}.items()
+        )
+        snr = None if snr is None else filled_array(snr).astype(float)
         check_shapes({"y_true": y_true}, y_pred=y_pred, y_std=y_std, snr=snr)
         return cls(y_true=y_true, y_pred=y_pred, y_std=y_std, snr=snr, label_name=label_name).plot(ax)
 

@@ -1,9 +1,13 @@
 """Labels, error bars and names of columns that users pass."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from numpy.testing import assert_array_equal
+from astropy import units
+from astropy.table import Table
+from numpy.testing import assert_allclose, assert_array_equal
 
+from skbcnn.plotting import ErrorCalibrationDisplay, KielDisplay, ResidualDisplay, ResidualOverviewDisplay
 from skbcnn.plotting._label_inputs import (
     as_columns,
     check_shapes,
@@ -77,3 +81,32 @@ class TestNames:
     def test_unknown_name(self, name):
         with pytest.raises(ValueError, match=f"x_name={name!r}, expected one of the labels of y_pred: teff, Mg"):
             column_of(name, ["teff", "Mg"], argument="x_name", owner="y_pred")
+
+
+class TestTablesOfOneDisplay:
+    """Columns of several tables are matched by name, and units and masks are honoured."""
+
+    Y_TRUE = pd.DataFrame({"MG_H": [0.1, 0.2], "TEFF": [4500.0, 4600.0]})
+    Y_PRED = pd.DataFrame({"teff": [4510.0, 4610.0], "Mg": [0.2, 0.3]})
+    Y_STD = Table({"e_Mg": [0.1, 0.1], "e_teff": [0.01, 0.01] * units.kK})
+
+    def test_residual_overview(self):
+        for y_pred in (self.Y_PRED, self.Y_PRED.to_numpy()):
+            display = ResidualOverviewDisplay.from_predictions(self.Y_TRUE, y_pred, label_names=["teff", "Mg"])
+            assert_allclose(display.y_pred - display.y_true, [[10, 0.1]] * 2)
+
+    def test_calibration(self):
+        display = ErrorCalibrationDisplay.from_predictions(
+            self.Y_TRUE, self.Y_PRED, self.Y_STD, label_names=["teff", "Mg"]
+        )
+        assert_allclose(display.z, np.ones((2, 2)))
+
+    def test_kiel_diagram(self):
+        y_pred = self.Y_PRED.rename(columns={"Mg": "logg"})
+        y_std = pd.DataFrame({"e_logg": [0.1, 0.1], "e_teff": [50.0, 50.0]})
+        assert_array_equal(KielDisplay.from_predictions(y_pred, y_std).y_std, [[50, 0.1]] * 2)
+
+    def test_residuals(self):
+        y_true = Table({"teff": np.ma.array([4.5, 777], mask=[False, True])}, units={"teff": "kK"})
+        display = ResidualDisplay.from_predictions(y_true, [4510.0, 4610.0], label_name="teff")
+        assert_array_equal(display.y_true, [4500, np.nan])
