@@ -139,6 +139,7 @@ def _training(regressor: Any, provenance: Mapping[str, Any]) -> str:
             rows.append((title, _number(history[key][-1])))
     if regressor.noise_level_ is not None:
         rows.append(("highest noise level (median flux error)", _number(regressor.noise_level_)))
+    rows.append(("trained with added noise", _text(regressor.noise_augmented_)))
     spec = regressor.spec_
     shape = {"filters": spec.num_filters, "widths": spec.num_hidden, "dropout rate": spec.dropout_rate}
     rows += [(name, _text(value)) for name, value in shape.items()]
