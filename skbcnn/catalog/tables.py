@@ -16,9 +16,11 @@ from astropy.table import Column, QTable, Table
 from astropy.units import UnitBase, UnrecognizedUnit
 
 from skbcnn._atomic_writes import atomic_path, created_h5
+from skbcnn._masked import is_masked
+from skbcnn._paths import as_path
 from skbcnn._prediction import ErrorKind, Naming, Prediction
 from skbcnn.novelty import Assessment, NoveltyFlag, result_flags
-from skbcnn.novelty.flags import BIT_MEANINGS, prediction_flags
+from skbcnn.novelty.flags import BIT_MEANINGS, check_prediction, prediction_flags
 
 _DEFAULT_UNITS = {"ra": "deg", "dec": "deg"}  # for columns of the stars that have no unit
 _DESCRIPTIONS = {  # for columns that have none
@@ -100,8 +102,9 @@ def prediction_table(
     ------------------ ------ -------- -------------- -------------------
     2M17335483-2753043 4700.0     50.0           30.0                40.0
     """
+    check_prediction(prediction)
     n_samples = len(prediction.mean)
-    found = [_star_column(name, values, n_samples) for name, values in (columns or {}).items()]
+    found = [_star_column(name, values, n_samples) for name, values in _named_columns(columns)]
     errors: list[ErrorKind] = ["total", "model", "predictive"]
     if prediction.calibrated is not None:
         errors.append("calibrated")
@@ -137,20 +140,46 @@ def quality_columns(prediction: Prediction, assessment: Assessment | None, namin
     return {"result_flags": flags, **novelty, "do_not_use": (flags & NoveltyFlag.DO_NOT_USE) != 0}
 
 
+def _named_columns(columns: Any) -> list[tuple[str, Any]]:
+    """Return names and values of the columns in a mapping or a table."""
+    if columns is None:
+        return []
+    if not hasattr(columns, "keys"):  # mappings, tables of astropy, data frames of pandas
+        raise TypeError(
+            f"columns is a {type(columns).__name__}, expected a mapping of names to columns, such as {{'star': names}}."
+        )
+    return [(str(name), columns[name]) for name in columns.keys()]  # noqa: SIM118, since tables iterate over rows
+
+
 def _star_column(name: str, values: Any, n_samples: int) -> Column:
     """Return a column of the stars, checked to have a type that all file formats support."""
     unit = getattr(values, "unit", None) or _DEFAULT_UNITS.get(name.lower())
     description = getattr(values, "description", None)
-    values = np.asanyarray(getattr(values, "value", values))  # asanyarray keeps masks
-    if values.dtype.kind == "O" and all(isinstance(text, str) for text in values.flat):
-        values = values.astype(str)
+    values = getattr(values, "value", values)
+    if isinstance(values, list | tuple) and any(isinstance(entry, str) for entry in values):
+        values = np.array([*values, None], dtype=object)[:-1]  # else NumPy makes text of NaN
+    values = np.asanyarray(values)  # keeps masks
+    if values.dtype.kind == "O":
+        values = _text(values)
+    if values.dtype == np.longdouble:
+        values = values.astype(np.float64)  # files cannot hold it
     if values.shape != (n_samples,):
         raise ValueError(f"Column {name!r} has shape {values.shape}, expected ({n_samples},): one value for each star.")
     if values.dtype.kind not in "biufSU":
-        raise ValueError(f"Column {name!r} holds {values.dtype}, expected numbers, booleans or text.")
+        raise ValueError(f"Column {name!r} holds {values.dtype}, expected numbers, booleans or text. Convert it.")
     column = Table({name: values}, units={name: unit} if unit else None)[name]
     column.description = description
     return column
+
+
+def _text(values: np.ndarray) -> np.ndarray:
+    """Return objects as text, masked where a value is absent; objects that are no text as they are."""
+    is_nan = [isinstance(entry, float) and np.isnan(entry) for entry in values.flat]
+    absent = is_masked(values) | np.reshape(np.array(is_nan, dtype=bool), values.shape)
+    if absent.all() or not all(isinstance(entry, str) for entry in values[~absent]):
+        return values
+    text = np.where(absent, "", values).astype(str)
+    return np.ma.array(text, mask=absent) if absent.any() else text
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -204,8 +233,10 @@ def write_table(table: Table, path: str | PathLike[str], *, overwrite: bool = Fa
     teff
     4700.0
     """
-    path = Path(path)
+    path = as_path(path, "path")
     write = _WRITERS[check_table_name(path)]
+    if not isinstance(table, Table):
+        raise TypeError(f"table is a {type(table).__name__}, expected an astropy Table. Pass Table(...) of it.")
     with atomic_path(path, overwrite=overwrite) as temporary:
         write(table, temporary)
     return path
@@ -231,7 +262,7 @@ def check_table_name(path: str | PathLike[str]) -> str:
     ValueError
         If no format has this suffix.
     """
-    suffix = Path(path).suffix.lower()
+    suffix = as_path(path, "path").suffix.lower()
     if suffix not in _WRITERS:
         raise ValueError(f"{path} ends in {suffix!r}, expected one of {', '.join(_WRITERS)}. Rename the output.")
     return suffix

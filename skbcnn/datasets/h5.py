@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from skbcnn._moved import find_moved_names
+from skbcnn._paths import as_path
 from skbcnn.survey import find_label, is_missing, resolve_target
 from skbcnn.survey.other_quantities import is_misspelt, other_quantity, similar_label
 
@@ -116,6 +117,7 @@ class H5Loader:
             If a column is absent or does not fit the spectra, a parameter is invalid, or no row is selected.
         """
         names = _resolve(self.target)
+        self._check_switch("load_err")
         columns = [("spectra", names)]
         if self.load_err:
             columns.append(("spectra" + ERROR_SUFFIX, [name + ERROR_SUFFIX for name in names]))
@@ -162,8 +164,14 @@ class H5Loader:
 
     def _rows(self, table: "_Table") -> np.ndarray:
         """Return the selected row numbers, ascending."""
+        self._check_switch("exclude9999")
         rows = np.arange(table.n_rows) if self.load_combined is None else self._rows_of_kind(table)
         return self._rows_with_all_labels(table, rows) if self.exclude9999 else rows
+
+    def _check_switch(self, name: str) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"{name}={value!r}, expected True or False.")
 
     def _rows_of_kind(self, table: "_Table") -> np.ndarray:
         if not isinstance(self.load_combined, bool | np.bool_):
@@ -340,7 +348,7 @@ def _is_fits(path: Path) -> bool:
 
 
 def _existing(filename: str | PathLike[str]) -> Path:
-    path = Path(filename)
+    path = as_path(filename, "filename")
     tried = list(dict.fromkeys([path, with_suffix(path)]))
     for candidate in tried:
         if candidate.is_file():
@@ -354,7 +362,7 @@ def _existing(filename: str | PathLike[str]) -> Path:
 
 def with_suffix(filename: str | PathLike[str]) -> Path:
     """Return a path that ends in ``.h5`` or ``.hdf5``; ``.h5`` is appended to other names."""
-    path = Path(filename)
+    path = as_path(filename, "filename")
     return path if path.suffix.lower() in _SUFFIXES else path.with_name(path.name + ".h5")
 
 

@@ -111,6 +111,7 @@ def write_h5(
             stacklevel=2,
         )
         label_names = names
+    path = with_suffix(filename)
     columns = _spectra_to_write(spectra, spectra_err, spectra_ivar)
     n_samples = len(columns["spectra"])
     columns |= _labels_to_write(labels, label_names, n_samples)
@@ -120,7 +121,6 @@ def write_h5(
     columns |= _extra_to_write(extra or {}, n_samples, columns)
     record = _record_to_write(preprocessing)
 
-    path = with_suffix(filename)
     with atomic_path(path, overwrite=overwrite) as temporary, created_h5(temporary) as file:
         for name, values in columns.items():
             file.create_dataset(name, data=values)

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from scipy.sparse import csr_array
 from scipy.special import expit, ndtr
 from sklearn.utils import Bunch, check_random_state
 
+from skbcnn._masked import plain_numbers
 from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.survey import (
     APOGEE_LABELS,
@@ -177,7 +178,7 @@ def _checked_snr(n_samples: Any, snr: ArrayLike, missing: float, correlated: boo
     """Return the signal-to-noise ratio of each star, after a check of all arguments."""
     if not isinstance(n_samples, Integral) or isinstance(n_samples, bool) or n_samples < 1:
         raise ValueError(f"n_samples={n_samples!r}, expected a whole number of stars, at least 1.")
-    if not 0 <= missing <= 0.9:
+    if not isinstance(missing, Real) or not 0 <= missing <= 0.9:
         raise ValueError(
             f"missing={missing!r}, expected a fraction of at least 0 and at most 0.9: Teff is never missing, so not "
             "every label can be. Pass 0 for complete labels."
@@ -189,7 +190,9 @@ def _checked_snr(n_samples: Any, snr: ArrayLike, missing: float, correlated: boo
             f"correlated=False with population={population!r}: its stars are alike, so there are no correlations "
             "to remove. Use correlated=True; aluminium is independent of the other labels in any case."
         )
-    snr = np.asarray(snr, dtype=float)
+    if not isinstance(correlated, bool | np.bool_):
+        raise ValueError(f"correlated={correlated!r}, expected True or False.")
+    snr = plain_numbers(snr, "snr", "Pass for instance snr=200")
     if snr.shape not in ((), (n_samples,)):
         raise ValueError(
             f"snr has shape {snr.shape}, expected one number or one for each of the {n_samples} stars. Pass an array "

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_consistent_length, check_random_state
 
 from skbcnn._arrays import plain_spectra
 from skbcnn._chunks import row_chunks
+from skbcnn._masked import fill_masked
 from skbcnn._validation import check_finite_spectra, usable_spectra
 from skbcnn.novelty.flags import NoveltyFlag, as_columns, flag_where, prediction_flags
 from skbcnn.novelty.limits import label_limits, model_limit, relative_spread, spectrum_limits
@@ -28,6 +29,7 @@ from skbcnn.novelty.principal_components import (
     concatenate,
     find_bad_pixels,
 )
+from skbcnn.survey import is_missing
 
 if TYPE_CHECKING:
     from skbcnn._prediction import Prediction
@@ -199,7 +201,7 @@ class TrainingDomain:
         x : array-like of shape (n_samples, n_pixels)
             Continuum-normalised flux, as in `fit` of the regressor. At most 3000 random stars are used.
         labels : array-like of shape (n_samples, n_labels) or (n_samples,)
-            Labels of the stars, NaN where missing.
+            Labels of the stars; NaN or -9999 where missing.
         x_err : array-like of shape (n_samples, n_pixels), default=None
             Flux errors. An error of 0 marks a bad pixel; other values are not used.
         model_std : array-like of shape (n_stars, n_labels) or (n_stars,), default=None
@@ -214,10 +216,17 @@ class TrainingDomain:
         -------
         domain : TrainingDomain
             Domain of the training stars. With fewer than 10 stars it has no limits, so that no star is novel.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not match each other, or a flux is not finite.
         """
         rng = check_random_state(random_state)
-        x, x_err = plain_spectra(x, x_err, "x")
-        x, labels = np.asarray(x), as_columns(labels)
+        x, x_err = _checked_spectra(x, x_err)
+        labels = as_columns(fill_masked(labels))
+        check_consistent_length(x, labels)
+        labels = np.where(is_missing(labels), np.nan, labels)
         rows = np.sort(rng.permutation(len(x))[:_MAX_STARS])
         x = clip_flux(x[rows])
         x_err = None if x_err is None else np.asarray(x_err)[rows]
@@ -252,8 +261,7 @@ class TrainingDomain:
         noise : ndarray of shape (n_samples,)
             Standard deviation per pixel, in units of the flux.
         """
-        x, x_err = plain_spectra(x, x_err, "x")
-        chunks = self._chunks(np.asarray(x), None if x_err is None else np.asarray(x_err))
+        chunks = self._chunks(*_checked_spectra(x, x_err, len(self.center)))
         return np.concatenate([self._principal_components.pixel_noise(*chunk) for chunk in chunks])
 
     def score(self, x: ArrayLike, prediction: Prediction | None = None, x_err: ArrayLike | None = None) -> np.ndarray:
@@ -314,15 +322,7 @@ class TrainingDomain:
         `x_err` is given, the model uncertainty of stars with more than twice the noise of the training stars is not
         assessed.
         """
-        x, x_err = plain_spectra(x, x_err, "x")
-        x = np.asarray(x)
-        if x.ndim != 2 or len(x) == 0 or x.shape[1] != len(self.center):
-            raise ValueError(
-                f"x has shape {x.shape}, expected (n_samples, {len(self.center)}) with one sample or more, on the "
-                "pixels of the training spectra. Pass the spectra that were predicted."
-            )
-        check_finite_spectra(x)
-        x, x_err = usable_spectra(x, x_err)
+        x, x_err = _checked_spectra(x, x_err, len(self.center))
         return self._assess_checked(x, prediction, x_err)
 
     def _assess_checked(
@@ -391,3 +391,17 @@ class TrainingDomain:
         if inverse_limit == 0:
             return np.full(len(model_std), np.nan)
         return relative_spread(model_std, self.model_scale) * inverse_limit
+
+
+def _checked_spectra(x: Any, x_err: Any, n_pixels: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return spectra and flux errors as arrays of numbers without bad values; None: any number of pixels."""
+    x, x_err = plain_spectra(x, x_err, "x")
+    x = np.asarray(x)
+    if x.ndim != 2 or 0 in x.shape or (n_pixels is not None and x.shape[1] != n_pixels):
+        pixels = "n_pixels" if n_pixels is None else n_pixels
+        on = "" if n_pixels is None else ", on the pixels of the training spectra. Pass the spectra that were predicted"
+        raise ValueError(f"x has shape {x.shape}, expected (n_samples, {pixels}) with one sample or more{on}.")
+    if x.dtype.kind not in "fiub":
+        x = check_array(x, dtype=np.float64, ensure_all_finite=False)
+    check_finite_spectra(x)
+    return usable_spectra(x, x_err)

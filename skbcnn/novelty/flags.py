@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntFlag
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -129,6 +129,7 @@ def result_flags(prediction: Prediction) -> np.ndarray:
     >>> NoveltyFlag(int(result_flags(Prediction(mean, error, error, error, ("teff",)))[1]))
     <NoveltyFlag.UNCERTAIN_TEFF: 2>
     """
+    check_prediction(prediction)
     mean, total = as_columns(prediction.mean), as_columns(prediction.total)
     value = dict(zip(prediction.label_names, mean.T, strict=True))
     error = dict(zip(prediction.label_names, total.T, strict=True))
@@ -141,6 +142,14 @@ def result_flags(prediction: Prediction) -> np.ndarray:
     if "Fe" in value:
         flags |= flag_where(NoveltyFlag.UNCERTAIN_FE_H, error["Fe"] > 0.12 * abs(value["Fe"]))
     return flags
+
+
+def check_prediction(prediction: Any) -> None:
+    """Raise a TypeError if something is no `Prediction`."""
+    if not hasattr(prediction, "label_names"):
+        raise TypeError(
+            f"prediction is a {type(prediction).__name__}, expected a Prediction. Pass model.predict_distribution(X)."
+        )
 
 
 def flag_where(flag: NoveltyFlag, condition: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any
 
 from skbcnn import __version__
 from skbcnn._atomic_writes import atomic_path
+from skbcnn._paths import as_path
 from skbcnn.persistence.foreign.astronn import PARAMETERS, from_astronn, is_astronn
 from skbcnn.persistence.foreign.sdssv import SUFFIXES, from_sdssv
 from skbcnn.persistence.json_values import decode_float, to_json
@@ -122,7 +123,7 @@ def save_folder(
             f"save_folder(model, path) got {str(model)!r} as the model and a {type(path).__name__} as the path. Pass "
             "them the other way round."
         )
-    path = Path(path)
+    path = as_path(path, "path")
     check_savable(model)
     files = _encode(model, preprocessing, provenance)
     check_sizes(files, path)
@@ -162,17 +163,15 @@ def load_folder(path: str | Path) -> Any:
         If there is no such folder or file.
     ModelFolderError
         If it does not hold a whole model of a known format; the message says why. It is a ValueError.
-    TypeError
-        If `path` is no path.
+    TypeError, ValueError
+        If `path` is no path, or empty.
 
     See Also
     --------
     save_folder : Save a model, with an example.
     skbcnn.persistence.from_astronn, skbcnn.persistence.from_sdssv : What is read of published models.
     """
-    if not isinstance(path, str | PathLike):
-        raise TypeError(f"path is {path!r}, expected the path of a model folder or zip file as text or a Path.")
-    path = Path(path)
+    path = as_path(path, "path")
     if path.is_dir():
         _check_holds_model(path)
         return from_astronn(path) if is_astronn(path) else _rebuild(read_folder(path), path)

@@ -99,13 +99,44 @@ def test_pandas_and_objects_become_text():
         ({"star": ["2M00"]}, r"Column 'star' has shape \(1,\), expected \(2,\): one value for each star"),
         ({"star": "2M00"}, r"Column 'star' has shape \(\), expected \(2,\)"),
         ({"flux": np.ones((2, 3))}, r"Column 'flux' has shape \(2, 3\)"),
-        ({"star": [None, "2M00"]}, "Column 'star' holds object, expected numbers, booleans or text"),
+        ({"star": [1j, "2M00"]}, "Column 'star' holds object, expected numbers, booleans or text"),
         ({"Teff": [1, 2]}, "Columns of the table have the same name: Teff, teff. Rename those in `columns`"),
     ],
 )
 def test_columns_that_do_not_fit(columns, message):
     with pytest.raises(ValueError, match=message):
         prediction_table(prediction(), columns=columns)
+
+
+@pytest.mark.parametrize(
+    "names", [["x", None], ["x", np.nan], pd.array(["x", None], dtype="string"), np.ma.array(["x", "y"], mask=[0, 1])]
+)
+def test_absent_text_is_masked(names):
+    column = prediction_table(prediction(), columns={"a": names})["a"]
+    assert (column[0], column.dtype.kind) == ("x", "U")
+    assert list(column.mask) == [False, True]
+
+
+def test_columns_of_data_frames_and_tables():
+    for columns in (pd.DataFrame({"star": ["x", "y"]}), Table({"star": ["x", "y"]})):
+        assert list(prediction_table(prediction(), columns=columns)["star"]) == ["x", "y"]
+
+
+def test_long_floats_can_be_written(tmp_path):
+    table = prediction_table(prediction(), columns={"a": np.array([1, 2], dtype=np.longdouble)})
+    assert list(Table.read(write_table(table, tmp_path / "a.fits"))["a"]) == [1, 2]
+
+
+def test_arguments_of_another_kind(tmp_path):
+    for call, sentence in {
+        lambda: prediction_table(np.ones((2, 3))): "prediction is a ndarray, expected a Prediction",
+        lambda: prediction_table(prediction(), columns=["x", "y"]): "columns is a list, expected a mapping of names",
+        lambda: write_table(pd.DataFrame({"a": [1]}), tmp_path / "a.csv"): "table is a DataFrame, expected an astropy",
+        lambda: write_table(stars_table(), None): "path is None, expected the path of a file",
+        lambda: check_table_name(b"a.csv"): "path is b'a.csv', expected the path",
+    }.items():
+        with pytest.raises(TypeError, match=sentence):
+            call()
 
 
 @pytest.mark.parametrize("suffix", [".fits", ".FIT"])

@@ -430,6 +430,19 @@ def test_a_record_of_the_preparation_that_cannot_be_read(path, text):
         H5Loader(path).preprocessing  # noqa: B018
 
 
+@pytest.mark.parametrize("filename", [None, b"stars.h5", 3])
+def test_filename_that_is_no_path(filename):
+    for call in (lambda: H5Loader(filename).load(), lambda: write_h5(filename, SPECTRA, LABELS)):
+        with pytest.raises(TypeError, match=r"filename is .*, expected the path of a file"):
+            call()
+
+
+@pytest.mark.parametrize("switch", ["load_err", "exclude9999"])
+def test_switches_are_true_or_false(path, switch):
+    with pytest.raises(ValueError, match=f"{switch}='no', expected True or False"):
+        loader_of(path, **{switch: "no"}).load()
+
+
 def read_pixels(path):
     return (H5Loader(path).load_entry(name) for name in ("spectra", "spectra_err"))
 

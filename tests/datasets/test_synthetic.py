@@ -511,6 +511,10 @@ def test_a_star_does_not_depend_on_how_many_follow():
         ({"missing": -0.1}, "missing=-0.1, expected a fraction"),
         ({"missing": np.nan}, "missing=nan"),
         ({"population": "M13"}, "population='M13', expected one of 'milky_way', 'metal_poor', 'glob"),
+        ({"correlated": "no"}, "correlated='no', expected True or False"),
+        ({"missing": "few"}, "missing='few', expected a fraction"),
+        ({"snr": "high"}, "snr holds values that are not numbers"),
+        ({"snr": np.ma.array([100, 100, 100], mask=[0, 1, 0])}, "snr is masked"),
         ({"continuum": "none"}, "continuum='none', expected 'fitted' or 'true'"),
         ({"population": ["milky_way"]}, r"population=\['milky_way'\], expected one of"),
         (

@@ -200,6 +200,21 @@ def test_any_data_can_be_learnt(x):
     assert domain.flags(np.full((2, x.shape[1]), 3e38)).all()
 
 
+def test_missing_labels_are_not_learnt():
+    x, y = np.random.default_rng(0).normal(1, 0.1, (20, 8)), np.linspace(0, 1, 20)
+    expected = TrainingDomain.learn(x, np.where(y > 0.9, np.nan, y), random_state=0)
+    for labels in (np.where(y > 0.9, -9999, y), np.ma.array(y, mask=y > 0.9)):
+        assert TrainingDomain.learn(x, labels, random_state=0) == expected
+
+
+@pytest.mark.parametrize(
+    "x", [np.ones(8), np.ones((0, 8)), np.full((20, 8), np.nan), [["a"] * 8] * 20, np.ones((19, 8))]
+)
+def test_spectra_that_cannot_be_learnt(x):
+    with pytest.raises(ValueError, match=r"x has shape|NaN|could not convert|inconsistent|to numbers"):
+        TrainingDomain.learn(x, np.ones(20))
+
+
 def test_zeros_mark_bad_pixels_only_if_they_are_rare():
     x = np.random.default_rng(0).normal(size=(50, 10))
     for n_zeros, expected in ((1, 1), (3, 0)):

@@ -19,6 +19,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from skbcnn._paths import as_path
 from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.persistence.foreign.imported_model import STELLAR_LABELS, ImportedModel, Normalization, build_regressor
@@ -139,9 +140,11 @@ def from_astronn(path: str | Path) -> ApogeeBCNNCensoredRegressor:
         ...
     FileNotFoundError: There is no folder astroNN_0617_run001. Give the path of a folder that astroNN wrote.
     """
-    folder = Path(path)
+    folder = as_path(path, "path")
     if folder.is_file():
-        raise FileNotFoundError(f"{folder} is a file. Pass the folder it lies in, if astroNN wrote it: {folder.parent}.")
+        raise FileNotFoundError(
+            f"{folder} is a file. Pass the folder it lies in, if astroNN wrote it: {folder.parent}."
+        )
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}. Give the path of a folder that astroNN wrote.")
     imported = _import(folder)

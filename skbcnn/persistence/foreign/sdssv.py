@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from skbcnn._paths import as_path
 from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.persistence.foreign.imported_model import (
@@ -89,7 +90,7 @@ def from_sdssv(path: str | Path) -> Any:
         ...
     FileNotFoundError: There is no file astroNN_dr17.pt. Give the path of SDSS-V's checkpoint.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     if path.is_dir():
         found = [str(path / entry.name) for entry in sorted(path.iterdir()) if entry.suffix.lower() in SUFFIXES]
         raise FileNotFoundError(
