@@ -160,7 +160,7 @@ def is_missing(values: ArrayLike) -> np.ndarray:
     array([False,  True,  True,  True])
     """
     try:
-        numbers = filled_array(values).astype(float)
+        numbers = filled_array(values).astype(float, copy=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The labels are not numbers ({error}). Pass numbers, in an array or a column.") from error
     return np.isnan(numbers) | (np.isfinite(numbers) & (numbers <= _LARGEST_MISSING))
