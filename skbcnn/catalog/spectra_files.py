@@ -21,6 +21,7 @@ from skbcnn.datasets.h5 import dataset_names
 from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.preprocessing.preparation import ModelPreparation
 from skbcnn.regressor import CensoredBCNNRegressor
+from skbcnn.survey import continuum_pixels, kept_pixels
 
 CHUNK_SIZE = 1024  # rows: 60 MB of flux and errors of APOGEE
 N_COMBINATIONS = 2  # first rows of an apStar file
@@ -247,12 +248,22 @@ def _differences(recorded: Mapping[str, Any], of_model: Mapping[str, Any]) -> li
     """Return which parameters of the preparation of a file and of a model differ, as text."""
     defaults = ContinuumNormalizer().get_params() | {"combination": "pixel"}
     file, model = (_plain(defaults | dict(values)) for values in (recorded, of_model))
+    if _same_pixels(file["data_release"], model["data_release"]):
+        file["data_release"] = model["data_release"]
     names = [name for name in {**file, **model} if name != "no_continuum"]  # concerns empty chips only
     return [
         f"{name} is {reprlib.repr(file.get(name))} in the file and {reprlib.repr(model.get(name))} in the model"
         for name in names
         if file.get(name) != model.get(name)
     ]
+
+
+def _same_pixels(release: Any, other: Any) -> bool:
+    """Return whether two data releases have the same pixels on the chips and the same continuum pixels."""
+    try:
+        return all(np.array_equal(pixels(release), pixels(other)) for pixels in (kept_pixels, continuum_pixels))
+    except (TypeError, ValueError):  # a file may record anything
+        return False
 
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:

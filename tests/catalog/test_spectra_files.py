@@ -117,7 +117,8 @@ def test_another_preparation_than_that_of_the_model_is_named(tmp_path):
     notes = {}
     for name, recorded in {
         "defaults": {"data_release": 17},
-        "same": {"pixels": list(range(7514)), "no_continuum": "fill"},
+        "same": {"pixels": list(range(7514)), "no_continuum": "fill", "data_release": 19},
+        "release": {"pixels": list(range(7514)), "data_release": 14},
         "nothing": {},
         "degree": {"pixels": list(range(7514)), "degree": 3, "combination": "global"},
     }.items():
@@ -125,6 +126,7 @@ def test_another_preparation_than_that_of_the_model_is_named(tmp_path):
         list(reader.read([path]))
         notes[name] = "".join(reader.notes)
     assert "the model differ in how their spectra were prepared: pixels is [0, 1, 2," in notes["defaults"]
+    assert "data_release is 17 in the file and 14 in the model" in notes["release"]
     assert notes["same"] == notes["nothing"] == ""
     assert "degree is 2 in the file and 3 in the model; combination is 'pixel' in the file and 'glob" in notes["degree"]
 
