@@ -58,8 +58,23 @@ from skbcnn.metrics import (
 )
 from skbcnn.novelty import NoveltyFlag
 from skbcnn.persistence import from_astronn, from_sdssv
-from skbcnn.preprocessing import LabelNormalizer, prepare_for_model
-from skbcnn.survey import ElementWindows, find_label, is_missing, label, label_spreads, resolve_target
+from skbcnn.preprocessing import (
+    ContinuumNormalizer,
+    LabelNormalizer,
+    SpectraNormalizer,
+    errors_from_ivar,
+    prepare_for_model,
+)
+from skbcnn.survey import (
+    ElementWindows,
+    bad_pixels,
+    find_label,
+    is_missing,
+    kept_pixels,
+    label,
+    label_spreads,
+    resolve_target,
+)
 from tests.cli.runner import DWARF, GIANT, TINY, refuse, succeed
 
 FORKED = """
@@ -459,6 +474,328 @@ def giants_model(giants, tmp_path_factory):
     return network.save(tmp_path_factory.mktemp("giants") / "model", preprocessing=giants.preprocessing)
 
 
+@pytest.fixture(scope="module")
+def clean_model(giants):
+    """A model of these giants that was trained without noise, so that flux errors enter its draws."""
+    network = ApogeeBCNNCensoredRegressor(target="teff", max_epochs=1, validation_fraction=0, random_state=0, **TINY)
+    return network.fit(giants.X, giants.labels["teff"])
+
+
+class TestErrorsAboveTheContinuum:
+    """The survey marks bad pixels by errors far above the continuum: they count like flagged pixels everywhere."""
+
+    @pytest.mark.parametrize("path", [GIANT, DWARF], ids=["giant", "dwarf"])
+    def test_a_real_spectrum_without_its_bitmask(self, clean_model, path):
+        star = read_apstar(path)
+        X, x_err = prepare_spectra(star.flux, star.error)
+        assert x_err.max() < 1
+        expected = clean_model.predict(prepare_spectra(star)[0])
+        assert abs(clean_model.predict(X, x_err=x_err) - expected) < 50
+
+    def test_marked_with_any_large_number(self, clean_model):
+        X, x_err = prepare_spectra(read_apstar(DWARF))
+        bad = x_err == 0
+        for mark in (1e10, np.inf):
+            marked = np.where(bad, mark, x_err)
+            found = clean_model.predict(np.where(bad, 7.0, X), x_err=marked)
+            assert_array_equal(found, clean_model.predict(X, x_err=x_err))
+            assert_array_equal(marked[bad], mark)
+            assert (clean_model.domain_ is None) or clean_model.assess(X, marked).flags.shape == (1,)
+
+    def test_normalised_spectra_without_bitmask(self, clean_model):
+        star = read_apstar(DWARF)
+        level = np.nanmedian(star.flux)
+        bad = star.bitmask & 1 == 1
+        aspcap = replace(
+            star,
+            flux=np.where(bad, 99, star.flux / level).astype(np.float32),
+            error=np.where(bad, 1e10, star.error / level).astype(np.float32),
+            bitmask=0 * star.bitmask,
+            normalized=True,
+        )
+        for X, x_err in prepare_spectra(aspcap), prepare_for_model_quietly(clean_model, aspcap):
+            assert X.max() < 3
+            assert x_err.max() < 1
+            assert abs(clean_model.predict(X, x_err=x_err) - clean_model.predict(prepare_spectra(star)[0])) < 50
+
+    @pytest.mark.parametrize("bad_error", [1e10, np.inf])
+    def test_in_training(self, normal_stars, bad_error):
+        bad = np.zeros(normal_stars.X.shape, dtype=bool)
+        bad[::3, 4] = True
+        models = [
+            small_network(noise_augmentation=1.0).fit(
+                np.where(bad, flux, normal_stars.X), normal_stars.y, x_err=np.where(bad, error, normal_stars.x_err)
+            )
+            for flux, error in ((50, bad_error), (1, 0))
+        ]
+        assert models[0].history_ == models[1].history_
+        assert_array_equal(*(model.predict(normal_stars.X) for model in models))
+
+    def test_in_the_methods_of_a_fitted_model(self, normal_stars, with_and_without_noise):
+        model = with_and_without_noise[0]
+        X, x_err = normal_stars.X, normal_stars.x_err.copy()
+        x_err[5, 3], wild = 0, X.copy()
+        clean = X.copy()
+        clean[5, 3], wild[5, 3] = 1, 60
+        marked = x_err.copy()
+        marked[5, 3] = 1e10
+        for method in (model.predict, model.assess, model.domain_.assess, model.novelty_score, model.predict_interval):
+            found, expected = method(wild, x_err=marked), method(clean, x_err=x_err)
+            for name in ("score", "flags") if hasattr(found, "flags") and not isinstance(found, np.ndarray) else ():
+                assert_array_equal(getattr(found, name), getattr(expected, name))
+            if isinstance(found, np.ndarray):
+                assert_array_equal(found, expected)
+
+    def test_most_errors_above_the_continuum_are_refused(self, normal_stars, with_and_without_noise):
+        X, y = normal_stars.X, normal_stars.y
+        for use in (
+            lambda error: small_network().fit(X, y, x_err=error),
+            lambda error: with_and_without_noise[0].predict(X, x_err=error),
+            lambda error: with_and_without_noise[0].domain_.assess(X, x_err=error),
+        ):
+            with pytest.raises(ValueError, match=r"x_err is above 1.*inverse variance.*error of flux that is not norm"):
+                use(np.full_like(X, 30))
+
+
+def prepare_for_model_quietly(model, *spectra, **given):
+    """Prepare spectra for a model that records no preparation."""
+    with pytest.warns(UserWarning, match="does not record"):
+        return prepare_for_model(model, *spectra, **given)
+
+
+class TestInverseVariance:
+    """SDSS-V delivers inverse variances: they are taken by name, and refused in place of errors."""
+
+    @pytest.fixture
+    def star(self):
+        return read_apstar(DWARF)
+
+    def test_by_name_equal_errors(self, star, clean_model):
+        bad = star.bitmask & 1 == 1
+        with np.errstate(divide="ignore"):
+            ivar = np.where(bad, 0, 1 / star.error.astype(float) ** 2)
+        error = np.where(bad, np.inf, star.error.astype(float))
+        for found, expected in zip(
+            (prepare_spectra(star.flux, ivar=ivar), prepare_for_model_quietly(clean_model, star.flux, ivar=ivar)),
+            (prepare_spectra(star.flux, error), prepare_for_model_quietly(clean_model, star.flux, error)),
+            strict=True,
+        ):
+            for a, b in zip(found, expected, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-6)
+
+    def test_in_place_of_errors_is_refused(self, star):
+        level = float(np.nanmedian(star.flux))
+        with pytest.raises(ValueError, match=r"flux errors are above the continuum .*inverse variances.*as `ivar`"):
+            prepare_spectra(star.flux / level, np.full_like(star.flux, 1e4))
+        with pytest.warns(UserWarning, match=r"signal-to-noise ratio above 10,000\. They are probably inverse var"):
+            prepare_spectra(np.full((1, 7514), 1e4), np.full((1, 7514), 1e-2))
+
+    def test_beside_errors_is_refused(self, star):
+        with pytest.raises(ValueError, match="Both err and ivar were passed"):
+            prepare_spectra(star.flux, star.error, ivar=star.error)
+
+    def test_is_converted(self):
+        assert_array_equal(errors_from_ivar(np.array([4, 0, 1])), [0.5, np.inf, 1])
+        assert errors_from_ivar(np.ones(2, np.float32)).dtype == np.float32
+        assert_array_equal(errors_from_ivar(np.ma.array([4.0, np.nan, 4], mask=[0, 0, 1])), [0.5, np.inf, np.inf])
+        assert errors_from_ivar([4.0] / units.Jy**2).unit == units.Jy
+        with pytest.raises(ValueError, match=r"ivar is negative in 1 places.* Pass 0"):
+            errors_from_ivar([1.0, -1.0])
+
+
+class TestMaskedSpectra:
+    """A masked pixel is bad: in flux, in errors and in the bitmask."""
+
+    MASKED = (np.ma.array, Masked)
+
+    @pytest.mark.parametrize("masked", MASKED)
+    @pytest.mark.parametrize("which", ["flux", "err", "bitmask"])
+    def test_in_the_preparation(self, masked, which):
+        star = read_apstar(DWARF)
+        mask = np.zeros(star.flux.shape, dtype=bool)
+        mask[0, 4000:4010] = True
+        given = {"flux": star.flux, "err": star.error, "bitmask": star.bitmask}
+        X, x_err = prepare_spectra(**given | {which: masked(given[which], mask=mask)})
+        expected = prepare_spectra(**given | {"flux": np.where(mask, np.float32(np.nan), star.flux)})
+        assert_array_equal(X, expected[0])
+        assert_array_equal(x_err, expected[1])
+        kept = ChipGapRemover().transform(mask) == 1
+        assert (X[kept] == 1).all()
+        assert (x_err[kept] == 0).all()
+
+    @pytest.mark.parametrize("masked", MASKED)
+    def test_in_the_transformers(self, masked):
+        X = np.full((2, 8575), 100.0)
+        X[1, 4000] = 1e9
+        masked_X = masked(X, mask=X > 1e6)
+        without_gaps = ChipGapRemover().transform(masked_X)
+        assert np.isnan(without_gaps).sum() == 1
+        np.testing.assert_allclose(ContinuumNormalizer().transform(without_gaps), 1)
+        flux = masked_X[:, 400:7914]
+        np.testing.assert_allclose(ContinuumNormalizer().normalize(flux).flux, 1)
+        ones = masked(np.where(X > 1e6, X, 1.0), mask=X > 1e6)
+        assert_array_equal(SpectraNormalizer().fit(ones).mean_, 1)
+        assert_array_equal(SpectraNormalizer().fit_transform(ones), 0)
+
+    @pytest.mark.parametrize("masked", MASKED)
+    def test_in_the_regressor(self, masked, normal_stars):
+        X, y, x_err = normal_stars.X, normal_stars.y, normal_stars.x_err
+        bad = np.zeros(X.shape, dtype=bool)
+        bad[::3, 4] = True
+        wild, good = np.where(bad, np.float32(77), X), np.where(bad, np.float32(1), X)
+        no_error = np.where(bad, np.float32(0), x_err)
+        for spectra, errors in ((masked(wild, mask=bad), x_err), (wild, masked(x_err, mask=bad))):
+            model = small_network(noise_augmentation=1.0).fit(spectra, y, x_err=errors)
+            expected = small_network(noise_augmentation=1.0).fit(good, y, x_err=no_error)
+            assert model.history_ == expected.history_
+            assert_array_equal(model.assess(spectra, errors).score, model.assess(good, no_error).score)
+        assert_array_equal(model.predict(masked(wild, mask=bad)), model.predict(good))
+        assert model.score(masked(wild, mask=bad), y) == model.score(good, y)
+        assert_array_equal(model.jacobian(masked(wild, mask=bad)[:3]), model.jacobian(good[:3]))
+
+    def test_rows_in_a_list(self, normal_stars, with_and_without_noise):
+        rows = [np.ma.array(row, mask=row < 0.9) for row in normal_stars.X]
+        assert_array_equal(
+            with_and_without_noise[0].predict(rows),
+            with_and_without_noise[0].predict(np.where(normal_stars.X < 0.9, np.float32(1), normal_stars.X)),
+        )
+
+    def test_boolean_bitmasks_mark_bad_pixels(self):
+        star = read_apstar(DWARF)
+        expected = prepare_spectra(star)
+        for bits in (bad_pixels(star.bitmask), bad_pixels(star.bitmask).tolist()):
+            for a, b in zip(prepare_spectra(star.flux, star.error, bits), expected, strict=True):
+                assert_array_equal(a, b)
+
+
+class TestUnitsOfSpectra:
+    """Flux and its errors are converted to one unit, and a model takes flux without a unit."""
+
+    def test_flux_and_errors_in_different_units(self):
+        star = read_apstar(GIANT)
+        expected = prepare_spectra(star.flux.astype(float), star.error.astype(float), star.bitmask)
+        flux, error = star.flux.astype(float) * units.Jy, (star.error.astype(float) * units.Jy).to(units.mJy)
+        found = prepare_spectra(flux, error, star.bitmask)
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
+        kept = ChipGapRemover().transform(flux), ChipGapRemover().transform(error)
+        assert kept[0].unit == units.Jy
+        again = ContinuumNormalizer().normalize(*kept, star.bitmask)
+        np.testing.assert_allclose(again.err, expected[1], rtol=1e-6, atol=1e-9)
+
+    def test_of_one_alone_or_of_another_kind_are_refused(self):
+        flux = np.ones((1, 7514))
+        with pytest.raises(ValueError, match=r"flux has the unit 'Jy', but err has none. Pass both with a unit"):
+            prepare_spectra(flux * units.Jy, 0.1 * flux)
+        with pytest.raises(ValueError, match="err has the unit 'm', expected the unit 'Jy' of the flux"):
+            prepare_spectra(flux * units.Jy, 0.1 * flux * units.m)
+
+    def test_a_model_takes_flux_in_units_of_the_continuum(self, normal_stars, with_and_without_noise):
+        model, X = with_and_without_noise[0], normal_stars.X
+        expected = model.predict(X)
+        assert_array_equal(model.predict(X * units.dimensionless_unscaled), expected)
+        np.testing.assert_allclose(model.predict(100 * X * units.percent), expected, rtol=1e-5)
+        for use in (model.predict, lambda X: small_network().fit(X, normal_stars.y), SpectraNormalizer().fit):
+            with pytest.raises(ValueError, match="X has the unit 'Jy', expected flux in units of the continuum"):
+                use(X * units.Jy)
+        with pytest.raises(ValueError, match="x_err has the unit 'Jy'"):
+            model.predict(X, x_err=X * units.Jy)
+
+    def test_tables_are_refused_with_the_column_to_pass(self, normal_stars, with_and_without_noise):
+        table = Table({"flux": normal_stars.X, "other": normal_stars.X})
+        for use in (with_and_without_noise[0].predict, SpectraNormalizer().fit, ContinuumNormalizer().fit):
+            for given in (table, table.as_array()):
+                with pytest.raises(ValueError, match=r"named columns, expected an array .*Pass the column.*\['flux'\]"):
+                    use(given)
+        assert_array_equal(
+            with_and_without_noise[0].predict(table["flux"]), with_and_without_noise[0].predict(normal_stars.X)
+        )
+
+    @pytest.mark.parametrize("dtype", [">f4", "<f8", ">f8", ">i2"])
+    def test_byte_order_is_honoured(self, dtype):
+        star = read_apstar(GIANT)
+        flux, error = np.nan_to_num(star.flux[:, kept_pixels()]), star.error[:, kept_pixels()]
+        flux = np.clip(flux, 1, 30_000).astype(dtype)
+        expected = prepare_spectra(flux.astype(float), error)
+        np.testing.assert_allclose(prepare_spectra(flux, error.astype(">f8"))[0], expected[0], rtol=1e-6)
+
+
+class TestSurveyFiles:
+    """What the readers return is passed on as it is, and other files are named as what they are."""
+
+    def test_a_star_is_passed_alone(self, clean_model):
+        star = read_apstar(GIANT)
+        for found, expected in (
+            (prepare_spectra(star), prepare_spectra(star.flux, star.error, star.bitmask)),
+            (
+                prepare_for_model_quietly(clean_model, star),
+                prepare_for_model_quietly(clean_model, star.flux, star.error, star.bitmask),
+            ),
+        ):
+            for a, b in zip(found, expected, strict=True):
+                assert_array_equal(a, b)
+        with pytest.raises(ValueError, match="object with flux, errors and bitmask, but err was passed, too"):
+            prepare_spectra(star, star.error)
+        for use in (clean_model.predict, ContinuumNormalizer().fit, ChipGapRemover().transform):
+            with pytest.raises(ValueError, match=r"object of a reader of files.*prepare_for_model"):
+                use(star)
+
+    def test_its_combination_is_compared_with_that_of_the_model(self, giants_model):
+        model = load_folder(giants_model)
+        other = read_apstar(GIANT, combination="global")
+        for prepare in (
+            lambda: prepare_spectra(other, combination="pixel"),
+            lambda: prepare_for_model(model, other),
+        ):
+            with pytest.warns(UserWarning, match="trained on pixel combinations, but these spectra are global"):
+                prepare()
+        with pytest.raises(ValueError, match="combination='median', expected one of 'pixel', 'global'"):
+            prepare_spectra(other, combination="median")
+
+    def test_every_recorded_parameter_is_an_argument(self, giants_model):
+        model, star = load_folder(giants_model), read_apstar(GIANT)
+        recorded = model.preprocessing_ | {"combination": "pixel"}
+        assert recorded.keys() >= {"chips", "no_continuum", "degree"}
+        for a, b in zip(prepare_spectra(star, **recorded), prepare_for_model(model, star), strict=True):
+            assert_array_equal(a, b)
+
+    def test_a_dead_chip_is_filled(self, giants_model):
+        star, model = read_apstar(DWARF), load_folder(giants_model)
+        star.flux[:, 6344:] = np.nan
+        for prepare in (prepare_spectra, lambda *star, **given: prepare_for_model(model, *star, **given)):
+            with pytest.raises(ValueError, match=r"on chip red.*choose no_continuum='fill'"):
+                prepare(star)
+            X, x_err = prepare(star, no_continuum="fill")
+            assert (X[:, 5523:] == 1).all()
+            assert (x_err[:, 5523:] == 0).all()
+
+    @pytest.mark.parametrize("release", [18, 19, 20])
+    def test_later_releases_have_the_pixels_of_dr17(self, release):
+        star = read_apstar(GIANT)
+        for a, b in zip(prepare_spectra(star, data_release=release), prepare_spectra(star), strict=True):
+            assert_array_equal(a, b)
+
+    def test_spectra_of_other_shapes_are_named(self, giants_model):
+        model = load_folder(giants_model)
+        for prepare in (prepare_spectra, lambda flux: prepare_for_model(model, flux)):
+            with pytest.raises(ValueError, match="flux has 8000 pixels, expected 8575, the whole apStar grid, or 7514"):
+                prepare(np.ones((1, 8000)))
+            with pytest.raises(ValueError, match=r"flux has shape \(8575,\).*flux\[np.newaxis\]"):
+                prepare(np.ones(8575))
+        with pytest.raises(TypeError, match=r"model is a Pipeline.*model\[-1\]"):
+            prepare_for_model(Pipeline([("labels", model)]), np.ones((1, 8575)))
+
+    @pytest.mark.parametrize("frames", ["pandas", "polars"])
+    def test_frames_as_output_of_transformers_change_nothing(self, frames):
+        pytest.importorskip(frames)
+        star = read_apstar(GIANT)
+        expected = prepare_spectra(star)
+        with config_context(transform_output=frames):
+            for a, b in zip(prepare_spectra(star), expected, strict=True):
+                assert_array_equal(a, b)
+            assert hasattr(SpectraNormalizer().fit_transform(expected[0]), "columns")
+
+
 class TestOnePreparation:
     """Every way of training records the preparation, and every way of predicting applies it."""
 
@@ -790,6 +1127,15 @@ class TestOtherContainersOfLabels:
         assert crps_gaussian(y_true, y_pred, y_std) == expected
         with pytest.raises(ValueError, match="no column for Mg; no label for column 'logg'"):
             mean_absolute_error(y_true, pd.DataFrame({"teff": [4500.0, 4600.0], "logg": [1.0, 2.0]}))
+
+    def test_series_of_two_labels_are_refused(self):
+        y = pd.DataFrame({"TEFF": [4500.0, 4600.0], "logg": [2.0, 2.5]})
+        assert mean_absolute_error(y["TEFF"], (y["TEFF"] + 10).rename("teff")) == 10
+        assert mean_absolute_error(y["TEFF"], (y["TEFF"] + 10).rename("predicted")) == 10
+        with pytest.raises(ValueError, match=r"y_pred is of 'logg', but y_true is of 'TEFF'\. Pass the same label"):
+            mean_absolute_error(y["TEFF"], y["logg"])
+        with pytest.raises(ValueError, match="y_true is of 'logg', but label_names is of 'teff'"):
+            residual_table(y["logg"], y["TEFF"], label_names="teff")
 
     def test_columns_of_a_table_of_residuals_are_matched_by_name(self):
         y_true = pd.DataFrame({"MG_H": [0.1, 0.2], "TEFF": [4500.0, 4600.0]})
