@@ -211,6 +211,7 @@ class LabelColumns(NamedTuple):
             If a column has the name of another label, and the names do not match otherwise.
         """
         in_order = list(range(len(self.columns)))
+        self._check_same_series(others)
         if not (self.is_table and others.is_table) or len(self.columns) != len(others.columns):
             return in_order
         theirs = [canonical_name(name) or name for name in others.names or ()]
@@ -219,6 +220,17 @@ class LabelColumns(NamedTuple):
         if any((a in mine or canonical_name(a)) and (b in theirs or canonical_name(b)) for a, b in differ):
             return self.positions(others.unique_names())
         return in_order
+
+    def _check_same_series(self, others: LabelColumns) -> None:
+        """Raise an error for a Series or a column with the name of another label than the other one has."""
+        if not (self.names and others.names and len(self.names) == len(others.names) == 1):
+            return
+        (name,), (other,) = self.names, others.names
+        mine, theirs = canonical_name(self._label_part(name, [other])), canonical_name(other)
+        if mine is not None and theirs is not None and mine != theirs:
+            raise ValueError(
+                f"{self.argument} is of {name!r}, but {others.argument} is of {other!r}. Pass the same label in both."
+            )
 
     def renamed(self, label_names: Sequence[str]) -> LabelColumns:
         """Return the columns under other names, and in the order of these if the columns have the names, too.
