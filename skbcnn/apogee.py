@@ -12,6 +12,7 @@ from skbcnn._user_warnings import warn_user
 from skbcnn.preprocessing.preparation import ModelPreparation
 from skbcnn.regressor import CensoredBCNNRegressor
 from skbcnn.survey import N_APSTAR_PIXELS, ElementWindows, apogee_windows, chips, find_label, resolve_target
+from skbcnn.survey.labels import UnknownLabelError
 from skbcnn.survey.other_quantities import is_element
 
 __all__ = ["PRESETS", "ApogeeBCNNCensoredRegressor", "apogee_pipeline", "preset"]
@@ -81,9 +82,16 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
             + advice.get(shape[1], "For other surveys and grids use CensoredBCNNRegressor with windows of your own.")
         )
 
+    def _target_names(self):
+        """Return the canonical names of the labels in `target`; an error for another name says which class takes it."""
+        try:
+            return tuple(resolve_target("all" if self.target is None else self.target))
+        except UnknownLabelError as error:
+            raise ValueError(f"{error} CensoredBCNNRegressor predicts labels of any name.") from None
+
     def _label_names(self, labels, fitted_names):
         """Return the canonical names of the labels in `target`."""
-        names = tuple(resolve_target("all" if self.target is None else self.target))
+        names = self._target_names()
         n_labels = len(labels.columns)
         if len(names) != n_labels and not labels.is_table:
             raise ValueError(

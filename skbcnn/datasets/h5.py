@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike
 from skbcnn._moved import find_moved_names
 from skbcnn._paths import as_path
 from skbcnn.survey import find_label, is_missing, resolve_target
+from skbcnn.survey.labels import UnknownLabelError
 from skbcnn.survey.other_quantities import is_misspelt, other_quantity, similar_label
 
 ERROR_SUFFIX = "_err"
@@ -408,7 +409,7 @@ def _resolve(target: str | Sequence[str]) -> list[str]:
     """Return the canonical names of labels; an error for another name says how to read its column."""
     try:
         return resolve_target(target)
-    except ValueError as error:
+    except UnknownLabelError as error:
         raise ValueError(f"{error} H5Loader.load_entry reads any other column of a file.") from None
 
 

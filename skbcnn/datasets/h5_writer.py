@@ -19,6 +19,7 @@ from skbcnn._masked import fill_masked, is_masked, refuse_masked
 from skbcnn.datasets.h5 import ERROR_SUFFIX, PREPROCESSING, column_key, label_key, with_suffix
 from skbcnn.preprocessing import errors_from_ivar
 from skbcnn.survey import MISSING, is_missing, resolve_target
+from skbcnn.survey.labels import UnknownLabelError
 
 _MAX_RECORD_BYTES = 60_000  # an attribute of HDF5 has at most 64 kB
 
@@ -220,7 +221,7 @@ def _canonical_names(argument: str, names: str | Sequence[str]) -> list[str]:
         names = [without_error_mark(str(name)) for name in names]
     try:
         return resolve_target(names)
-    except ValueError as error:
+    except UnknownLabelError as error:
         raise ValueError(f"{error} Pass other columns as `extra`.") from None
 
 

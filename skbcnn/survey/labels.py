@@ -20,6 +20,10 @@ MISSING = -9999.0
 _LARGEST_MISSING = -9990.0  # some releases write -9999.99, and float32 rounds both
 
 
+class UnknownLabelError(ValueError):
+    """Name that no label has."""
+
+
 def label(name: str) -> Label:
     """Look up a label by any of its spellings.
 
@@ -50,7 +54,7 @@ def label(name: str) -> Label:
     """
     found = find_label(name)
     if found is None:
-        raise ValueError(f"{as_text(name)!r} is not a label known here. {_hint(name)}")
+        raise UnknownLabelError(f"{as_text(name)!r} is not a label known here. {_hint(name)}")
     return found
 
 
