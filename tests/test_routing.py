@@ -215,16 +215,11 @@ class TestOtherGrid:
         r"consumer.*prepare_spectra"
     )
 
-    def test_errors_with_gaps_are_refused(self, pipeline, apstar):
+    def test_errors_with_gaps_are_used_by_the_normalizer(self, pipeline, apstar):
         flux, err = apstar
-        with pytest.raises(ValueError, match=self.MESSAGE):
-            pipeline.fit(flux, np.zeros(4), x_err=err)
-
-    def test_errors_with_gaps_are_refused_in_predict(self, pipeline, apstar):
-        flux, err = apstar
-        pipeline.fit(flux, np.zeros(4), x_err=err[:, kept_pixels()])
-        with pytest.raises(ValueError, match=self.MESSAGE):
-            pipeline.predict(flux, x_err=err)
+        pipeline.fit(flux, np.zeros(4), x_err=err)
+        expected, _ = prepare_spectra(flux, err)
+        assert_array_equal(pipeline[:-1].transform(flux, x_err=err), expected)
 
     def test_errors_on_the_grid_of_the_consumer_are_used(self, pipeline, apstar):
         flux, err = apstar
