@@ -919,7 +919,7 @@ class TestAdvice:
 
     @pytest.mark.parametrize("path", [None, b"model", 3])
     def test_no_path_of_a_model(self, path):
-        with pytest.raises(TypeError, match=r"path is .*, expected the path of a model folder"):
+        with pytest.raises(TypeError, match=r"path is .*, expected the path of a file or folder"):
             load_folder(path)
 
     def test_files_of_another_kind(self, giants_file, giants_model):

@@ -34,6 +34,10 @@ _DESCRIPTIONS = {  # for columns that have none
     "novelty": "Distance from the training set; out-of-distribution above 1",
     "do_not_use": "Whether the labels are unusable: bit 11, 16, 17, 18 or 19 is set",
 }
+_BOOLEANS = {  # columns that the comments of FITS files explain
+    "do_not_use": "unusable labels, bit 11, 16, 17, 18 or 19 is set",
+    "noisier": "median flux error above that of every training star",
+}
 _COMMENT_WIDTH = 70  # astropy breaks longer comments inside words
 
 
@@ -319,6 +323,9 @@ def _comments(table: Table) -> Iterator[str]:
         yield "Bits of result_flags:"
         for flag, meaning in BIT_MEANINGS.items():
             yield f"{flag.value.bit_length() - 1:2d} ({flag.value}) {meaning}"
+    for name, meaning in _BOOLEANS.items():
+        if name in table.colnames:
+            yield f"{name}: {meaning}"
 
 
 def _ascii(text: str) -> str:
