@@ -60,7 +60,7 @@ from skbcnn.network.backends import BACKENDS, require_tensorflow
 from skbcnn.network.forking import refuse_after_fork
 from skbcnn.network.training_recipe import Stars
 from skbcnn.novelty import TrainingDomain
-from skbcnn.novelty.causes import explain_outside
+from skbcnn.novelty.causes import explain_outside, is_suspect
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
 
 _LINEAR_MODES = {0, 1, 2, 3, 4, 255}
@@ -809,7 +809,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         if prediction is None:
             prediction = self._predict_counting_noise_once(X, x_err)
         assessment = self.domain_._assess_checked(X, prediction, x_err)
-        outside = assessment.score > 1
+        outside = is_suspect(assessment.flags)
         errors = None if x_err is None else x_err[outside]
         explanation = explain_outside(self.domain_, assessment.flags, X[outside], errors, only_measured=True)
         if explanation:
@@ -1116,7 +1116,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         x = with_training_noise(stars, (smallest, largest), np.random.default_rng([self.seed_, self.n_iter_]))
         prediction = self._prediction(x, None, None, moments if x is stars.x else self._calibration_moments(x))
         if can_calibrate(stars.y):
-            noise = self.domain_.pixel_noise(x, stars.x_err) if smallest < largest else None
+            noise = self.domain_._pixel_noise_checked(x, stars.x_err) if smallest < largest else None
             self._calibrate_errors(prediction, stars.y, stars.y_err, noise)
             self.validation_residuals_ = label_residuals(self._like_prediction(stars.y), prediction)
 
@@ -1188,7 +1188,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     def _pixel_noise(self, X, x_err):
         """Return the noise of spectra, measured from pixel to pixel; None if the model has no `domain_`."""
-        return None if self.domain_ is None else self.domain_.pixel_noise(X, x_err)
+        return None if self.domain_ is None else self.domain_._pixel_noise_checked(X, x_err)
 
     def _calibration_moments(self, X):
         return self._moments(X, None, title="Calibrating")

@@ -261,7 +261,11 @@ class TrainingDomain:
         noise : ndarray of shape (n_samples,)
             Standard deviation per pixel, in units of the flux.
         """
-        chunks = self._chunks(*_checked_spectra(x, x_err, len(self.center)))
+        return self._pixel_noise_checked(*_checked_spectra(x, x_err, len(self.center)))
+
+    def _pixel_noise_checked(self, x: np.ndarray, x_err: np.ndarray | None = None) -> np.ndarray:
+        """Return `pixel_noise` of spectra and flux errors that were checked before."""
+        chunks = self._chunks(x, x_err)
         return np.concatenate([self._principal_components.pixel_noise(*chunk) for chunk in chunks])
 
     def score(self, x: ArrayLike, prediction: Prediction | None = None, x_err: ArrayLike | None = None) -> np.ndarray:
