@@ -22,6 +22,7 @@ _LEVEL_TOLERANCE = 0.02  # metal-poor giants are 1 % above solar ones
 _MAX_LAG, _MIN_LAG = 50, 2  # pixels
 _MIN_CORRELATION = 0.3  # of shifted spectra with the mean training spectrum
 _SPIKE, _SPIKE_SIGMAS = 0.3, 8  # flux above the continuum, and further above it in units of the noise
+_SPIKES = "spikes"
 _SMOOTHING = 301  # pixels
 
 
@@ -42,7 +43,7 @@ def explain_outside(
     flags : ndarray of int of shape (n_samples,)
         Flags of all stars of the sample.
     x : ndarray of shape (n_spectra, n_pixels)
-        Spectra of the stars that are out-of-distribution, or some of them.
+        Spectra of the stars that `is_suspect` selects, or some of them.
     x_err : ndarray of shape (n_spectra, n_pixels), default=None
         Flux errors; 0 for bad pixels.
     only_measured : bool, default=False
@@ -51,19 +52,29 @@ def explain_outside(
     Returns
     -------
     explanation : str or None
-        One or more sentences. None for fewer than 10 stars, or if at most half of them are out-of-distribution.
+        One or more sentences. None for fewer than 10 stars, or if at most half of them are out-of-distribution, or
+        noisier than the training stars because of spikes.
     """
     outside = (flags & NoveltyFlag.OUTSIDE) != 0
-    n_outside = int(outside.sum())
-    if len(flags) < _MIN_SPECTRA or n_outside <= len(flags) / 2:
+    n_outside, n_suspect = int(outside.sum()), int(is_suspect(flags).sum())
+    if len(flags) < _MIN_SPECTRA or n_suspect <= len(flags) / 2:
         return None
     x, x_err = x[:MAX_SPECTRA], None if x_err is None else x_err[:MAX_SPECTRA]
     causes = _causes(domain, x, x_err)
+    if n_outside <= len(flags) / 2:  # noise alone is no fault, but spikes look like noise
+        causes = [cause for cause in causes if cause.startswith(_SPIKES)]
+        text = f"{n_suspect} of {len(flags)} spectra are noisier than the training spectra, or out-of-distribution."
+        return f"{text} Likely cause: {causes[0]}" if causes else None
     if not causes:
         if only_measured:
             return None
         causes = [_cause_in_flags(flags[outside])]
     return f"{n_outside} of {len(flags)} spectra are out-of-distribution. Likely cause: {' Also: '.join(causes)}"
+
+
+def is_suspect(flags: np.ndarray) -> np.ndarray:
+    """Return which stars `explain_outside` looks at: those out-of-distribution or noisier than the training stars."""
+    return (flags & (NoveltyFlag.OUTSIDE | NoveltyFlag.NOISIER_THAN_TRAINED)) != 0
 
 
 def _causes(domain: TrainingDomain, x: np.ndarray, x_err: np.ndarray | None) -> list[str]:
@@ -135,8 +146,8 @@ def _spike_cause(x: np.ndarray, center: np.ndarray) -> str:
     if spikes.any(axis=1).mean() <= 0.5:
         return ""
     return (
-        f"spikes. The median spectrum has {np.median(spikes.sum(axis=1)):.0f} pixels far above the continuum, such as "
-        "sky lines or cosmic rays. Pass the bitmask or the flux errors that mark them, so that they are replaced."
+        f"{_SPIKES}. The median spectrum has {np.median(spikes.sum(axis=1)):.0f} pixels far above the continuum, such "
+        "as sky lines or cosmic rays. Pass the bitmask or the flux errors that mark them, so that they are replaced."
     )
 
 

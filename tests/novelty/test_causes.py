@@ -66,6 +66,15 @@ def test_the_cause_is_measured(domain, change, cause):
     assert "Also" not in text
 
 
+def test_spikes_look_like_noise(domain):
+    flags = np.full(20, NoveltyFlag.NOISIER_THAN_TRAINED)
+    text = explain_outside(domain, flags, with_spikes(draw(20, seed=1)))
+    assert text.startswith("20 of 20 spectra are noisier than the training spectra, or out-of-distribution. Likely")
+    assert "spikes. The median spectrum has 12 pixels far above the continuum" in text
+    noise = np.random.default_rng(1).normal(0, 0.1, (20, N_PIXELS))
+    assert explain_outside(domain, flags, 0.95 * draw(20, seed=1) + noise) is None
+
+
 def test_two_causes(domain):
     text = explain(domain, 2.5 * np.roll(draw(20, seed=1), -4, axis=1))
     assert "the normalisation" in text
