@@ -60,7 +60,7 @@ from skbcnn.network.backends import BACKENDS, require_tensorflow
 from skbcnn.network.forking import refuse_after_fork
 from skbcnn.network.training_recipe import Stars
 from skbcnn.novelty import TrainingDomain
-from skbcnn.novelty.causes import explain_outside, is_suspect
+from skbcnn.novelty.causes import explain_outside, suspect_rows
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
 
 _LINEAR_MODES = {0, 1, 2, 3, 4, 255}
@@ -809,9 +809,9 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         if prediction is None:
             prediction = self._predict_counting_noise_once(X, x_err)
         assessment = self.domain_._assess_checked(X, prediction, x_err)
-        outside = is_suspect(assessment.flags)
-        errors = None if x_err is None else x_err[outside]
-        explanation = explain_outside(self.domain_, assessment.flags, X[outside], errors, only_measured=True)
+        rows = suspect_rows(assessment.flags)
+        errors = None if x_err is None else x_err[rows]
+        explanation = explain_outside(self.domain_, assessment.flags, X[rows], errors, only_measured=True)
         if explanation:
             warn_user(explanation)
         return assessment

@@ -10,7 +10,7 @@ from astropy.table import Table, vstack
 from skbcnn._prediction import Naming
 from skbcnn.catalog.spectra_files import SpectraReader, SpectraRows
 from skbcnn.catalog.tables import prediction_table, quality_columns
-from skbcnn.novelty.causes import MAX_SPECTRA, explain_outside, is_suspect
+from skbcnn.novelty.causes import MAX_SPECTRA, explain_outside, suspect_rows
 from skbcnn.regressor import CensoredBCNNRegressor
 
 
@@ -88,7 +88,7 @@ class _OutsideSpectra(NamedTuple):
     def collect(self, rows: SpectraRows, flags: np.ndarray) -> None:
         """Add the flags of some spectra, and as many of the spectra as are needed."""
         self.flags.append(np.asarray(flags))
-        outside = np.flatnonzero(is_suspect(self.flags[-1]))[: MAX_SPECTRA // 4]  # of this chunk
+        outside = suspect_rows(self.flags[-1], MAX_SPECTRA // 4)  # of this chunk
         if len(outside) and sum(len(X) for X, _ in self.spectra) < MAX_SPECTRA:
             self.spectra.append((rows.X[outside], None if rows.x_err is None else rows.x_err[outside]))
 

@@ -43,7 +43,7 @@ def explain_outside(
     flags : ndarray of int of shape (n_samples,)
         Flags of all stars of the sample.
     x : ndarray of shape (n_spectra, n_pixels)
-        Spectra of the stars that `is_suspect` selects, or some of them.
+        Spectra of the stars that `suspect_rows` selects.
     x_err : ndarray of shape (n_spectra, n_pixels), default=None
         Flux errors; 0 for bad pixels.
     only_measured : bool, default=False
@@ -56,7 +56,7 @@ def explain_outside(
         noisier than the training stars because of spikes.
     """
     outside = (flags & NoveltyFlag.OUTSIDE) != 0
-    n_outside, n_suspect = int(outside.sum()), int(is_suspect(flags).sum())
+    n_outside, n_suspect = int(outside.sum()), int(_is_suspect(flags).sum())
     if len(flags) < _MIN_SPECTRA or n_suspect <= len(flags) / 2:
         return None
     x, x_err = x[:MAX_SPECTRA], None if x_err is None else x_err[:MAX_SPECTRA]
@@ -72,8 +72,26 @@ def explain_outside(
     return f"{n_outside} of {len(flags)} spectra are out-of-distribution. Likely cause: {' Also: '.join(causes)}"
 
 
-def is_suspect(flags: np.ndarray) -> np.ndarray:
-    """Return which stars `explain_outside` looks at: those out-of-distribution or noisier than the training stars."""
+def suspect_rows(flags: np.ndarray, max_rows: int = MAX_SPECTRA) -> np.ndarray:
+    """Return stars that are out-of-distribution or noisier than the training stars.
+
+    Parameters
+    ----------
+    flags : ndarray of int of shape (n_samples,)
+        Flags of stars.
+    max_rows : int, default=200
+        Largest number of stars.
+
+    Returns
+    -------
+    rows : ndarray of int
+        Indices, spread evenly over those that qualify.
+    """
+    rows = np.flatnonzero(_is_suspect(flags))
+    return rows[:: len(rows) // max_rows + 1] if len(rows) > max_rows else rows
+
+
+def _is_suspect(flags: np.ndarray) -> np.ndarray:
     return (flags & (NoveltyFlag.OUTSIDE | NoveltyFlag.NOISIER_THAN_TRAINED)) != 0
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skbcnn.novelty import NoveltyFlag, TrainingDomain
-from skbcnn.novelty.causes import explain_outside
+from skbcnn.novelty.causes import explain_outside, suspect_rows
 
 N_PIXELS = 600
 PIXELS = np.arange(N_PIXELS)
@@ -73,6 +73,14 @@ def test_spikes_look_like_noise(domain):
     assert "spikes. The median spectrum has 12 pixels far above the continuum" in text
     noise = np.random.default_rng(1).normal(0, 0.1, (20, N_PIXELS))
     assert explain_outside(domain, flags, 0.95 * draw(20, seed=1) + noise) is None
+
+
+def test_few_rows_are_looked_at():
+    flags = np.where(np.arange(1000) % 2, NoveltyFlag.BAD_PIXELS, NoveltyFlag.UNCERTAIN_LOGG)
+    rows = suspect_rows(flags)
+    assert len(rows) <= 200
+    assert (rows % 2 == 1).all()
+    assert rows.max() > 990
 
 
 def test_two_causes(domain):
