@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skbcnn._masked import filled_array
+
 _OF_SPECTRA = ("flux", "error", "bitmask", "normalized")  # attributes of `skbcnn.datasets.Spectra`
 
 
@@ -95,6 +97,36 @@ def as_pixels(values: Any, name: str) -> Pixels:
     else:
         return Pixels(values, None, None)
     return Pixels(values, mask if mask is not None and mask.any() else None, unit)
+
+
+def as_array(values: Any) -> np.ndarray:
+    """Return values without a mask and a unit as an array of numbers, if they are numbers.
+
+    Parameters
+    ----------
+    values : array-like
+        Values. Those of nullable columns of pandas are an array of objects, with NA where they are absent.
+
+    Returns
+    -------
+    values : ndarray
+        NaN where values are absent; of objects or text if they are not numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn._arrays import as_array
+    >>> as_array(np.array([1, None], dtype=object))
+    array([ 1., nan])
+    """
+    array = np.asarray(values)
+    if array.dtype != object:
+        return array
+    try:
+        numbers = np.array(filled_array(values).tolist())
+    except (TypeError, ValueError):  # rows of different lengths
+        return array
+    return numbers if numbers.dtype.kind in "fiub" else array
 
 
 def with_value(values: np.ndarray, where: np.ndarray, value: float) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skbcnn._arrays import as_array
 from skbcnn._chunks import row_chunks
 from skbcnn.survey.labels import is_missing
 
@@ -259,7 +260,7 @@ def check_shape_of_spectra(name: str, values: ArrayLike, X: np.ndarray, name_of_
     ValueError
         If the shape differs.
     """
-    values = np.asarray(values)
+    values = as_array(values)
     if values.shape != X.shape:
         came = (
             f"{name} has shape {values.shape}, but {name_of_X} has shape {X.shape}; expected one value for each pixel."

@@ -711,6 +711,16 @@ class TestUnitsOfSpectra:
             with_and_without_noise[0].predict(table["flux"]), with_and_without_noise[0].predict(normal_stars.X)
         )
 
+    def test_frames_with_nullable_columns(self):
+        star = read_apstar(DWARF)
+        expected = prepare_spectra(star.flux.astype(float), star.error.astype(float), star.bitmask)
+        frames = (pd.DataFrame(values) for values in (star.flux, star.error, star.bitmask))
+        found = prepare_spectra(
+            *(frame.astype(kind) for frame, kind in zip(frames, ("Float64", "Float64", "Int64"), strict=True))
+        )
+        for a, b in zip(found, expected, strict=True):
+            assert_array_equal(a, b)
+
     @pytest.mark.parametrize("dtype", [">f4", "<f8", ">f8", ">i2"])
     def test_byte_order_is_honoured(self, dtype):
         star = read_apstar(GIANT)

@@ -123,6 +123,7 @@ class ChipGapRemover(SpectrumTransformer):
         if self.chips is not None:
             check_is_fitted(self, "n_features_in_")
         kept = self._kept()
+        X = as_pixels(X, "X").filled(np.nan)
         X = check_array(X, dtype=FLOATS, ensure_all_finite=False, estimator=self)
         check_n_pixels(self, X, len(kept), "Pass spectra from which ChipGapRemover removed the gaps.")
         n_pixels = N_APSTAR_PIXELS if self.chips is None else self.n_features_in_

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebvander
 from sklearn.base import OneToOneFeatureMixin
 
-from skbcnn._arrays import as_pixels, in_unit_of, with_value
+from skbcnn._arrays import as_array, as_pixels, in_unit_of, with_value
 from skbcnn._chunks import row_chunks
 from skbcnn._sklearn import Interval, StrOptions, fit_context
 from skbcnn._user_warnings import warn_user
@@ -312,7 +312,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
 
     def _of_spectra(self, name, values, X):
         """Return an argument with one value for each pixel of the spectra, without the gaps between the chips."""
-        values = np.asarray(values)
+        values = as_array(values)
         if self.chips is None and values.shape == (len(X), N_APSTAR_PIXELS):
             return values[:, kept_pixels(self.data_release)]
         return check_shape_of_spectra(name, values, X)

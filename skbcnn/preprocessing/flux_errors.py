@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skbcnn._arrays import as_pixels
+from skbcnn._arrays import as_array, as_pixels
 
 
 def errors_from_ivar(ivar: ArrayLike) -> Any:
@@ -39,7 +39,7 @@ def errors_from_ivar(ivar: ArrayLike) -> Any:
     array([[0.5, inf, 0.1]])
     """
     pixels = as_pixels(ivar, "ivar")
-    values = np.asarray(pixels.filled(np.nan))
+    values = as_array(pixels.filled(np.nan))
     if values.dtype.kind not in "fiub":
         raise ValueError(f"ivar holds {values.dtype} values, expected numbers: the inverse variance of each pixel.")
     if values.dtype.type not in (np.float32, np.float64):
@@ -51,5 +51,5 @@ def errors_from_ivar(ivar: ArrayLike) -> Any:
         )
     with np.errstate(divide="ignore"):
         err = 1 / np.sqrt(values)
-    err[np.isnan(err)] = np.inf
+    err = np.where(np.isnan(err), values.dtype.type(np.inf), err)
     return err if pixels.unit is None else err * (1 / pixels.unit) ** 0.5

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from skbcnn._arrays import as_pixels, in_unit_of, is_spectra, stacked
+from skbcnn._arrays import as_array, as_pixels, in_unit_of, is_spectra, stacked
 from skbcnn._user_warnings import warn_user
 from skbcnn._validation import MAX_FLUX_ERROR, check_shape_of_spectra
 from skbcnn.preprocessing.chips import ChipGapRemover
@@ -359,18 +359,18 @@ def _raw_spectra(flux: Any, err: Any, bitmask: Any, ivar: Any, normalized: bool 
             raise ValueError("Both err and ivar were passed, expected one of them. Leave out the other.")
         err = errors_from_ivar(ivar)
     pixels = as_pixels(flux, "flux")
-    flux = np.asarray(pixels.filled(np.nan))
+    flux = as_array(pixels.filled(np.nan))
     if flux.ndim != 2:
         raise ValueError(
             f"flux has shape {flux.shape}, expected two dimensions: (n_samples, n_pixels). Pass one spectrum as "
             "flux[np.newaxis]."
         )
     if err is not None:
-        err = np.asarray(in_unit_of(as_pixels(err, "err"), pixels, ("err", "flux")))
+        err = as_array(in_unit_of(as_pixels(err, "err"), pixels, ("err", "flux")))
         err = check_shape_of_spectra("ivar" if ivar is not None else "err", err, flux, "flux")
     if bitmask is not None:
         bitmask = stacked(bitmask) if isinstance(bitmask, list | tuple) else bitmask
-        bitmask = bitmask if isinstance(bitmask, np.ndarray) else np.asarray(bitmask)  # a mask must stay
+        bitmask = bitmask if isinstance(bitmask, np.ndarray) else as_array(bitmask)  # a mask must stay
         check_shape_of_spectra("bitmask", bitmask, flux, "flux")
     return _RawSpectra(flux, err, bitmask, normalized, combination)
 
