@@ -418,7 +418,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             Columns without names are in the order of the labels.
         x_err : array-like of shape (n_samples, n_pixels), default=None
             Flux errors. `noise_augmentation` adds noise in proportion to them, and their level is kept in
-            `noise_level_`, so that predictions of noisier stars are flagged.
+            `noise_level_`, so that predictions of noisier stars are flagged. An error above 1, the continuum, marks a
+            bad pixel: its flux becomes 1 and its error 0. If the median is above 1, they are refused.
         y_err : array-like of the shape of `y`, or table, default=None
             Label errors (standard deviations); 0, or missing, where unknown. Ignored where the label is missing. The
             columns of a table are named as the labels, or ``<label>_err``; columns without names are in the order of
@@ -555,6 +556,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         x_err : array-like of shape (n_samples, n_pixels), default=None
             Flux errors. Each draw then adds one pattern of noise, scaled by them, to all spectra. A model that was
             trained with noise (`noise_augmented_`) does not need this, and warns, because noise would count twice.
+            Errors above 1 mark bad pixels, as in `fit`.
 
         Returns
         -------
@@ -767,7 +769,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         X : array-like of shape (n_samples, n_pixels)
             Spectra, prepared as those of `fit`.
         x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors. Pixels whose error is 0 count as bad. Unless `prediction` is passed, they enter the posterior
+            Flux errors. Pixels whose error is 0 or above 1 count as bad. Unless `prediction` is passed, they enter the posterior
             draws as in `predict`, but not those of a model that was trained with noise.
         prediction : Prediction, default=None
             Result of `predict_distribution` for these spectra and errors, if there is one: saves a second prediction.
