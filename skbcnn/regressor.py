@@ -769,8 +769,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         X : array-like of shape (n_samples, n_pixels)
             Spectra, prepared as those of `fit`.
         x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors. Pixels whose error is 0 or above 1 count as bad. Unless `prediction` is passed, they enter the posterior
-            draws as in `predict`, but not those of a model that was trained with noise.
+            Flux errors. Pixels whose error is 0 or above 1 count as bad. Unless `prediction` is passed, they enter the
+            posterior draws as in `predict`, but not those of a model that was trained with noise.
         prediction : Prediction, default=None
             Result of `predict_distribution` for these spectra and errors, if there is one: saves a second prediction.
 
