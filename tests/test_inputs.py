@@ -964,8 +964,13 @@ class TestAdvice:
         path = write_h5(tmp_path / "a.h5", giants.X, giants.labels, spectra_err=giants.X_err)
         error = refuse("train", path, "--target", "teff", "--out", tmp_path / "model")
         assert "(labels by --target), or pass --no-errors." in error
+        assert "--target is empty." in refuse("train", path, "--target", " , ", "--out", tmp_path / "model")
         with pytest.raises(ValueError, match=r"\(labels by target\) or load with load_err=False\."):
             H5Loader(path, load_err=True, target="teff").load()
+
+    def test_a_combination_that_a_star_lacks(self, giants_model):
+        error = refuse("predict", giants_model, DWARF, "--combination", "global")
+        assert "Select other rows by --combination and --visits." in error
 
     def test_another_backend_of_keras(self):
         program = "from skbcnn.network.backends import require_tensorflow; require_tensorflow('fit')"

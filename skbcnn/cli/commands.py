@@ -22,6 +22,8 @@ _OPTIONS = {  # advice for Python, and the same for the command line
     "(labels by target) or load with load_err=False": "(labels by --target), or pass --no-errors",
     "(labels by target)": "(labels by --target)",
     "load_err=False": "--no-errors",
+    "by combination and visits": "by --combination and --visits",
+    "target is empty. Name at least one label, or pass 'all'.": "--target is empty. Name at least one label, or all.",
     "pass overwrite=True": "pass --overwrite",
     "overwrite=True": "--overwrite",
 }

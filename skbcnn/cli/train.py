@@ -47,7 +47,7 @@ def run_train(
     data = data if data.exists() else with_suffix(data)
     columns = dataset_names(data)
     has_errors = any(name.endswith("_err") for name in columns) and not no_errors
-    names = [name.strip() for name in target.split(",")]
+    names = [name.strip() for name in target.split(",") if name.strip()]
     wanted = names[0] if len(names) == 1 else names
     resolve_target(wanted)  # before H5Loader does, whose advice is for Python
     loader = H5Loader(data, load_err=has_errors, target=wanted)
