@@ -331,8 +331,8 @@ def _check_median_error(x_err: np.ndarray) -> None:
     if 2 * n_high > n_known:
         raise ValueError(
             f"x_err is above 1, the continuum, in {n_high} of {n_known} pixels, so its median is above 1. Is it the "
-            "inverse variance? Then convert it with skbcnn.preprocessing.errors_from_ivar. Is it the error of flux that "
-            "is not normalised? Then divide it by the continuum, as prepare_spectra does with flux and errors together."
+            "inverse variance? Then convert it with skbcnn.preprocessing.errors_from_ivar. Is it the error of flux "
+            "that is not normalised? Then divide it by the continuum, as prepare_spectra does with both together."
         )
 
 
