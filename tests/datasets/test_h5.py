@@ -501,7 +501,7 @@ def test_full_disk_leaves_what_was_there(path, shape):
     [
         ({"spectra": SPECTRA[0]}, r"spectra has shape \(5,\), expected \(n_samples, n_pixels\)"),
         ({"spectra": SPECTRA[:0]}, r"spectra has shape \(0, 5\)"),
-        ({"spectra": [["bright"]]}, "spectra cannot be read as numbers"),
+        ({"spectra": [["bright"]]}, "spectra (cannot be read as numbers|holds values that are not numbers)"),
         ({"spectra": [[1.0], [1.0, 2.0]]}, "spectra (cannot be read as numbers|holds rows of different lengths)"),
         ({"spectra": SPECTRA + 1j}, "spectra .*holds complex"),
         ({"spectra_err": SPECTRA[:, :-1]}, r"spectra_err has shape \(6, 4\), but spectra has \(6, 5\)"),
