@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skbcnn._masked import filled_array
+from skbcnn._masked import filled_array, refuse_other_containers
 
+_NO_NUMBERS = {"c": "complex numbers (Complex data not supported)", "m": "time differences", "M": "dates"}  # by kind
 _OF_SPECTRA = ("flux", "error", "bitmask", "normalized")  # attributes of `skbcnn.datasets.Spectra`
 
 
@@ -65,7 +66,9 @@ def as_pixels(values: Any, name: str) -> Pixels:
     Raises
     ------
     ValueError
-        If `values` is a table of several columns, or the object of a reader.
+        If `values` is a table of several columns, the object of a reader, no array, or does not hold numbers.
+    TypeError
+        If it holds objects that are not numbers.
 
     Examples
     --------
@@ -84,8 +87,10 @@ def as_pixels(values: Any, name: str) -> Pixels:
             f"{name} is a {type(values).__name__} with named columns, expected an array of shape (n_samples, "
             f"n_pixels). Pass the column that holds the spectra, such as {name}['flux']."
         )
+    refuse_other_containers(values, name, "an array of shape (n_samples, n_pixels)")
     if isinstance(values, list | tuple):
         values = stacked(values)
+    values = with_numbers(values, name)
     if isinstance(values, np.ma.MaskedArray):
         mask, unit = np.ma.getmaskarray(values), getattr(values, "unit", None)
         values = np.asarray(np.ma.getdata(values))
@@ -127,6 +132,58 @@ def as_array(values: Any) -> np.ndarray:
     except (TypeError, ValueError):  # rows of different lengths
         return array
     return numbers if numbers.dtype.kind in "fiub" else array
+
+
+def with_numbers(values: Any, name: str) -> Any:
+    """Return values with NaN in place of absent objects; refuse what does not hold numbers.
+
+    Parameters
+    ----------
+    values : array-like
+        Values without a mask. Data frames keep the names of their columns.
+    name : str
+        Name of the argument, for the messages.
+
+    Returns
+    -------
+    values : array-like
+        The same object, unless it is a list, or holds objects or text.
+
+    Raises
+    ------
+    ValueError
+        If there are no values, rows differ in length, or values are words, complex, dates or time differences.
+    TypeError
+        If values are other objects.
+
+    Examples
+    --------
+    >>> from skbcnn._arrays import with_numbers
+    >>> with_numbers([1, None], "X")
+    array([ 1., nan])
+    """
+    if values is None:
+        raise ValueError(f"{name} is None, expected an array. Pass numbers.")
+    if isinstance(values, list | tuple):
+        try:
+            values = np.asarray(values)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} holds rows of different lengths, expected as many values in each row. Put spectra on one grid "
+                "of pixels, and mark missing values by NaN."
+            ) from error
+    dtypes = [values.dtype] if hasattr(values, "dtype") else list(getattr(values, "dtypes", ()))
+    kinds = {getattr(dtype, "kind", "") for dtype in dtypes}
+    if unusable := [_NO_NUMBERS[kind] for kind in kinds if kind in _NO_NUMBERS]:
+        raise ValueError(f"{name} holds {unusable[0]}, expected real numbers. Pass numbers.")
+    if kinds.isdisjoint("OUST"):
+        return values
+    try:
+        if hasattr(values, "isna"):  # pandas, whose names of columns stay
+            return values.where(~values.isna(), np.nan).astype(np.float64)
+        return as_array(values).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} holds values that are not numbers ({error}). Pass numbers, or NaN.") from error
 
 
 def with_value(values: np.ndarray, where: np.ndarray, value: float) -> np.ndarray:
@@ -210,11 +267,12 @@ def in_unit_of(errors: Pixels, flux: Pixels, names: tuple[str, str]) -> Any:
         If only one of them has a unit, or the units are of different kinds.
     """
     values = errors.filled(np.nan)
-    if errors.unit is None and flux.unit is None:
+    of_flux, of_errors = (None if str(unit) == "" else unit for unit in (flux.unit, errors.unit))
+    if of_errors is None and of_flux is None:
         return values
-    if errors.unit is None or flux.unit is None:
-        with_unit, without = names if flux.unit is None else names[::-1]
-        unit = errors.unit if flux.unit is None else flux.unit
+    if of_errors is None or of_flux is None:
+        with_unit, without = names if of_flux is None else names[::-1]
+        unit = of_errors if of_flux is None else of_flux
         raise ValueError(
             f"{with_unit} has the unit '{unit}', but {without} has none. Pass both with a unit, or both without."
         )

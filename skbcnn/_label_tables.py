@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from skbcnn._masked import fill_masked
+from skbcnn._masked import fill_masked, refuse_other_containers
 from skbcnn._prediction import Prediction
 from skbcnn._validation import as_numbers
 from skbcnn.survey import APOGEE_LABELS, find_label, is_missing, label_unit
@@ -549,7 +549,10 @@ def _is_from_astropy(values: Any, *class_names: str) -> bool:
 
 
 def _read(values: Any, argument: str) -> LabelColumns:
-    _refuse_other_containers(values, argument)
+    if values is None or isinstance(values, Prediction):
+        remedy = f"{argument}.mean" if isinstance(values, Prediction) else "one with a column for each label"
+        raise ValueError(f"{argument} is a {type(values).__name__}, expected an array or a table. Pass {remedy}.")
+    refuse_other_containers(values, argument)
     if _is_from_astropy(values, "Table"):
         return _read_table(values, values.colnames, argument)
     if isinstance(values, np.ndarray | np.void) or not hasattr(values, "columns"):
@@ -560,25 +563,6 @@ def _read(values: Any, argument: str) -> LabelColumns:
     if hasattr(values, "columns") and hasattr(values, "shape"):
         return _read_data_frame(values, argument)
     return _read_array(values, argument)
-
-
-def _refuse_other_containers(values: Any, argument: str) -> None:
-    """Raise an error for what is neither an array nor a table, and say how to make one of it."""
-    if values is None:
-        remedy = "an array or a table with a column for each label"
-    elif hasattr(values, "collect_schema") and hasattr(values, "lazy") and not hasattr(values, "shape"):
-        remedy = f"{argument}.collect()"
-    elif hasattr(values, "toarray") and hasattr(values, "nnz"):
-        remedy = f"{argument}.toarray()"
-    elif isinstance(values, Prediction):
-        remedy = f"{argument}.mean"
-    elif isinstance(values, Mapping):
-        remedy = f"pandas.DataFrame({argument}) or astropy.table.Table({argument})"
-    elif isinstance(values, Iterator | set | frozenset):
-        remedy = f"a list or an array in the order of the stars, such as list({argument})"
-    else:
-        return
-    raise ValueError(f"{argument} is a {type(values).__name__}, expected an array or a table. Pass {remedy}.")
 
 
 def _read_table(table: Any, names: Sequence[str], argument: str) -> LabelColumns:
@@ -635,6 +619,8 @@ def _is_logarithmic(unit: Any) -> bool:
 def _unit_advice(unit: Any, expected: str) -> str:
     """Return what to pass instead of values with a unit that means another quantity."""
     text = str(unit)
+    if not text:
+        return f"It is dimensionless. Pass values in {expected}, or numbers without units."
     if text == "%":
         return "It is a percentage: multiply it by the label and divide by 100 for an error, or pass the label itself."
     if text.startswith("mag") or text == "dB":

@@ -7,6 +7,7 @@ arguments in which none may, and `plain_numbers` also returns the numbers.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,39 @@ def refuse_masked(values: Any, argument: str, remedy: str) -> None:
     """
     if n_masked := int(is_masked(values).sum()):
         raise ValueError(f"{argument} is masked or absent in {n_masked} places, where a value is needed. {remedy}.")
+
+
+def refuse_other_containers(values: Any, argument: str, expected: str = "an array or a table") -> None:
+    """Raise an error for what is neither an array nor a table, and say how to make one of it.
+
+    Parameters
+    ----------
+    values : object
+        Argument that the user passed.
+    argument : str
+        Its name.
+    expected : str, default="an array or a table"
+        What it should be.
+
+    Raises
+    ------
+    ValueError
+        If it is sparse, a mapping, an iterator, a set, or a table that is not computed yet.
+    """
+    came = type(values).__name__
+    if hasattr(values, "collect_schema") and hasattr(values, "lazy") and not hasattr(values, "shape"):
+        remedy = f"{argument}.collect()"
+    elif hasattr(values, "toarray") and hasattr(values, "nnz"):
+        came, remedy = f"sparse {came}", f"{argument}.toarray()"
+    elif isinstance(values, Mapping):
+        remedy = f"pandas.DataFrame({argument}) or astropy.table.Table({argument})"
+        if "table" not in expected:
+            remedy = f"the array that it holds, such as {argument}['flux']"
+    elif isinstance(values, Iterator | set | frozenset):
+        remedy = f"a list or an array in the order of the stars, such as list({argument})"
+    else:
+        return
+    raise ValueError(f"{argument} is a {came}, expected {expected}. Pass {remedy}.")
 
 
 def plain_numbers(values: Any, argument: str, remedy: str) -> np.ndarray:

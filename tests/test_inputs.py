@@ -274,7 +274,7 @@ class TestHeldOutStars:
         ]:
             with pytest.raises(ValueError, match=message):
                 small_network().fit(X, y, **arguments)
-        with pytest.raises(ValueError, match="noise_augmentation=2 needs their flux errors"):
+        with pytest.raises(ValueError, match="noise_augmentation=2 needs flux errors: pass x_err in validation_data"):
             small_network(noise_augmentation=2).fit(X, y, x_err=x_err, validation_data=(X, y))
 
     def test_validation_labels_in_other_units_are_warned_of(self, normal_stars):
@@ -1118,7 +1118,7 @@ class TestOtherContainersOfLabels:
             ({"teff": [1.0, 2.0]}, r"y_true is a dict, expected an array or a table. Pass pandas.DataFrame\(y_true\)"),
             ((value for value in (1.0, 2.0)), r"y_true is a generator.*list\(y_true\)"),
             ({1.0, 2.0}, "y_true is a set.*in the order of the stars"),
-            (csr_matrix([[1.0], [2.0]]), r"y_true is a csr_matrix.*Pass y_true.toarray\(\)"),
+            (csr_matrix([[1.0], [2.0]]), r"y_true is a sparse csr_matrix.*Pass y_true.toarray\(\)"),
             (None, "y_true is a NoneType"),
             (np.array(["2020-01-01", "2020-01-02"], dtype="M8[D]"), "not numbers .they are dates"),
             (np.zeros((0, 1)), "y_true has no rows, expected one for each star"),
@@ -1299,7 +1299,7 @@ class TestUnitsOfLabels:
             ("teff", units.deg_C, "Add 273.15"),
             ("teff", units.percent, "a percentage: multiply it by the label"),
             ("teff", units.dex, "the logarithm of the temperature"),
-            ("teff", units.dimensionless_unscaled, "Convert it, or correct the unit"),
+            ("teff", units.dimensionless_unscaled, "It is dimensionless. Pass values in K, or numbers"),
             ("teff", units.eV, "Convert it, or correct the unit"),
             ("logg", units.dex(units.m / units.s**2), "add 2 to the logarithm in m/s2"),
             ("logg", units.cm / units.s**2, "the gravity itself: pass its logarithm to base 10"),

@@ -9,10 +9,11 @@ from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skbcnn._arrays import plain_spectra
+from skbcnn._arrays import plain_spectra, with_numbers
 from skbcnn._chunks import row_chunks
-from skbcnn._masked import fill_masked, filled_array, refuse_masked
+from skbcnn._masked import fill_masked, filled_array, refuse_masked, refuse_other_containers
 from skbcnn._sklearn import Options, StrOptions, check_sample_weight, fit_context
+from skbcnn._validation import as_numbers
 from skbcnn._versioned_pickle import VersionedPickle
 from skbcnn.preprocessing._base import FLOATS
 from skbcnn.survey import is_missing
@@ -138,8 +139,7 @@ class _Normalizer(VersionedPickle, OneToOneFeatureMixin, TransformerMixin, BaseE
         """
         check_is_fitted(self)
         self._check_linear("an error")
-        err = filled_array(err)
-        err = err.astype(np.float64) if err.dtype == object else err
+        err = _numbers(err, "err")
         if err.shape[-1:] != self.scale_.shape:
             raise ValueError(
                 f"err has shape {err.shape}, but {type(self).__name__} was fitted on {len(self.scale_)} columns. Pass "
@@ -241,7 +241,7 @@ class SpectraNormalizer(_Normalizer):
         """
         check_is_fitted(self)
         refuse_masked(X, "X", "Fill the pixels, or pass the spectra as `transform` returned them")
-        return self._backward(validate_data(self, X, reset=False, dtype=FLOATS))
+        return self._backward(validate_data(self, plain_spectra(X)[0], reset=False, dtype=FLOATS))
 
 
 class LabelNormalizer(_Normalizer):
@@ -374,7 +374,8 @@ class LabelNormalizer(_Normalizer):
         """
         check_is_fitted(self)
         self._check_linear("a standard deviation")
-        return np.asarray(mean) * self.scale_ + self.mean_, *(np.asarray(std) * self.scale_ for std in stds)
+        stds = [_numbers(std, "std") * self.scale_ for std in stds]
+        return _numbers(mean, "mean") * self.scale_ + self.mean_, *stds
 
     def _with_nan(self, X, *, reset):
         """Return the checked labels, with NaN where they are missing."""
@@ -399,10 +400,23 @@ def _plain_labels(X):
             f"X is a {type(X).__name__}, expected an array or a data frame of labels. Pass pandas.DataFrame(X), or "
             "X.to_pandas() of an astropy table."
         )
-    unit = getattr(X, "unit", None)
+    _refuse_unit(X, "X")
+    refuse_other_containers(X, "X")
+    return with_numbers(fill_masked(X), "X")
+
+
+def _refuse_unit(values, argument):
+    unit = getattr(values, "unit", None)
     if unit is not None and str(unit) != "":
         raise ValueError(
-            f"X has the unit {str(unit)!r}, but a normaliser does not know the units of its columns. Pass numbers, "
-            "such as X.to_value('K')."
+            f"{argument} has the unit {str(unit)!r}, but a normaliser does not know the units of its columns. Pass "
+            f"numbers, such as {argument}.to_value('K')."
         )
-    return fill_masked(X)
+
+
+def _numbers(values, argument):
+    """Return values of any shape as an array of floats, with NaN where they are masked. float32 stays float32."""
+    _refuse_unit(values, argument)
+    refuse_other_containers(values, argument)
+    array = filled_array(with_numbers(fill_masked(values), argument))
+    return array if array.dtype.kind == "f" else as_numbers(array, argument)
