@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skbcnn.regressor import CensoredBCNNRegressor
 
 _OF_THE_MODEL = ("license", "licence")  # entries that hold for the model whatever it was trained on
 
@@ -46,6 +49,21 @@ def with_later_training(provenance: Mapping[str, Any], method: str, n_stars: int
         training["n_epochs"] += later.pop()["n_epochs"]
     first = {name: value for name, value in first.items() if name not in kept}
     return {**kept, "first_training": first, "later_trainings": [*later, training]}
+
+
+def record_later_training(model: CensoredBCNNRegressor, method: str, n_stars: int) -> None:
+    """Record in the provenance of a model that its training was continued. An empty provenance stays empty.
+
+    Parameters
+    ----------
+    model : CensoredBCNNRegressor
+        Fitted, changed in place.
+    method, n_stars
+        As in `with_later_training`.
+    """
+    if provenance := getattr(model, "provenance_", None):
+        n_epochs = len(model.history_.get("loss", []))
+        model.provenance_ = with_later_training(provenance, method, n_stars, n_epochs)
 
 
 def was_synthetic(provenance: Mapping[str, Any]) -> bool:

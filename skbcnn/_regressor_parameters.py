@@ -6,12 +6,55 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, cast
 
+from skbcnn._sklearn import Interval, Options, StrOptions
+from skbcnn.network.backends import BACKENDS
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.training_recipe import Recipe
 from skbcnn.survey import ElementWindows
 
 if TYPE_CHECKING:
     from skbcnn.regressor import CensoredBCNNRegressor
+
+_LINEAR_MODES = {0, 1, 2, 3, 4, 255}
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "windows": [Mapping, None],
+    "target": [str, "array-like", None],
+    "num_hidden": ["array-like"],
+    "num_filters": ["array-like"],
+    "filter_len": [Interval(Integral, 1, None, closed="left")],
+    "pool_length": [Interval(Integral, 1, None, closed="left")],
+    "activation": [str],
+    "initializer": [str],
+    "dropout_rate": [Interval(Real, 0, 1, closed="left")],
+    "l2": [Interval(Real, 0, None, closed="left")],
+    "maxnorm": [Interval(Real, 0, None, closed="neither"), None],
+    "context_layer": [StrOptions({"output", "hidden"})],
+    "length_scale": [Interval(Real, 0, None, closed="neither")],
+    "lr": [Interval(Real, 0, None, closed="neither")],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    "reduce_lr_epsilon": [Interval(Real, 0, None, closed="left")],
+    "reduce_lr_min": [Interval(Real, 0, None, closed="left")],
+    "reduce_lr_patience": [Interval(Integral, 1, None, closed="left")],
+    "input_norm_mode": [Options(Integral, _LINEAR_MODES), StrOptions({"3s", *map(str, _LINEAR_MODES)})],
+    "labels_norm_mode": [Options(Integral, _LINEAR_MODES), StrOptions(set(map(str, _LINEAR_MODES)))],
+    "lr_schedule": [StrOptions({"plateau", "cosine"})],
+    "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
+    "clipnorm": [Interval(Real, 0, None, closed="neither"), None],
+    "noise_augmentation": [Interval(Real, 0, None, closed="left"), "array-like"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+    "calibrate": ["boolean"],
+    "early_stopping": ["boolean"],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "warm_start": ["boolean"],
+    "callbacks": [callable, list, tuple, None],
+    "n_draws": [Interval(Integral, 2, None, closed="left")],
+    "backend": [StrOptions(set(BACKENDS))],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+"""Constraints of the constructor parameters, as scikit-learn checks them."""
 
 _FEWEST_UNITS = {"num_hidden": (1, 1, 1, 1, 0), "num_filters": (1, 1)}
 

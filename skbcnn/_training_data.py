@@ -17,6 +17,7 @@ from skbcnn.network.training_recipe import Stars
 from skbcnn.survey.spellings import as_text
 
 if TYPE_CHECKING:
+    from skbcnn.network.spec import NetworkSpec
     from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
 
 _FAR_APART = 10  # standard deviations
@@ -81,6 +82,28 @@ def check_same_labels(names: Sequence[str], fitted: Sequence[str]) -> None:
         raise ValueError(
             f"The labels are {', '.join(names)}, but the model was fitted to {', '.join(fitted)}. Pass the same labels "
             "to continue its training, or start again: fit with warm_start=False."
+        )
+
+
+def check_same_layers(spec: NetworkSpec, fitted: NetworkSpec) -> None:
+    """Refuse parameters whose network has other layers than the one whose training continues.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Network that the parameters describe.
+    fitted : NetworkSpec
+        Network of the fitted model.
+
+    Raises
+    ------
+    ValueError
+        If their weights differ in shape.
+    """
+    if spec.weight_shapes != fitted.weight_shapes:
+        raise ValueError(
+            "The parameters describe a network with other layers than the fitted one. Continue its training with "
+            "the same widths and windows, or start again: fit with warm_start=False."
         )
 
 
@@ -278,6 +301,24 @@ def noise_levels(x_err: np.ndarray) -> np.ndarray:
     noise_levels : ndarray of shape (n_samples,)
     """
     return np.concatenate([np.median(block, axis=1) for block in in_blocks(x_err)])
+
+
+def are_noisier(x_err: np.ndarray | None, noise_level: float | None) -> np.ndarray | None:
+    """Return which spectra have a higher noise level than all of the training.
+
+    Parameters
+    ----------
+    x_err : ndarray of shape (n_samples, n_pixels) or None
+        Flux errors.
+    noise_level : float or None
+        Highest noise level of the training.
+
+    Returns
+    -------
+    are_noisier : ndarray of bool of shape (n_samples,) or None
+        None if one of the two is not known.
+    """
+    return None if x_err is None or noise_level is None else noise_levels(x_err) > noise_level
 
 
 def highest_noise_level(x_err: np.ndarray | None, added_noise: float, earlier: float | None) -> float | None:

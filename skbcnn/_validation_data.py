@@ -29,7 +29,13 @@ class ValidationData(NamedTuple):
 
 
 def validation_data_of(
-    validation_data: Any = None, X_val: Any = None, y_val: Any = None, x_err_val: Any = None, y_err_val: Any = None
+    validation_data: Any = None,
+    X_val: Any = None,
+    y_val: Any = None,
+    x_err_val: Any = None,
+    y_err_val: Any = None,
+    *,
+    groups: Any = None,
 ) -> ValidationData | None:
     """Return the validation data, whichever arguments of `fit` they came in.
 
@@ -39,6 +45,8 @@ def validation_data_of(
         All of it.
     X_val, y_val, x_err_val, y_err_val : array-like or None, default=None
         The same one by one.
+    groups : array-like or None, default=None
+        Groups that `fit` got; they cannot be combined with validation data.
 
     Returns
     -------
@@ -48,7 +56,7 @@ def validation_data_of(
     Raises
     ------
     ValueError
-        If they came twice, or spectra or labels are missing.
+        If they came twice or with groups, or spectra or labels are missing.
 
     Examples
     --------
@@ -58,6 +66,11 @@ def validation_data_of(
     """
     single = {"X_val": X_val, "y_val": y_val, "x_err_val": x_err_val, "y_err_val": y_err_val}
     given = [name for name, value in single.items() if value is not None]
+    if groups is not None and (given or validation_data is not None):
+        raise ValueError(
+            "fit got groups and validation data. Groups say how to hold out stars of X, and none is held out if "
+            "validation data are given. Pass one of the two."
+        )
     if validation_data is None:
         if given and (X_val is None or y_val is None):
             raise ValueError(f"fit got {' and '.join(given)}. Validation needs both X_val and y_val: pass them, too.")

@@ -4,9 +4,7 @@
 intervals, `skbcnn.novelty` the comparison with the training set. `skbcnn.apogee` adds the windows and labels of APOGEE.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
@@ -15,39 +13,35 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from skbcnn._arrays import plain_spectra
 from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
-from skbcnn._flux_level import (
-    NOT_COUNTS,
-    median_level,
-    training_level,
-    warn_of_flux_level,
-    warn_of_other_flux_level,
-)
+from skbcnn._flux_level import NOT_COUNTS, median_level, training_level, warn_of_flux_level, warn_of_other_flux_level
 from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import error_values, label_and_error_values, label_columns, label_values
 from skbcnn._moved import find_moved_names
 from skbcnn._posterior_moments import LiveNetwork, posterior_moments
 from skbcnn._prediction import Prediction
 from skbcnn._presets import preset
-from skbcnn._provenance import with_later_training
-from skbcnn._regressor_parameters import element_windows, network_spec, noise_range, training_recipe
-from skbcnn._sklearn import Interval, Options, StrOptions, check_sample_weight, fit_context
+from skbcnn._provenance import record_later_training
+from skbcnn._regressor_parameters import CONSTRAINTS, element_windows, network_spec, noise_range, training_recipe
+from skbcnn._sklearn import check_sample_weight, fit_context
 from skbcnn._training_data import (
+    are_noisier,
     check_same_labels,
+    check_same_layers,
     highest_noise_level,
     names_of_columns,
-    noise_levels,
     normalized,
     split,
     usable_stars,
     warn_of_few_stars,
     warn_of_other_labels,
 )
+from skbcnn._training_warnings import warn_of_doubled_noise, warn_of_lost_calibration, warn_of_lost_records
 from skbcnn._user_warnings import warn_user
 from skbcnn._validation import check_finite_spectra, check_label_errors, check_labels, usable_spectra
 from skbcnn._validation_data import group_numbers, named_validation_data, validation_data_of
 from skbcnn._versioned_pickle import VersionedPickle
 from skbcnn.calibration import Intervals, fit_error_model, fit_noise_model, interval_scores
-from skbcnn.calibration.absence import Uncalibrated
+from skbcnn.calibration.absence import Uncalibrated, is_calibrated
 from skbcnn.calibration.held_out import (
     calibration_stars,
     can_calibrate,
@@ -56,14 +50,12 @@ from skbcnn.calibration.held_out import (
     with_training_noise,
 )
 from skbcnn.metrics import r2_score
-from skbcnn.network.backends import BACKENDS, require_tensorflow
+from skbcnn.network.backends import require_tensorflow
 from skbcnn.network.forking import refuse_after_fork
 from skbcnn.network.training_recipe import Stars
 from skbcnn.novelty import TrainingDomain
-from skbcnn.novelty.causes import explain_outside, suspect_rows
+from skbcnn.novelty.causes import warn_of_likely_cause
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
-
-_LINEAR_MODES = {0, 1, 2, 3, 4, 255}
 
 
 class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -246,43 +238,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     __metadata_request__fit = {"groups": False}  # of a splitter, unless `set_fit_request(groups=True)` asks for them
 
-    _parameter_constraints: dict = {
-        "windows": [Mapping, None],
-        "target": [str, "array-like", None],
-        "num_hidden": ["array-like"],
-        "num_filters": ["array-like"],
-        "filter_len": [Interval(Integral, 1, None, closed="left")],
-        "pool_length": [Interval(Integral, 1, None, closed="left")],
-        "activation": [str],
-        "initializer": [str],
-        "dropout_rate": [Interval(Real, 0, 1, closed="left")],
-        "l2": [Interval(Real, 0, None, closed="left")],
-        "maxnorm": [Interval(Real, 0, None, closed="neither"), None],
-        "context_layer": [StrOptions({"output", "hidden"})],
-        "length_scale": [Interval(Real, 0, None, closed="neither")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "reduce_lr_epsilon": [Interval(Real, 0, None, closed="left")],
-        "reduce_lr_min": [Interval(Real, 0, None, closed="left")],
-        "reduce_lr_patience": [Interval(Integral, 1, None, closed="left")],
-        "input_norm_mode": [Options(Integral, _LINEAR_MODES), StrOptions({"3s", *map(str, _LINEAR_MODES)})],
-        "labels_norm_mode": [Options(Integral, _LINEAR_MODES), StrOptions(set(map(str, _LINEAR_MODES)))],
-        "lr_schedule": [StrOptions({"plateau", "cosine"})],
-        "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
-        "clipnorm": [Interval(Real, 0, None, closed="neither"), None],
-        "noise_augmentation": [Interval(Real, 0, None, closed="left"), "array-like"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "calibrate": ["boolean"],
-        "early_stopping": ["boolean"],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "warm_start": ["boolean"],
-        "callbacks": [callable, list, tuple, None],
-        "n_draws": [Interval(Integral, 2, None, closed="left")],
-        "backend": [StrOptions(set(BACKENDS))],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: dict = CONSTRAINTS
 
     def __init__(
         self,
@@ -457,11 +413,11 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         with unchanged_on_failure(self):
             continues = self.warm_start and hasattr(self, "weights_")
             stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues, groups)
-            validation = validation_data_of(validation_data, X_val, y_val, x_err_val, y_err_val)
-            validation = self._check_validation_data(validation, groups, stars)
-            was_calibrated = continues and self._has_calibration
+            given = validation_data_of(validation_data, X_val, y_val, x_err_val, y_err_val, groups=groups)
+            validation = self._check_validation_data(given, stars)
+            was_calibrated = continues and is_calibrated(self)
             if not continues:
-                self._warn_of_forgotten_records()
+                warn_of_lost_records(self)
             forget(self, "warm_start" if continues else "fit")
             random_state = check_random_state(self.random_state)
             training, held_out = stars, validation
@@ -474,9 +430,9 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             self.inv_tau_ = self._inverse_precision(len(training.x))
             self._calibrate(training, held_out)
             if continues:
-                self._update_provenance("fit", training)
+                record_later_training(self, "fit", len(training.x))
         if continues and was_calibrated and self.error_model_ is None:
-            self._warn_of_dropped_calibration("fit")
+            warn_of_lost_calibration("fit")
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -529,19 +485,19 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         with unchanged_on_failure(self):
             continues = hasattr(self, "weights_")
             stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues)
-            was_calibrated = continues and self._has_calibration
+            was_calibrated = continues and is_calibrated(self)
             forget(self, "partial_fit" if continues else "fit")
             if not continues:
                 self._initialize(stars, check_random_state(self.random_state))
                 self.inv_tau_ = self._inverse_precision(len(stars.x))
             self._train(stars, None, 1, continues)
             if continues:
-                self._update_provenance("partial_fit", stars)
+                record_later_training(self, "partial_fit", len(stars.x))
             else:
                 self._calibrate(stars, None)
         if was_calibrated:
             self._uncalibrated = Uncalibrated.CONTINUED
-            self._warn_of_dropped_calibration("partial_fit")
+            warn_of_lost_calibration("partial_fit")
         return self
 
     def predict(self, X, return_std=False, x_err=None):
@@ -588,7 +544,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         """
         check_is_fitted(self)
         if kind == "calibrated":
-            self._check_calibrated(self.error_model_, "calibrated error bars")
+            self._uncalibrated.refuse(self.error_model_, "calibrated error bars")
         return self.predict_distribution(X, x_err=x_err).std(kind)
 
     @default_settings()
@@ -613,8 +569,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         ValueError
             If the spectra cannot be used.
         """
-        X, x_err = self._check_input(X, x_err)
-        self._warn_of_noise_counted_twice(x_err)
+        X, x_err = self._check_input_of_draws(X, x_err)
         return self._predict_checked(X, x_err)
 
     @default_settings()
@@ -658,11 +613,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         .. [1] Lei, G'Sell, Rinaldo, Tibshirani & Wasserman (2018), JASA 113, 1094.
         """
         check_is_fitted(self)
-        self._check_calibrated(self.interval_scores_, "prediction intervals")
+        self._uncalibrated.refuse(self.interval_scores_, "prediction intervals")
         intervals = Intervals(self.interval_scores_, self.interval_noise_)
         intervals.check(coverage)  # before the work
-        X, x_err = self._check_input(X, x_err)
-        self._warn_of_noise_counted_twice(x_err)
+        X, x_err = self._check_input_of_draws(X, x_err)
         noise = self._pixel_noise(X, x_err) if intervals.depend_on_noise else None
         return intervals.bounds(self._prediction(X, x_err, noise), coverage, noise)
 
@@ -717,8 +671,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         """
         check_is_fitted(self)
         y, y_err = label_and_error_values(y, y_err, self.target_names_)
-        X, x_err = self._check_input(X, x_err)
-        self._warn_of_noise_counted_twice(x_err)
+        X, x_err = self._check_input_of_draws(X, x_err)
         check_consistent_length(X, y)
         y = check_labels(y, self.target_names_, may_be_empty=True)
         y_err = check_label_errors(y_err, y, stacklevel=4)  # the caller, beyond the decorator
@@ -811,11 +764,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         if prediction is None:
             prediction = self._predict_counting_noise_once(X, x_err)
         assessment = self.domain_._assess_checked(X, prediction, x_err)
-        rows = suspect_rows(assessment.flags)
-        errors = None if x_err is None else x_err[rows]
-        explanation = explain_outside(self.domain_, assessment.flags, X[rows], errors, only_measured=True)
-        if explanation:
-            warn_user(explanation)
+        warn_of_likely_cause(self.domain_, assessment.flags, X, x_err)
         return assessment
 
     def novelty_score(self, X, x_err=None):
@@ -952,35 +901,28 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         X = self._check_spectra(X, reset=not continues, y=None if y is None else "no_validation")
         weight = check_sample_weight(sample_weight, X)
         y, y_err = self._check_columns(X, y, y_err, continues)
-        X, x_err = usable_spectra(X, x_err)
-        if x_err is None and self._max_added_noise > 0:
-            raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass x_err to fit.")
-        x_err = None if x_err is None else np.asarray(x_err, dtype=np.float32)
+        X, x_err = self._spectra_to_learn(X, x_err, "x_err to fit")
         stars = Stars(X, y, y_err, weight, x_err, group_numbers(groups, len(X)))
         warn_of_flux_level(X, self._flux_limits, type(self).__name__)
         return usable_stars(stars, self.target_names_, may_be_empty=continues)
 
-    def _check_validation_data(self, given, groups, training):
+    def _spectra_to_learn(self, X, x_err, argument):
+        """Return spectra and flux errors, which the training needs if it adds noise."""
+        X, x_err = usable_spectra(X, x_err)
+        if x_err is None and self._max_added_noise > 0:
+            raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass {argument}.")
+        return X, None if x_err is None else np.asarray(x_err, dtype=np.float32)
+
+    def _check_validation_data(self, given, training):
         """Return validation data as `Stars` in random order; None if there are none."""
         if given is None:
             return None
-        if groups is not None:
-            raise ValueError(
-                "fit got groups and validation data. Groups say how to hold out stars of X, and none is held out if "
-                "validation data are given. Pass one of the two."
-            )
         with named_validation_data():
             y, y_err = label_and_error_values(given.y, given.y_err, self.target_names_)
             X, x_err = plain_spectra(given.X, given.x_err)
             X = self._check_spectra(X, reset=False)
             check_consistent_length(X, y)
-            X, x_err = usable_spectra(X, x_err)
-            if x_err is None and self._max_added_noise > 0:
-                raise ValueError(
-                    f"noise_augmentation={self.noise_augmentation} needs their flux errors: pass x_err in "
-                    "validation_data, or x_err_val."
-                )
-            x_err = None if x_err is None else np.asarray(x_err, dtype=np.float32)
+            X, x_err = self._spectra_to_learn(X, x_err, "x_err in validation_data, or x_err_val")
             stars = usable_stars(Stars(X, y, y_err, np.ones(len(X)), x_err), self.target_names_, may_be_empty=True)
         warn_of_other_flux_level(X, median_level(training.x), "the validation spectra")
         warn_of_other_labels(training, stars, self.target_names_)
@@ -1011,11 +953,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     def _train(self, training, held_out, max_epochs, continues):
         """Normalise the stars and train the network, from its weights or from new ones."""
         spec = self._network_spec()
-        if continues and spec.weight_shapes != self.spec_.weight_shapes:
-            raise ValueError(
-                "The parameters describe a network with other layers than the fitted one. Continue its training with "
-                "the same widths and windows, or start again: fit with warm_start=False."
-            )
+        if continues:
+            check_same_layers(spec, self.spec_)
         self.spec_ = spec
         self.noise_augmented_ = self.noise_augmented_ or self._max_added_noise > 0
         self.noise_level_ = highest_noise_level(training.x_err, self._max_added_noise, self.noise_level_)
@@ -1053,37 +992,6 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     # Calibration
 
-    @property
-    def _has_calibration(self):
-        return self.error_model_ is not None or self.interval_scores_ is not None
-
-    def _check_calibrated(self, found, what):
-        """Refuse a prediction that needs a calibration which the model does not have."""
-        if found is None:
-            raise ValueError(f"The model has no {what}: {self._uncalibrated.cause}. {self._uncalibrated.remedy}")
-
-    def _warn_of_dropped_calibration(self, method):
-        """Warn that a method changed the network, so that its calibration had to go."""
-        warn_user(
-            f"{method} changed the network, so its calibration no longer holds and was dropped: the calibrated error "
-            "bars, the prediction intervals and the residuals of the held-out stars. Calibrate it again with "
-            "fit_error_model on stars of known labels that it was not trained on, or with fit_noise_model."
-        )
-
-    def _warn_of_forgotten_records(self):
-        """Warn if a new training ends what the model records of its spectra and its training set."""
-        if records := [name for name in ("preprocessing_", "provenance_") if getattr(self, name, None)]:
-            warn_user(
-                f"fit trains a new network, so the model forgets {' and '.join(records)} of the earlier one. If the "
-                "new training spectra were prepared in the same way, set preprocessing_ again after fit."
-            )
-
-    def _update_provenance(self, method, training):
-        """Record a training that continued an earlier one, if the model has a provenance."""
-        if getattr(self, "provenance_", None):
-            n_epochs = len(self.history_.get("loss", []))
-            self.provenance_ = with_later_training(self.provenance_, method, len(training.x), n_epochs)
-
     def _calibrate(self, training, held_out):
         """Summarise the training set, and calibrate the model with the held-out stars."""
         if not self.calibrate:
@@ -1092,7 +1000,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self._uncalibrated = Uncalibrated.NONE_HELD_OUT if held_out is None else Uncalibrated.FEW_HELD_OUT
         stars = calibration_stars(held_out)
         try:
-            moments = None if stars is None else self._calibration_moments(stars.x)
+            moments = None if stars is None else self._moments(stars.x, None, "Calibrating")
             if training is not None:
                 self.domain_ = self._training_domain(training, None if moments is None else moments[1])
             if stars is not None:
@@ -1116,7 +1024,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         """Calibrate the model with held-out stars, with noise as in the training; `moments` are those without noise."""
         smallest, largest = noise_range(self.noise_augmentation)
         x = with_training_noise(stars, (smallest, largest), np.random.default_rng([self.seed_, self.n_iter_]))
-        prediction = self._prediction(x, None, None, moments if x is stars.x else self._calibration_moments(x))
+        prediction = self._prediction(x, None, None, moments if x is stars.x else self._moments(x, None, "Calibrating"))
         if can_calibrate(stars.y):
             noise = self.domain_._pixel_noise_checked(x, stars.x_err) if smallest < largest else None
             self._calibrate_errors(prediction, stars.y, stars.y_err, noise)
@@ -1146,14 +1054,12 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         warn_of_other_flux_level(X, training_level(self))
         return usable_spectra(X, x_err)
 
-    def _warn_of_noise_counted_twice(self, x_err):
-        """Warn if flux errors are passed to a model that was trained with noise."""
+    def _check_input_of_draws(self, X, x_err):
+        """Return checked spectra and flux errors; warn if the draws would count noise twice."""
+        X, x_err = self._check_input(X, x_err)
         if x_err is not None and self.noise_augmented_:
-            warn_user(
-                "This model was trained with noise (noise_augmentation), so that the errors it predicts include the "
-                "effect of noise. With x_err it counts twice, and the errors become too large. Predict without x_err; "
-                "pass x_err to assess, which compares the noise with that of the training."
-            )
+            warn_of_doubled_noise()
+        return X, x_err
 
     def _predict_counting_noise_once(self, X, x_err):
         """Return the prediction for spectra that were checked; flux errors enter its draws if the training had none.
@@ -1162,13 +1068,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         """
         noise = self._pixel_noise(X, x_err) if self._calibration_depends_on_noise else None
         prediction = self._prediction(X, None if self.noise_augmented_ else x_err, noise)
-        return replace(prediction, noisier=self._is_noisier(x_err))
-
-    def _is_noisier(self, x_err):
-        """Return which spectra have a higher noise level than all of the training; None if that is not known."""
-        if x_err is None or self.noise_level_ is None:
-            return None
-        return noise_levels(x_err) > self.noise_level_
+        return replace(prediction, noisier=are_noisier(x_err, self.noise_level_))
 
     def _predict_checked(self, X, x_err):
         """Return the prediction for spectra that were checked."""
@@ -1183,7 +1083,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         moments = self._moments(X, x_err) if moments is None else moments
         if self._single_label:
             moments = moments[:, :, 0]
-        prediction = Prediction(*moments, self.target_names_, self._is_noisier(x_err))
+        prediction = Prediction(*moments, self.target_names_, are_noisier(x_err, self.noise_level_))
         if self.error_model_ is None:
             return prediction
         return replace(prediction, calibrated=self.error_model_.std(prediction, noise))
@@ -1191,9 +1091,6 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     def _pixel_noise(self, X, x_err):
         """Return the noise of spectra, measured from pixel to pixel; None if the model has no `domain_`."""
         return None if self.domain_ is None else self.domain_._pixel_noise_checked(X, x_err)
-
-    def _calibration_moments(self, X):
-        return self._moments(X, None, title="Calibrating")
 
     def _moments(self, X, x_err, title="Predicting"):
         """Return mean and standard deviations (model, predictive, total) in label units: (4, n_samples, n_labels)."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from skbcnn.calibration.fitting import MIN_DIFFERENCES
+
+if TYPE_CHECKING:
+    from skbcnn.regressor import CensoredBCNNRegressor
 
 _REFIT = "or fit it with a larger validation_fraction or with validation_data"
 
@@ -33,6 +37,39 @@ class Uncalibrated(StrEnum):
             Uncalibrated.FEW_HELD_OUT: f", {_REFIT}",
         }.get(self, "")
         return f"Calibrate it with fit_error_model on stars of known labels that it was not trained on{again}."
+
+    def refuse(self, found: object, what: str) -> None:
+        """Raise an error if the calibration that a prediction needs is missing.
+
+        Parameters
+        ----------
+        found : object
+            Fitted attribute that holds the calibration, or None.
+        what : str
+            What the prediction needs, in words.
+
+        Raises
+        ------
+        ValueError
+            If the attribute is None; the message says why, and what the user can do.
+        """
+        if found is None:
+            raise ValueError(f"The model has no {what}: {self.cause}. {self.remedy}")
+
+
+def is_calibrated(model: CensoredBCNNRegressor) -> bool:
+    """Return whether a model has calibrated error bars or intervals.
+
+    Parameters
+    ----------
+    model : CensoredBCNNRegressor
+        Fitted.
+
+    Returns
+    -------
+    is_calibrated : bool
+    """
+    return model.error_model_ is not None or model.interval_scores_ is not None
 
 
 _CAUSES = {

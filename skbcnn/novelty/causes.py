@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skbcnn._user_warnings import warn_user
 from skbcnn.novelty.flags import NoveltyFlag
 from skbcnn.novelty.principal_components import SpectrumStatistics, clip_flux, find_bad_pixels
 
@@ -93,6 +94,33 @@ def suspect_rows(flags: np.ndarray, max_rows: int = MAX_SPECTRA) -> np.ndarray:
 
 def _is_suspect(flags: np.ndarray) -> np.ndarray:
     return (flags & (NoveltyFlag.OUTSIDE | NoveltyFlag.NOISIER_THAN_TRAINED)) != 0
+
+
+def warn_of_likely_cause(
+    domain: TrainingDomain, flags: np.ndarray, x: np.ndarray, x_err: np.ndarray | None = None
+) -> None:
+    """Warn if most stars of a sample are out-of-distribution and the spectra show why.
+
+    Parameters
+    ----------
+    domain : TrainingDomain
+        Domain of the training stars.
+    flags : ndarray of int of shape (n_samples,)
+        Flags of all stars of the sample.
+    x : ndarray of shape (n_samples, n_pixels)
+        Their spectra.
+    x_err : ndarray of shape (n_samples, n_pixels), default=None
+        Flux errors; 0 for bad pixels.
+
+    Warns
+    -----
+    UserWarning
+        If more than half of at least 10 stars are out-of-distribution, and a cause was measured.
+    """
+    rows = suspect_rows(flags)
+    errors = None if x_err is None else x_err[rows]
+    if explanation := explain_outside(domain, flags, x[rows], errors, only_measured=True):
+        warn_user(explanation)
 
 
 def _causes(domain: TrainingDomain, x: np.ndarray, x_err: np.ndarray | None) -> list[str]:
