@@ -240,11 +240,36 @@ def plain_spectra(X: Any, x_err: Any = None, name: str = "X") -> tuple[Any, Any]
     flux = _dimensionless(as_pixels(X, name), name)
     if x_err is None:
         return flux.filled(1), None
+    check_same_columns(x_err, X, (f"{name.lower()}_err", name))
     errors = _dimensionless(as_pixels(x_err, f"{name.lower()}_err"), f"{name.lower()}_err")
     marked = errors.filled(np.inf)
     if flux.mask is not None and np.shape(marked) == flux.mask.shape:
         marked = with_value(np.asarray(marked), flux.mask, np.inf)
     return flux.filled(1), marked
+
+
+def check_same_columns(values: Any, X: Any, names: tuple[str, str]) -> None:
+    """Refuse a data frame with the columns of the spectra in another order.
+
+    Parameters
+    ----------
+    values : array-like
+        Errors or bitmask.
+    X : array-like
+        Spectra.
+    names : tuple of (str, str)
+        Names of the two arguments, for the message.
+
+    Raises
+    ------
+    ValueError
+        If both are data frames whose columns have the same names in different orders.
+    """
+    ours, theirs = (list(getattr(frame, "columns", ())) for frame in (values, X))
+    if ours != theirs and len(ours) == len(theirs) and set(ours) == set(theirs):
+        raise ValueError(
+            f"{names[0]} has its columns in another order than {names[1]}. Pass {names[0]}[{names[1]}.columns]."
+        )
 
 
 def in_unit_of(errors: Pixels, flux: Pixels, names: tuple[str, str]) -> Any:

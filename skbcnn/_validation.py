@@ -17,6 +17,7 @@ from skbcnn.survey.labels import is_missing
 _GAP_IF_REPEATED, _GAP_IF_SINGLE = 3, 100
 _NO_NUMBERS = {"c": "complex", "m": "time differences", "M": "dates", "V": "records with fields"}  # by kind of dtype
 MAX_FLUX_ERROR = 1  # in units of the continuum; a pixel with a larger error is bad, as the survey marks bad pixels
+_LARGEST = np.finfo(np.float32).max  # the networks compute in float32
 _MIN_DISTINCT_VALUES = 5  # fewer values do not show their range
 
 
@@ -126,16 +127,16 @@ def check_labels(y: np.ndarray, label_names: Sequence[Any] | None = None, may_be
     Raises
     ------
     ValueError
-        If a label is infinite, or missing in all samples where that is not allowed.
+        If a label is infinite or beyond float32, or missing in all samples where that is not allowed.
     """
     names = range(y.shape[1]) if label_names is None else label_names
-    if np.isinf(y).any():
-        row, column = np.argwhere(np.isinf(y))[0]
-        raise ValueError(
-            f"y contains infinity (first: row {row}, label {names[column]}). Correct it, or mark it as missing: "
-            "NaN or -9999."
-        )
     y = np.where(is_missing(y), np.nan, y)
+    if len(infinite := np.argwhere(np.abs(y) > _LARGEST)):
+        row, column = infinite[0]
+        raise ValueError(
+            f"y contains infinity or a number too large for float32 (first: row {row}, label {names[column]}). Correct "
+            "it, or mark it as missing: NaN or -9999."
+        )
     empty = [str(name) for name, column in zip(names, y.T, strict=True) if np.isnan(column).all()]
     if empty and (len(empty) == y.shape[1] or not may_be_empty):
         raise ValueError(
@@ -224,7 +225,7 @@ def check_label_errors(y_err: ArrayLike | None, y: np.ndarray, stacklevel: int =
     y_err = as_numbers(y_err, "y_err", y.shape, "y")
     present = ~np.isnan(y)
     unknown = present & is_missing(y_err)
-    if bad := int((present & ~unknown & ~((y_err >= 0) & np.isfinite(y_err))).sum()):
+    if bad := int((present & ~unknown & ~((y_err >= 0) & (y_err <= _LARGEST))).sum()):
         raise ValueError(
             f"y_err is negative or infinite for {bad} labels that are present. Errors are standard deviations: pass 0 "
             "for an exact label, NaN or -9999 for an unknown error."

@@ -190,6 +190,9 @@ CONTAINERS = {
         masks=True,
         may_be_refused=True,
     ),
+    "records with mask": Container(
+        lambda *arguments: CONTAINERS["table with mask"].make(*arguments).as_array(), masks=True, may_be_refused=True
+    ),
     "QTable": Container(lambda values: QTable(_named(values)), may_be_refused=True),
     "records": Container(lambda values: Table(_named(values)).as_array(), may_be_refused=True),
     "FITS records": Container(_fits_records, may_be_refused=True),
@@ -235,11 +238,10 @@ def arguments(draw, shape, low, high):
     container = CONTAINERS[kind]
     values = random.uniform(low, high + (dtype.kind != "f"), size=shape).astype(dtype)
     missing = random.random(shape) < draw(st.sampled_from([0, 0, 0.2]))
-    if container.masks:
-        passed = container.make(values, missing)
-    else:
-        missing &= False
-        passed = container.make(values)
+    missing &= container.masks
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's fill value of a masked array of float16 overflows
+        passed = container.make(values, missing) if container.masks else container.make(values)
     return Argument(passed, np.where(missing, np.nan, values).astype(np.float64), kind, container.may_be_refused)
 
 
@@ -448,3 +450,33 @@ class TestAnyContainer:
     @pytest.mark.slow
     def test_in_many_examples(self, case, model):
         check_case(case, model, n_examples=3000)
+
+
+class TestNamesOfPixels:
+    """Data frames of flux and errors have their columns in one order."""
+
+    names = [f"x{j}" for j in range(N_PIXELS)]
+    flux = pd.DataFrame(FLUX, columns=names)
+    other = pd.DataFrame(ERRORS, columns=names[::-1])
+
+    def test_of_spectra_in_another_order_are_refused(self):
+        model = CensoredBCNNRegressor(num_hidden=(4, 4, 4, 4, 2), max_epochs=1, random_state=0).fit(self.flux, TRUE)
+        for pixels in (self.flux, self.flux.convert_dtypes(), self.flux.astype(object)):
+            with pytest.raises(ValueError, match="Feature names must be in the same order"):
+                model.predict(pixels[pixels.columns[::-1]])
+
+    def test_of_errors_in_another_order_are_refused(self):
+        for use, message in (
+            (lambda: learnt(self.flux, x_err=self.other), r"x_err has its columns in another order than X"),
+            (lambda: NORMALIZER.fit(self.flux, bitmask=self.other), r"bitmask .* than X. Pass bitmask\[X.columns\]"),
+            (
+                lambda: prepare_spectra(self.flux, self.other, **FRAME),
+                r"err has .* than flux. Pass err\[flux.columns\]",
+            ),
+        ):
+            with pytest.raises(ValueError, match=message):
+                use()
+
+    def test_of_errors_may_be_others(self):
+        renamed = self.other[self.names].add_prefix("e_")
+        assert_allclose(prepare_spectra(self.flux, renamed, **FRAME)[1], prepare_spectra(FLUX, ERRORS, **FRAME)[1])

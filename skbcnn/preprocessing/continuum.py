@@ -8,7 +8,7 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebvander
 from sklearn.base import OneToOneFeatureMixin
 
-from skbcnn._arrays import as_array, as_pixels, in_unit_of, with_value
+from skbcnn._arrays import as_array, as_pixels, check_same_columns, in_unit_of, with_value
 from skbcnn._chunks import row_chunks
 from skbcnn._sklearn import Interval, StrOptions, fit_context
 from skbcnn._user_warnings import warn_user
@@ -296,6 +296,8 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
     def _checked(self, X, x_err, bitmask, *, reset):
         """Return the checked arrays and the chips of their grid."""
         flux = as_pixels(X, "X")
+        for values, name in ((x_err, "x_err"), (bitmask, "bitmask")):
+            check_same_columns(values, X, (name, "X"))
         X = self._validated(flux.filled(np.nan), reset=reset)
         grid = self._grid(X.shape[1])
         if x_err is not None:

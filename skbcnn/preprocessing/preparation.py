@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from skbcnn._arrays import as_array, as_pixels, in_unit_of, is_spectra, stacked
+from skbcnn._arrays import as_array, as_pixels, check_same_columns, in_unit_of, is_spectra, stacked
 from skbcnn._user_warnings import warn_user
 from skbcnn._validation import MAX_FLUX_ERROR, check_shape_of_spectra
 from skbcnn.preprocessing.chips import ChipGapRemover
@@ -354,6 +354,8 @@ def _raw_spectra(flux: Any, err: Any, bitmask: Any, ivar: Any, normalized: bool 
             )
         normalized, combination = normalized or bool(flux.normalized), _combination_of(flux)
         flux, err, bitmask = flux.flux, flux.error, flux.bitmask
+    for values, name in ((err, "err"), (bitmask, "bitmask"), (ivar, "ivar")):
+        check_same_columns(values, flux, (name, "flux"))
     if ivar is not None:
         if err is not None:
             raise ValueError("Both err and ivar were passed, expected one of them. Leave out the other.")
