@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from skbcnn import __version__
 from skbcnn._prediction import Naming
+from skbcnn._provenance import was_synthetic
 from skbcnn.catalog import write_table
 from skbcnn.catalog.file_predictions import predict_files
 from skbcnn.cli.output_paths import check_tables
@@ -20,6 +21,10 @@ from skbcnn.persistence import load_folder
 _SYNTHETIC = (
     "This model was trained on synthetic stars only, never on a real spectrum: its labels of real stars show how the "
     "tool works and are no measurements."
+)
+_CONTINUED = (
+    "The first training of this model used synthetic stars only. Its model card lists the later trainings: check that "
+    "they had enough real stars."
 )
 
 
@@ -109,7 +114,9 @@ def _metadata(regressor: Any, path: Path) -> dict[str, str]:
 
 def _model_notes(regressor: Any) -> list[str]:
     """Return what the user must know about the model."""
-    return [_SYNTHETIC] if regressor.provenance_.get("training_data") == "synthetic" else []
+    if not was_synthetic(regressor.provenance_):
+        return []
+    return [_CONTINUED if "later_trainings" in regressor.provenance_ else _SYNTHETIC]
 
 
 def _noise_notes(table: Table) -> list[str]:

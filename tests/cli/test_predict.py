@@ -62,6 +62,13 @@ def star_lines(output, star):
     return [line for line in output.splitlines() if line.startswith(star)]
 
 
+def test_a_synthetic_model_that_was_trained_on(model, tmp_path):
+    provenance = {"first_training": {"training_data": "synthetic"}, "later_trainings": []}
+    save_folder(load_folder(model), tmp_path / "model", provenance=provenance)
+    output = " ".join(succeed("predict", tmp_path / "model", DWARF).split())
+    assert "first training of this model used synthetic stars only. Its model card lists the later" in output
+
+
 def test_notes_come_before_one_line_a_star(model):
     output = succeed("predict", model, GIANT, DWARF)
     first_table = output.index("teff")
