@@ -584,7 +584,10 @@ def _read_array(values: Any, argument: str) -> LabelColumns:
         values = as_numbers(fill_masked(values), argument)
     name = values.name if is_series and np.ndim(values) == 1 and isinstance(values.name, str) else None
     if np.ndim(values) not in (1, 2):
-        raise ValueError(f"{argument} has shape {np.shape(values)}, expected (n_samples, n_labels) or (n_samples,).")
+        raise ValueError(
+            f"{argument} has shape {np.shape(values)}, expected (n_samples, n_labels) or (n_samples,). "
+            "Pass one row for each star."
+        )
     columns = [values] if np.ndim(values) == 1 else [values[:, j] for j in range(values.shape[1])]
     return LabelColumns(argument, columns, (name,) if name else None, np.shape(values))
 

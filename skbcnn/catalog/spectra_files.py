@@ -215,7 +215,8 @@ def read_h5_rows(path: Path, n_pixels: int, *, of_training: float | None = None)
         check_finite_spectra(X)
         X, x_err = usable_spectra(X, loader.load_entry("spectra_err") if "spectra_err" in names else None)
     except ValueError as error:
-        raise ValueError(f"{path}: {str(error).replace('x_err', 'spectra_err')}") from error
+        text = str(error).replace("x_err", "spectra_err").replace("X contains", "spectra contains")
+        raise ValueError(f"{path}: {text}") from error
     _check_level(path, X, of_training)
 
     def column(name: str, default: float) -> np.ndarray:

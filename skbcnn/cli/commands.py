@@ -5,6 +5,7 @@ Nothing heavy is imported here: each command is implemented in the module of its
 
 import contextlib
 import errno
+import re
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -26,6 +27,13 @@ _OPTIONS = {  # advice for Python, and the same for the command line
     "target is empty. Name at least one label, or pass 'all'.": "--target is empty. Name at least one label, or all.",
     "pass overwrite=True": "pass --overwrite",
     "overwrite=True": "--overwrite",
+    "Leave such labels out of y and target.": "Name the other labels by --target.",
+}
+_DATASETS = {  # arguments of Python, and where their values stand in a file
+    r"^[Xy] (?=has|contains)": "The file ",
+    r"\bmedian flux of X\b": "median flux of the file",
+    r"\bx_err\b": "spectra_err",
+    r"\by_err\b": "<label>_err",
 }
 
 
@@ -56,12 +64,19 @@ def print_error(error: Exception) -> None:
     error : Exception
         The exception.
     """
-    message = str(error)
-    for python, option in _OPTIONS.items():
-        message = message.replace(python, option)
+    message = _for_command_line(str(error))
     if isinstance(error, OSError) and error.strerror:
         message = error.strerror + (f": {error.filename}" if error.filename else "")
     click.secho(f"Error: {message or type(error).__name__}", fg="red", err=True)
+
+
+def _for_command_line(message: str) -> str:
+    """Return a message of a Python function with the names of options and of datasets in a file."""
+    for python, option in _OPTIONS.items():
+        message = message.replace(python, option)
+    for python, dataset in _DATASETS.items():
+        message = re.sub(python, dataset, message)
+    return message
 
 
 @contextlib.contextmanager
@@ -74,7 +89,7 @@ def _warnings_as_sentences() -> Iterator[None]:
 
 
 def _print_warning(message: Warning | str, *args: Any, **kwargs: Any) -> None:
-    click.echo(f"Note: {message}", err=True)
+    click.echo(f"Note: {_for_command_line(str(message))}", err=True)
 
 
 def _remember_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:

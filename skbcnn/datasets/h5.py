@@ -29,6 +29,7 @@ _SUFFIXES = (".h5", ".hdf5")
 _MAX_NAMES = 30  # of columns in a message
 _BLOCK_BYTES = 2**26  # read at once; larger than other chunks, because every read from a file has a fixed cost
 _MAX_GAP = 16  # rows: reading a short gap and discarding it is quicker than a second read
+_WRITE_AGAIN = "Write the file again, for instance with write_h5."
 
 
 class H5Loader:
@@ -218,7 +219,7 @@ class _Table:
         if spectra.ndim != 2 or 0 in self.shape:
             raise ValueError(
                 f"spectra of {self.path} has shape {self.shape}, expected (n_samples, n_pixels) with at least one of "
-                "each."
+                f"each. {_WRITE_AGAIN}"
             )
 
     @property
@@ -268,7 +269,9 @@ class _Table:
         for name, dataset in zip(names, datasets, strict=True):
             self._check_numeric(name, dataset)
             if dataset.ndim != 1:
-                raise ValueError(f"{name} of {self.path} has shape {dataset.shape}, expected ({self.n_rows},).")
+                raise ValueError(
+                    f"{name} of {self.path} has shape {dataset.shape}, expected ({self.n_rows},). {_WRITE_AGAIN}"
+                )
         return datasets
 
     def pixels(self, name: str) -> h5py.Dataset:
@@ -276,12 +279,15 @@ class _Table:
         (dataset,) = self._datasets([name])
         self._check_numeric(name, dataset)
         if dataset.shape != self.shape:
-            raise ValueError(f"{name} of {self.path} has shape {dataset.shape}, but spectra has {self.shape}.")
+            raise ValueError(
+                f"{name} of {self.path} has shape {dataset.shape}, but spectra has {self.shape}. {_WRITE_AGAIN}"
+            )
         return dataset
 
     def _check_numeric(self, name: str, dataset: h5py.Dataset) -> None:
         if dataset.dtype.kind not in "fiu":
-            raise ValueError(f"{name} of {self.path} holds {dataset.dtype}, expected numbers.")
+            what = "text" if dataset.dtype.kind in "OSU" else dataset.dtype
+            raise ValueError(f"{name} of {self.path} holds {what}, expected numbers. {_WRITE_AGAIN}")
 
     def _datasets(self, names: Sequence[str]) -> list[h5py.Dataset]:
         if absent := [name for name in names if column_key(name) not in self._spellings]:

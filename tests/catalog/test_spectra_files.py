@@ -208,7 +208,7 @@ def test_spectra_without_errors_are_kept_apart(reader, tmp_path):
     ("flux", "flux_err", "sentence"),
     [
         (np.ones((2, 8575)), None, "have 8575 pixels, but the model takes 7514"),
-        (np.full((2, 7514), np.nan), None, r"raw.h5: X contains NaN"),
+        (np.full((2, 7514), np.nan), None, r"raw.h5: spectra contains NaN"),
         (np.ones((2, 7514)), np.full((2, 7514), -1), r"raw.h5: spectra_err is negative"),
         (np.ones((2, 7514)), np.full((2, 7514), 1e4), r"raw.h5: spectra_err is above 1, the continuum"),
     ],

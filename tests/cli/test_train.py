@@ -1,7 +1,9 @@
 """``skbcnn train``: models from HDF5 files."""
 
 import json
+import re
 
+import h5py
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -145,3 +147,30 @@ def test_files_that_cannot_be_read(data, tmp_path, name, content, sentence):
     if name != "absent":
         (tmp_path / name).write_bytes(content or data.read_bytes()[:5000])
     assert sentence in refuse("train", tmp_path / name, "--out", tmp_path / "model")
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("dataset", "value", "sentence"),
+    [
+        ("spectra", np.nan, "Error: The file contains NaN or other flux"),
+        ("spectra_err", -1, "Error: spectra_err is negative"),
+        ("teff", np.inf, "Error: The file contains infinity"),
+        ("teff", -9999, "no value at all for teff: .* Name the other labels by --target"),
+        ("teff_err", -1, "Error: <label>_err is negative"),
+    ],
+)
+def test_unusable_values_are_named_by_dataset(stars, tmp_path, dataset, value, sentence):
+    labels, errors = {"teff": stars.y[:, 0]}, {"teff": np.ones(len(stars.y))}
+    path = write_h5(tmp_path / "stars.h5", stars.X, labels, spectra_err=stars.X_err, labels_err=errors)
+    with h5py.File(path, "a") as file:
+        file[dataset][...] = value
+    message = refuse("train", path, "--out", tmp_path / "model", "--target", "teff", "--max-epochs", 1)
+    assert re.search(sentence, message)
+
+
+@pytest.mark.usefixtures("small")
+def test_warnings_name_the_file(stars, tmp_path):
+    path = write_h5(tmp_path / "counts.h5", 300 * stars.X, {"teff": stars.y[:, 0]})
+    output = succeed("train", path, "--out", tmp_path / "model", "--target", "teff", "--max-epochs", 1)
+    assert "Note: The median flux of the file is 2" in output  # near 300, as absorption lowers it
