@@ -165,13 +165,7 @@ def with_numbers(values: Any, name: str) -> Any:
     if values is None:
         raise ValueError(f"{name} is None, expected an array. Pass numbers.")
     if isinstance(values, list | tuple):
-        try:
-            values = np.asarray(values)
-        except ValueError as error:
-            raise ValueError(
-                f"{name} holds rows of different lengths, expected as many values in each row. Put spectra on one grid "
-                "of pixels, and mark missing values by NaN."
-            ) from error
+        values = array_of_rows(values, name)
     dtypes = [values.dtype] if hasattr(values, "dtype") else list(getattr(values, "dtypes", ()))
     kinds = {getattr(dtype, "kind", "") for dtype in dtypes}
     if unusable := [_NO_NUMBERS[kind] for kind in kinds if kind in _NO_NUMBERS]:
@@ -184,6 +178,34 @@ def with_numbers(values: Any, name: str) -> Any:
         return as_array(values).astype(np.float64)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name} holds values that are not numbers ({error}). Pass numbers, or NaN.") from error
+
+
+def array_of_rows(values: Any, name: str) -> np.ndarray:
+    """Return values as an array; refuse rows of different lengths.
+
+    Parameters
+    ----------
+    values : array-like
+        A list of rows, or any other values.
+    name : str
+        Name of the argument, for the message.
+
+    Returns
+    -------
+    values : ndarray
+
+    Raises
+    ------
+    ValueError
+        If rows differ in length.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} holds rows of different lengths, expected as many values in each row. Put spectra on one grid "
+            "of pixels, and mark missing values by NaN."
+        ) from error
 
 
 def with_value(values: np.ndarray, where: np.ndarray, value: float) -> np.ndarray:

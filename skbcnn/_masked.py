@@ -101,6 +101,8 @@ def is_masked(values: Any) -> np.ndarray:
     if hasattr(getattr(values, "dtype", None), "na_value"):
         return np.asarray(values.isna())
     if isinstance(values, list | tuple):
+        if values and all(isinstance(row, list | tuple | np.ndarray) and len(row) == len(values[0]) for row in values):
+            return np.stack([is_masked(row) for row in values])
         objects = np.empty(len(values), dtype=object)
         for j, value in enumerate(values):
             objects[j] = value

@@ -42,6 +42,7 @@ from skbcnn.metrics import (
     root_mean_squared_error,
 )
 from skbcnn.preprocessing import ContinuumNormalizer, LabelNormalizer, SpectraNormalizer, errors_from_ivar
+from skbcnn.survey import bad_pixels
 
 N_STARS, N_PIXELS = 24, 12
 NUMBERS = itertools.count()
@@ -176,7 +177,9 @@ CONTAINERS = {
     "list of masked arrays": Container(lambda values, missing: list(np.ma.array(values, mask=missing)), masks=True),
     "Masked": Container(Masked, masks=True),
     "Quantity": Container(lambda values: units.Quantity(values, dtype=values.dtype)),
-    "Masked Quantity": Container(lambda *arguments: Masked(*arguments) * units.one, masks=True),
+    "Masked Quantity": Container(
+        lambda values, missing: Masked(units.Quantity(values, dtype=values.dtype), missing), masks=True
+    ),
     "Column": Container(Column),
     "MaskedColumn": Container(lambda values, missing: MaskedColumn(values, mask=missing), masks=True),
     "table": Container(lambda values: Table(_named(values)), may_be_refused=True),
@@ -231,9 +234,13 @@ class Argument(NamedTuple):
 
 
 @st.composite
-def arguments(draw, shape, low, high):
-    """Draw an argument with values between two limits."""
-    kind, dtype = draw(st.sampled_from(sorted(CONTAINERS))), np.dtype(draw(st.sampled_from(TYPES)))
+def arguments(draw, shape, low, high, flags=False):
+    """Draw an argument with values between two limits; flags are whole numbers, and masked ones are 1."""
+    kinds = sorted(
+        CONTAINERS.keys() - {"data frame of several types"} if flags else CONTAINERS
+    )  # of which two are float
+    types = [name for name in TYPES if np.dtype(name).kind != "f" or not flags]
+    kind, dtype = draw(st.sampled_from(kinds)), np.dtype(draw(st.sampled_from(types)))
     random = np.random.default_rng(draw(st.integers(0, 999)))
     container = CONTAINERS[kind]
     values = random.uniform(low, high + (dtype.kind != "f"), size=shape).astype(dtype)
@@ -242,7 +249,8 @@ def arguments(draw, shape, low, high):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy's fill value of a masked array of float16 overflows
         passed = container.make(values, missing) if container.masks else container.make(values)
-    return Argument(passed, np.where(missing, np.nan, values).astype(np.float64), kind, container.may_be_refused)
+    plain = np.where(missing, dtype.type(1), values) if flags else np.where(missing, np.nan, values).astype(np.float64)
+    return Argument(passed, plain, kind, container.may_be_refused)
 
 
 def outcome(use, argument):
@@ -374,6 +382,15 @@ def inverse_variance_functions(_):
     }
 
 
+def bitmask_functions(_):
+    """Return functions of bitmasks."""
+    return {
+        "bad_pixels": lambda bitmask: bad_pixels(bitmask, [0, 1]),
+        "ContinuumNormalizer": lambda bitmask: NORMALIZER.fit(FLUX, bitmask=bitmask).normalize(FLUX, ERRORS, bitmask),
+        "prepare_spectra": lambda bitmask: prepare_spectra(FLUX, ERRORS, bitmask, **FRAME),
+    }
+
+
 def label_functions(model):
     """Return functions of labels, their errors and predictions."""
     return {
@@ -424,6 +441,7 @@ CASES = {  # functions, shape, lowest and highest value, value of the plain arra
     "spectra": (spectra_functions, (N_STARS, N_PIXELS), 0.5, 1.5, 1),
     "flux errors": (error_functions, (N_STARS, N_PIXELS), 0.01, 0.2, np.inf),
     "inverse variances": (inverse_variance_functions, (N_STARS, N_PIXELS), 25, 100, 0),
+    "bitmasks": (bitmask_functions, (N_STARS, N_PIXELS), 0, 4, 1),
     "labels": (label_functions, (N_STARS, 2), 1, 5, np.nan),
     "stars": (star_functions, (N_STARS,), 1, 5, np.nan),
 }
@@ -434,7 +452,7 @@ def check_case(case, model, n_examples):
     uses = functions(model)
 
     @settings(max_examples=n_examples, suppress_health_check=list(HealthCheck))
-    @given(name=st.sampled_from(sorted(uses)), argument=arguments(shape, low, high))
+    @given(name=st.sampled_from(sorted(uses)), argument=arguments(shape, low, high, case == "bitmasks"))
     def check_one(name, argument):
         assume(argument.kind != "words" or name not in ("groups", "star"))
         check(uses[name], argument, bad)
@@ -449,7 +467,7 @@ class TestAnyContainer:
 
     @pytest.mark.slow
     def test_in_many_examples(self, case, model):
-        check_case(case, model, n_examples=3000)
+        check_case(case, model, n_examples=1500)
 
 
 class TestNamesOfPixels:

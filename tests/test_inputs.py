@@ -873,7 +873,9 @@ class TestCommandLine:
         shutil.copy(DWARF, path)
         with fits.open(path, mode="update") as hdus:
             hdus[1].data[:, 300:3300] = np.nan
-        assert "or pass --no-continuum fill." in refuse("predict", giants_model, path)
+        message = refuse("predict", giants_model, path)
+        assert "apStar.fits, combined: the spectrum has a continuum that is not positive" in message
+        assert "or pass --no-continuum fill." in message
         output = succeed("predict", giants_model, path, "--no-continuum", "fill", "--out", tmp_path / "l.csv")
         assert "2M19485057+5005279" in output
         assert Table.read(tmp_path / "l.csv")["result_flags"][0] & NoveltyFlag.BAD_PIXELS

@@ -31,6 +31,7 @@ _OPTIONS = {  # advice for Python, and the same for the command line
 }
 _DATASETS = {  # arguments of Python, and where their values stand in a file
     r"^[Xy] (?=has|contains)": "The file ",
+    r"\bRow 0 of X has\b": "the spectrum has",
     r"\bmedian flux of X\b": "median flux of the file",
     r"\bx_err\b": "spectra_err",
     r"\by_err\b": "<label>_err",

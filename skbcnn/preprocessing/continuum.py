@@ -15,6 +15,7 @@ from skbcnn._user_warnings import warn_user
 from skbcnn._validation import MAX_FLUX_ERROR, check_shape_of_spectra
 from skbcnn.preprocessing._base import RELEASE_CONSTRAINT, SpectrumTransformer, check_n_pixels
 from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, bad_pixels, chip_slices, continuum_pixels, kept_pixels
+from skbcnn.survey.bitmask import plain_bitmask
 
 _MIN_MEDIAN_ERROR = 1e-4  # in units of the continuum: no spectrum has a signal-to-noise ratio above 10,000
 
@@ -306,7 +307,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
             if x_err.dtype.kind not in "fiub":
                 raise ValueError(f"x_err holds {x_err.dtype} values, expected numbers: the error of each pixel.")
         if bitmask is not None:
-            flags = as_pixels(bitmask, "bitmask")
+            flags = as_pixels(plain_bitmask(bitmask), "bitmask")
             bitmask = self._of_spectra("bitmask", flags.values, X)
             if flags.mask is not None:
                 X = with_value(X, self._of_spectra("bitmask", flags.mask, X), np.nan)

@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from skbcnn._arrays import as_array, as_pixels, check_same_columns, in_unit_of, is_spectra, stacked
+from skbcnn._arrays import as_array, as_pixels, check_same_columns, in_unit_of, is_spectra
 from skbcnn._user_warnings import warn_user
 from skbcnn._validation import MAX_FLUX_ERROR, check_shape_of_spectra
 from skbcnn.preprocessing.chips import ChipGapRemover
 from skbcnn.preprocessing.continuum import ContinuumNormalizer
 from skbcnn.preprocessing.flux_errors import errors_from_ivar
 from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, kept_pixels
+from skbcnn.survey.bitmask import plain_bitmask
 
 _DEFAULT_COMBINATION = "pixel"
 _COMBINATIONS = ("pixel", "global")
@@ -371,8 +372,7 @@ def _raw_spectra(flux: Any, err: Any, bitmask: Any, ivar: Any, normalized: bool 
         err = as_array(in_unit_of(as_pixels(err, "err"), pixels, ("err", "flux")))
         err = check_shape_of_spectra("ivar" if ivar is not None else "err", err, flux, "flux")
     if bitmask is not None:
-        bitmask = stacked(bitmask) if isinstance(bitmask, list | tuple) else bitmask
-        bitmask = bitmask if isinstance(bitmask, np.ndarray) else as_array(bitmask)  # a mask must stay
+        bitmask = plain_bitmask(bitmask)
         check_shape_of_spectra("bitmask", bitmask, flux, "flux")
     return _RawSpectra(flux, err, bitmask, normalized, combination)
 

@@ -5,13 +5,14 @@ the first use, because it needs astropy, which is slow to import.
 """
 
 from collections.abc import Iterable
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skbcnn._masked import fill_masked, is_masked
+from skbcnn._arrays import array_of_rows, stacked
+from skbcnn._masked import is_masked
 
 _NAMES = (  # of bits 0, 1, ...
     "BADPIX",
@@ -76,8 +77,8 @@ def bad_pixels(bitmask: ArrayLike, bits: Iterable[int] = DEFAULT_BAD_BITS) -> np
     """
     from astropy.nddata.bitmask import bitfield_to_boolean_mask
 
-    masked = is_masked(bitmask)
-    values = _with_zeros(bitmask, masked) if masked.any() else np.asarray(bitmask)
+    plain = plain_bitmask(bitmask)
+    values, masked = np.ma.getdata(plain), np.ma.getmaskarray(plain)
     if values.dtype.kind == "b" or values.size == 0:
         return values.astype(bool) | masked
     if values.dtype.kind not in "iu":
@@ -92,10 +93,48 @@ def bad_pixels(bitmask: ArrayLike, bits: Iterable[int] = DEFAULT_BAD_BITS) -> np
     return bitfield_to_boolean_mask(values.astype(np.int64), ignore_flags=~flags) | masked
 
 
-def _with_zeros(bitmask: Any, masked: np.ndarray) -> np.ndarray:
-    """Return a bitmask with 0 where it is masked."""
-    numbers = np.where(masked, 0, np.asarray(fill_masked(bitmask), dtype=float))
-    return numbers.astype(np.int64) if (numbers == np.rint(numbers)).all() else numbers
+def plain_bitmask(bitmask: Any) -> np.ndarray:
+    """Return a bitmask from any container as an array, which is masked if values are masked or absent.
+
+    Parameters
+    ----------
+    bitmask : array-like
+        Argument that the user passed.
+
+    Returns
+    -------
+    bitmask : ndarray or MaskedArray
+        Integers or booleans, also where the container holds them as objects. 0 where it is masked.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or rows differ in length.
+
+    Examples
+    --------
+    >>> from skbcnn.survey.bitmask import plain_bitmask
+    >>> plain_bitmask([[1, 0], [2, 4]])
+    array([[1, 0],
+           [2, 4]])
+    """
+    if bitmask is None:
+        raise ValueError("bitmask is None, expected an array. Pass the flags of each pixel.")
+    values = stacked(bitmask) if isinstance(bitmask, list | tuple) else bitmask
+    is_masked_array = isinstance(values, np.ma.MaskedArray)
+    data = array_of_rows(np.ma.getdata(values) if is_masked_array else getattr(values, "unmasked", values), "bitmask")
+    masked = is_masked(values)
+    if data.dtype.kind == "f" and (kind := getattr(getattr(values, "dtype", None), "kind", "f")) in "iub":
+        data = np.where(masked, 0, data).astype(bool if kind == "b" else np.int64)  # pandas, with NaN where absent
+    elif data.dtype == object:
+        present = data[~masked]
+        if all(isinstance(value, bool | np.bool_) for value in present):
+            data = np.where(masked, False, data).astype(bool)
+        elif all(isinstance(value, Real) and float(value).is_integer() for value in present):
+            data = np.where(masked, 0, data).astype(np.int64)
+    elif masked.any():
+        data = np.where(masked, data.dtype.type(0), data)
+    return np.ma.array(data, mask=masked) if masked.any() else np.asarray(data)
 
 
 def _bit_numbers(bits: Iterable[int]) -> set[int]:

@@ -54,7 +54,28 @@ def test_default_bits():
 
 
 def test_booleans_mark_bad_pixels():
-    assert_array_equal(bad_pixels([True, False], bits=[12]), [True, False])
+    for bitmask in ([True, False], np.ma.array([1, 0], bool), pd.Series([True, False], dtype="boolean")):
+        assert_array_equal(bad_pixels(bitmask, bits=[12]), [True, False])
+
+
+@pytest.mark.parametrize(
+    "bitmask",
+    [
+        np.ma.array([True, False, False], mask=[0, 0, 1]),
+        pd.Series([True, False, None], dtype="boolean"),
+        np.array([True, False, None]),
+    ],
+)
+def test_masked_booleans_mark_bad_pixels_too(bitmask):
+    assert_array_equal(bad_pixels(bitmask, bits=[12]), [True, False, True])
+
+
+def test_rows_in_lists():
+    assert_array_equal(bad_pixels([[0, 1], [2, None]]), [[False, True], [True, True]])
+    with pytest.raises(ValueError, match="bitmask holds rows of different lengths"):
+        bad_pixels([[0, 1], [2]])
+    with pytest.raises(ValueError, match="bitmask is None"):
+        bad_pixels(None)
 
 
 @pytest.mark.parametrize("bits", [[0], []])
