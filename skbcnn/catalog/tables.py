@@ -15,6 +15,7 @@ import numpy as np
 from astropy.table import Column, QTable, Table
 from astropy.units import UnitBase, UnrecognizedUnit
 
+from skbcnn._arrays import as_array
 from skbcnn._atomic_writes import atomic_path, created_h5
 from skbcnn._masked import is_masked
 from skbcnn._paths import as_path
@@ -162,9 +163,13 @@ def _star_column(name: str, values: Any, n_samples: int) -> Column:
     values = getattr(values, "value", values)
     if isinstance(values, list | tuple) and any(isinstance(entry, str) for entry in values):
         values = np.array([*values, None], dtype=object)[:-1]  # else NumPy makes text of NaN
+    if hasattr(values, "unmasked"):  # astropy's Masked
+        values = np.ma.array(values.unmasked, mask=values.mask)
     values = np.asanyarray(values)  # keeps masks
     if values.dtype.kind == "O":
         values = _text(values)
+    if values.dtype.kind == "O":
+        values = as_array(values)
     if values.dtype == np.longdouble:
         values = values.astype(np.float64)  # files cannot hold it
     if values.shape != (n_samples,):

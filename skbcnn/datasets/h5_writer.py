@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skbcnn._arrays import as_pixels, in_unit_of
+from skbcnn._arrays import as_array, as_pixels, in_unit_of
 from skbcnn._atomic_writes import atomic_path, created_h5
 from skbcnn._flux_level import NORMALIZED, is_within
 from skbcnn._label_tables import LabelColumns, label_columns, without_error_mark
@@ -295,6 +295,7 @@ def _column_to_write(name: str, values: np.ndarray, n_samples: int) -> np.ndarra
         raise ValueError(f"{name} of extra has shape {values.shape}, expected {n_samples} rows: one for each spectrum.")
     if values.dtype.kind == "U" or (values.dtype.kind == "O" and all(isinstance(text, str) for text in values.flat)):
         return values.astype(h5py.string_dtype())
+    values = as_array(values)
     if values.dtype.kind not in "biufS":
         raise ValueError(f"{name} of extra holds {values.dtype}, expected numbers or text.")
     return values

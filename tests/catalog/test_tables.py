@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn, QTable, Table
+from astropy.utils.masked import Masked
+from numpy.testing import assert_array_equal
 
 from skbcnn import Prediction
 from skbcnn.catalog import check_table_name, prediction_table, write_table
@@ -91,6 +93,15 @@ def test_pandas_and_objects_become_text():
         prediction(), columns={"a": pd.Series(["x", "yz"]), "b": np.array(["x", "yz"], dtype=object)}
     )
     assert table["a"].dtype.kind == table["b"].dtype.kind == "U"
+
+
+@pytest.mark.parametrize(
+    "values", [np.array([1, None]), Masked([1.0, 7.0], [False, True]), Masked([1.0, 7.0], [False, True]) * u.km / u.s]
+)
+def test_numbers_in_any_container_are_absent_where_masked(values):
+    column = prediction_table(prediction(), columns={"rv": values})["rv"]
+    assert column.dtype.kind == "f"
+    assert_array_equal(np.ma.filled(column, np.nan), [1, np.nan])
 
 
 @pytest.mark.parametrize(
