@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 
-from skbcnn._arrays import plain_spectra
+from skbcnn._arrays import as_array, plain_spectra
 from skbcnn._chunks import row_chunks
 from skbcnn._masked import fill_masked
 from skbcnn._validation import check_finite_spectra, usable_spectra
@@ -400,7 +400,7 @@ class TrainingDomain:
 def _checked_spectra(x: Any, x_err: Any, n_pixels: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
     """Return spectra and flux errors as arrays of numbers without bad values; None: any number of pixels."""
     x, x_err = plain_spectra(x, x_err, "x")
-    x = np.asarray(x)
+    x = as_array(x)
     if x.ndim != 2 or 0 in x.shape or (n_pixels is not None and x.shape[1] != n_pixels):
         pixels = "n_pixels" if n_pixels is None else n_pixels
         on = "" if n_pixels is None else ", on the pixels of the training spectra. Pass the spectra that were predicted"
