@@ -101,7 +101,7 @@ def train(
                     callback.close()
         use_best = interrupted or recipe.stop_after is not None or best.is_last
         weights = best.weights if use_best and best.weights is not None else get_weights(pooled.network)
-    _check_converged(weights, recipe)
+    _check_converged(weights, [figures[monitor] for figures in epochs], recipe)
     return TrainedNetwork(weights, _history(epochs), interrupted)
 
 
@@ -152,11 +152,13 @@ def _means(sums: np.ndarray) -> tuple[float, float]:
     return loss / weight, absolute_error / weight
 
 
-def _check_converged(weights: Mapping[str, np.ndarray], recipe: Recipe) -> None:
-    if not all(np.isfinite(values).all() for values in weights.values()):
+def _check_converged(weights: Mapping[str, np.ndarray], losses: Sequence[float], recipe: Recipe) -> None:
+    """Refuse weights that are not finite, and a training in no epoch of which the monitored loss was finite."""
+    finite = all(np.isfinite(values).all() for values in weights.values())
+    if not finite or (losses and not np.isfinite(losses).any()):
         raise ValueError(
-            f"Training diverged: with lr={recipe.lr} the weights became infinite or NaN. Lower lr, and check that X is "
-            "normalised flux, near 1."
+            f"Training diverged: with lr={recipe.lr} the {'loss' if finite else 'weights'} became infinite or NaN. "
+            "Lower lr, and check that X is normalised flux, near 1."
         )
 
 

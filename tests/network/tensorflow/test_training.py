@@ -306,6 +306,13 @@ class TestPadding:
         assert (kernel[1, :2] != 0).all()
 
 
+def test_no_epoch_with_a_finite_loss():
+    weights = {"kernel": np.ones(3)}
+    training._check_converged(weights, [np.inf, 2.0], RECIPE)
+    with pytest.raises(ValueError, match="Training diverged: with lr=.* the loss became infinite or NaN. Lower lr"):
+        training._check_converged(weights, [np.inf, np.nan], RECIPE)
+
+
 class TestCtrlC:
     @pytest.fixture(autouse=True)
     def default_sigint(self):
