@@ -309,7 +309,7 @@ class TestPadding:
 def test_no_epoch_with_a_finite_loss():
     weights = {"kernel": np.ones(3)}
     training._check_converged(weights, [np.inf, 2.0], RECIPE)
-    with pytest.raises(ValueError, match="Training diverged: with lr=.* the loss became infinite or NaN. Lower lr"):
+    with pytest.raises(ValueError, match=r"Training diverged: with lr=.* the loss became infinite or NaN. Lower lr"):
         training._check_converged(weights, [np.inf, np.nan], RECIPE)
 
 
@@ -363,7 +363,7 @@ class TestCtrlC:
             raise KeyboardInterrupt
 
         self.press_at(monkeypatch, epoch=1, batch=0)
-        monkeypatch.setattr(training.warnings, "warn", interrupted)
+        monkeypatch.setattr(training, "warn_user", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(spec, dataclasses.replace(RECIPE, verbose=1), STARS, HELD_OUT, seed=0)
         assert len(bars) == 1
