@@ -1,5 +1,6 @@
 """Fixtures that many tests share: reference data, where they lie beside the repository, and one tiny fitted model."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,14 @@ from sklearn.utils import Bunch
 # a checkout may be read-only, and a machine may be slow
 settings.register_profile("skbcnn", database=None, deadline=None)
 settings.load_profile("skbcnn")
+
+
+@pytest.fixture(autouse=True)
+def no_figure_is_left():
+    """Close the figures of a test, because others count theirs."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(scope="session")
