@@ -130,7 +130,7 @@ class Prediction:
 
         See Also
         --------
-        skbcnn.catalog.prediction_table : The same after columns that identify the stars, for files.
+        skbcnn.prediction_table : The same after columns that identify the stars, for files.
 
         Examples
         --------

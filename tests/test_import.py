@@ -28,6 +28,25 @@ def test_public_names(name):
     assert name in dir(skbcnn)
 
 
+def test_packages_are_attributes_and_loaded_at_first_use():
+    program = "import sys, skbcnn; print('skbcnn.novelty' in sys.modules, skbcnn.novelty.NoveltyFlag.__name__)"
+    assert run_python(program).split() == ["False", "NoveltyFlag"]
+    for name in skbcnn._ROOMS:
+        assert getattr(skbcnn, name) is import_module(f"skbcnn.{name}")
+        assert name in dir(skbcnn)
+
+
+def test_names_of_daily_use_are_at_the_top():
+    displays = {name for name in skbcnn.plotting.__all__ if name.endswith("Display")}
+    assert displays < set(skbcnn.__all__)
+    for name, module in skbcnn._MODULES.items():
+        assert getattr(skbcnn, name) is getattr(import_module(f"skbcnn.{module}"), name)
+
+
+def test_helpers_are_not_listed():
+    assert "import_module" not in dir(skbcnn)
+
+
 def test_unknown_name():
     with pytest.raises(AttributeError, match="'skbcnn' has no attribute 'Regressor'"):
         _ = skbcnn.Regressor

@@ -79,7 +79,7 @@ def prediction_table(
 
         Units are K or dex; labels that are not APOGEE's have none. The last columns are ``noisier``, if the prediction
         has it (more noise than every training star), and of the assessment ``result_flags`` (sums of
-        `skbcnn.novelty.NoveltyFlag` bits), ``novelty`` (the score: above 1 for out-of-distribution spectra) and
+        `skbcnn.NoveltyFlag` bits), ``novelty`` (the score: above 1 for out-of-distribution spectra) and
         ``do_not_use`` (whether a bit of `NoveltyFlag.DO_NOT_USE` is set). With SDSS-V's naming ``result_flags`` holds
         all bits of SDSS-V, of which bit 2 is set for most good stars near [Fe/H] = 0, and the table has
         ``result_flags`` without an assessment, too.

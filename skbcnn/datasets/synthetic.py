@@ -106,7 +106,7 @@ def make_apogee_spectra(
         truth : ndarray of shape (n_samples, 22), float64
             Labels without noise, none missing.
         label_names : list of str
-            Names of the columns of `y`, in the order of `skbcnn.survey.APOGEE_LABELS`.
+            Names of the columns of `y`, in the order of `skbcnn.APOGEE_LABELS`.
         wavelength : ndarray of shape (7514,)
             Vacuum wavelength of each pixel, in Angstrom.
         snr : ndarray of shape (n_samples,)

@@ -38,7 +38,7 @@ class JacobianDisplay(MultiPanelDisplay):
 
     See Also
     --------
-    skbcnn.inspection.jacobian : Compute the derivatives.
+    skbcnn.jacobian : Compute the derivatives.
     skbcnn.inspection.window_attribution : Shares within the windows, averaged over stars.
 
     Notes
@@ -83,9 +83,9 @@ class JacobianDisplay(MultiPanelDisplay):
         label_name : str or sequence of str, default=None
             Labels to draw, in any spelling. None is valid if the estimator has only one label.
         path : {"total", "stopped", "window"}, default="total"
-            Paths through the network that count, as in `skbcnn.inspection.jacobian`.
+            Paths through the network that count, as in `skbcnn.jacobian`.
         n_draws : int or None, default=20
-            Number of posterior draws to average, as in `skbcnn.inspection.jacobian`.
+            Number of posterior draws to average, as in `skbcnn.jacobian`.
         ax : matplotlib.axes.Axes or sequence of these, default=None
             Axes to draw on, as in `from_jacobian`.
 
