@@ -236,6 +236,7 @@ class TestPicklesOfVersion01:
         X, x_err = (known[name].astype(np.float32) for name in ("X", "x_err"))
         with pytest.warns(UserWarning, match="With x_err it counts twice"):
             predicted = model.predict_distribution(X, x_err=x_err)
+        with pytest.warns(UserWarning, match="With x_err it counts twice"):
             interval = model.predict_interval(X, coverage=0.8, x_err=x_err)
         for kind in ("mean", "model", "predictive", "total", "calibrated"):
             assert_close(getattr(predicted, kind), known[kind])
