@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skbcnn._masked import filled_array, refuse_other_containers
+from skbcnn._masked import filled_array, is_masked, refuse_other_containers
 
 _NO_NUMBERS = {"c": "complex numbers (Complex data not supported)", "m": "time differences", "M": "dates"}  # by kind
 _OF_SPECTRA = ("flux", "error", "bitmask", "normalized")  # attributes of `skbcnn.datasets.Spectra`
@@ -244,8 +244,8 @@ def plain_spectra(X: Any, x_err: Any = None, name: str = "X") -> tuple[Any, Any]
     Returns
     -------
     X, x_err : array-like
-        Masked flux is 1. The errors of masked pixels are infinite, which marks them as bad. Containers without mask
-        and unit are not changed.
+        Masked flux is 1. The errors of masked pixels, and those that are None or NA, are infinite, which marks them as
+        bad. Containers without mask and unit are not changed.
 
     Raises
     ------
@@ -265,6 +265,10 @@ def plain_spectra(X: Any, x_err: Any = None, name: str = "X") -> tuple[Any, Any]
     check_same_columns(x_err, X, (f"{name.lower()}_err", name))
     errors = _dimensionless(as_pixels(x_err, f"{name.lower()}_err"), f"{name.lower()}_err")
     marked = errors.filled(np.inf)
+    if not isinstance(x_err, np.ndarray) or x_err.dtype == object:  # may hold None or NA, which count as masked
+        absent = is_masked(x_err)
+        if absent.any() and np.shape(marked) == absent.shape:
+            marked = with_value(as_array(marked), absent, np.inf)
     if flux.mask is not None and np.shape(marked) == flux.mask.shape:
         marked = with_value(np.asarray(marked), flux.mask, np.inf)
     return flux.filled(1), marked

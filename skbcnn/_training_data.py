@@ -294,13 +294,29 @@ def noise_levels(x_err: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     x_err : ndarray of shape (n_samples, n_pixels)
-        Flux errors.
+        Flux errors; 0 for replaced pixels, which do not count.
 
     Returns
     -------
     noise_levels : ndarray of shape (n_samples,)
+        0 for a star without any error above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn._training_data import noise_levels
+    >>> noise_levels(np.array([[0.25, 0.0, 0.0]]))
+    array([0.25], dtype=float32)
     """
-    return np.concatenate([np.median(block, axis=1) for block in in_blocks(x_err)])
+    return np.concatenate([_median_above_zero(block) for block in in_blocks(x_err)])
+
+
+def _median_above_zero(x_err: np.ndarray) -> np.ndarray:
+    levels = np.median(x_err, axis=1)
+    known = x_err > 0
+    for row in np.flatnonzero(known.any(axis=1) & ~known.all(axis=1)):
+        levels[row] = np.median(x_err[row, known[row]])
+    return levels
 
 
 def are_noisier(x_err: np.ndarray | None, noise_level: float | None) -> np.ndarray | None:

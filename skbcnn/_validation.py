@@ -7,8 +7,10 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skbcnn._arrays import as_array
+from skbcnn._arrays import as_array, as_pixels
 from skbcnn._chunks import row_chunks
+from skbcnn._flux_level import NORMALIZED, is_within
+from skbcnn._user_warnings import warn_user
 from skbcnn.survey.labels import is_missing
 
 # Gap between the lowest value of a label and all others, in units of the range of the others, that no distribution of
@@ -17,6 +19,14 @@ from skbcnn.survey.labels import is_missing
 _GAP_IF_REPEATED, _GAP_IF_SINGLE = 3, 100
 _NO_NUMBERS = {"c": "complex", "m": "time differences", "M": "dates", "V": "records with fields"}  # by kind of dtype
 MAX_FLUX_ERROR = 1  # in units of the continuum; a pixel with a larger error is bad, as the survey marks bad pixels
+BAD_PIXEL_ERROR = 1e9  # a mark like infinity: inverse variances of normalised flux are smaller
+HIGH_ERRORS = (  # causes and remedies
+    "Either the signal-to-noise ratio is below 1 or most pixels are bad: then leave such spectra out. Or these are "
+    "inverse variances: then convert them with skbcnn.preprocessing.errors_from_ivar."
+)
+_NO_REPLACEMENT = (
+    "Such pixels are bad, and their flux is replaced by 1, the continuum; but the training spectra are not near 1."
+)
 _LARGEST = np.finfo(np.float32).max  # the networks compute in float32
 _MIN_DISTINCT_VALUES = 5  # fewer values do not show their range
 
@@ -275,7 +285,9 @@ def check_shape_of_spectra(name: str, values: ArrayLike, X: np.ndarray, name_of_
     return values
 
 
-def usable_spectra(X: np.ndarray, x_err: ArrayLike | None) -> tuple[np.ndarray, np.ndarray | None]:
+def usable_spectra(
+    X: np.ndarray, x_err: ArrayLike | None, near_one: bool = True
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Return spectra and flux errors for a model, with bad pixels replaced.
 
     An error above 1, the continuum, marks a bad pixel, as in the files of the survey. Its flux becomes 1 and its error
@@ -284,9 +296,12 @@ def usable_spectra(X: np.ndarray, x_err: ArrayLike | None) -> tuple[np.ndarray, 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_pixels)
-        Flux in units of the continuum.
+        Flux in units of the continuum. Bad pixels may hold anything, NaN, too.
     x_err : array-like of the shape of `X`, or None
         Flux errors that the user passed.
+    near_one : bool, default=True
+        Whether the training spectra are continuum-normalised. If not, errors above 1 are errors like others, and
+        infinite ones are refused, because the flux of a bad pixel has no known replacement.
 
     Returns
     -------
@@ -297,7 +312,12 @@ def usable_spectra(X: np.ndarray, x_err: ArrayLike | None) -> tuple[np.ndarray, 
     Raises
     ------
     ValueError
-        If the shape differs, an error is negative or NaN, or the median of the errors is above 1.
+        If the shape differs, an error is negative or NaN, errors are booleans, or the median of the errors is above 1.
+
+    Warns
+    -----
+    UserWarning
+        If more than half of the errors of a spectrum are above 1; the warning names the rows.
 
     Examples
     --------
@@ -309,31 +329,145 @@ def usable_spectra(X: np.ndarray, x_err: ArrayLike | None) -> tuple[np.ndarray, 
     if x_err is None:
         return X, None
     x_err = check_shape_of_spectra("x_err", x_err, X)
-    if x_err.dtype.kind not in "fiub":
-        raise ValueError(f"x_err holds {x_err.dtype} values, expected numbers: the standard deviation of each pixel.")
+    check_kind_of_errors(x_err, "x_err")
     highest = 0.0
     for block in in_blocks(x_err):
         if not block.min(initial=0) >= 0:  # or NaN
-            raise ValueError("x_err is negative or NaN in places. Pass 0 for pixels without a known error.")
+            raise ValueError(
+                "x_err is negative or NaN in places. Pass infinity, or a masked array, for bad pixels and for pixels "
+                "without a known error: their flux is then not used."
+            )
         highest = max(highest, block.max(initial=0))
+    if not near_one:
+        if highest == np.inf:
+            raise ValueError(
+                f"x_err is infinite or masked in places. {_NO_REPLACEMENT} Replace the flux of these pixels yourself, "
+                "and pass finite errors."
+            )
+        return X, x_err
     if highest <= MAX_FLUX_ERROR:
         return X, x_err
-    _check_median_error(x_err)
+    _check_error_level(x_err)
     return _without_bad_pixels(X, x_err)
 
 
-def _check_median_error(x_err: np.ndarray) -> None:
-    """Refuse errors most of which are above the continuum. Infinite errors and zeros do not count."""
+def check_kind_of_errors(err: np.ndarray, name: str) -> None:
+    """Refuse flux errors that are no numbers.
+
+    Parameters
+    ----------
+    err : ndarray
+        Flux errors that the user passed.
+    name : str
+        Name of the argument, for the message.
+
+    Raises
+    ------
+    ValueError
+        If they are booleans, or of another type that holds no numbers.
+    """
+    if err.dtype.kind == "b":
+        raise ValueError(
+            f"{name} holds booleans, expected the standard deviation of each pixel. If True marks bad pixels, pass "
+            "them as `bitmask` to prepare_spectra or ContinuumNormalizer, or as the mask of a masked array."
+        )
+    if err.dtype.kind not in "fiu":
+        raise ValueError(f"{name} holds {err.dtype} values, expected numbers: the standard deviation of each pixel.")
+
+
+def are_near_one(X: np.ndarray, max_spectra: int = 200) -> bool:
+    """Return whether spectra are continuum-normalised, so that the flux of a bad pixel can be replaced by 1.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_pixels)
+        Training spectra; flux that is not finite is ignored.
+    max_spectra : int, default=200
+        Number of spectra to look at, evenly spaced.
+
+    Returns
+    -------
+    are_near_one : bool
+        Whether the median flux is between 0.5 and 1.5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn._validation import are_near_one
+    >>> are_near_one(np.array([[0.9, np.nan, 1.1]])), are_near_one(np.array([[3.1, 2.9, 3.0]]))
+    (True, False)
+    """
+    rows = np.asarray(X[:: max(1, -(-len(X) // max_spectra))], dtype=np.float64)
+    finite = rows[np.isfinite(rows)]
+    return len(finite) == 0 or is_within(float(np.median(finite)), NORMALIZED)
+
+
+def refuse_masked_flux(X: Any, name: str = "X") -> None:
+    """Refuse masked pixels of spectra that are not continuum-normalised.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_pixels)
+        Flux that the user passed.
+    name : str, default="X"
+        Name of the argument, for the message.
+
+    Raises
+    ------
+    ValueError
+        If a pixel is masked.
+    """
+    if as_pixels(X, name).mask is not None:
+        raise ValueError(f"{name} is masked in places. {_NO_REPLACEMENT} Replace the flux of these pixels yourself.")
+
+
+def rows_in_words(rows: np.ndarray) -> str:
+    """Return the first numbers of rows, and how many more there are, for messages.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        One row or more.
+
+    Returns
+    -------
+    words : str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn._validation import rows_in_words
+    >>> rows_in_words(np.arange(12))
+    'Rows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more'
+    """
+    some = ", ".join(map(str, rows[:10])) + (f" and {len(rows) - 10} more" if len(rows) > 10 else "")
+    return f"Row{'s' if len(rows) > 1 else ''} {some}"
+
+
+def _check_error_level(x_err: np.ndarray) -> None:
+    """Refuse errors most of which are above the continuum, and warn of such spectra among others.
+
+    Zeros and marks of bad pixels do not count in the decision about all spectra.
+    """
     n_known = n_high = 0
+    mostly_high = []
     for block in in_blocks(x_err):
-        known = (block > 0) & (block < np.inf)
-        n_known += int(known.sum())
-        n_high += int((block[known] > MAX_FLUX_ERROR).sum())
+        high, known = block > MAX_FLUX_ERROR, block > 0
+        marked = block >= BAD_PIXEL_ERROR
+        n_known += int((known & ~marked).sum())
+        n_high += int((high & ~marked).sum())
+        mostly_high.append(2 * high.sum(axis=1) > known.sum(axis=1))
     if 2 * n_high > n_known:
         raise ValueError(
             f"x_err is above 1, the continuum, in {n_high} of {n_known} pixels, so its median is above 1. Is it the "
             "inverse variance? Then convert it with skbcnn.preprocessing.errors_from_ivar. Is it the error of flux "
-            "that is not normalised? Then divide it by the continuum, as prepare_spectra does with both together."
+            "that is not normalised? Then divide it by the continuum, as prepare_spectra does with both together. Do "
+            "such errors mark bad pixels, or is the signal-to-noise ratio below 1? Then leave such spectra out."
+        )
+    if len(rows := np.flatnonzero(np.concatenate(mostly_high))):
+        warn_user(
+            f"{rows_in_words(rows)} of x_err: more than half of the errors are above 1, the continuum. These pixels "
+            f"count as bad, and their flux is replaced by 1, so that labels of these spectra mean little. {HIGH_ERRORS}"
         )
 
 

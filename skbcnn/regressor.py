@@ -13,7 +13,15 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from skbcnn._arrays import plain_spectra
 from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
-from skbcnn._flux_level import NOT_COUNTS, median_level, training_level, warn_of_flux_level, warn_of_other_flux_level
+from skbcnn._flux_level import (
+    NORMALIZED,
+    NOT_COUNTS,
+    is_within,
+    median_level,
+    training_level,
+    warn_of_flux_level,
+    warn_of_other_flux_level,
+)
 from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import error_values, label_and_error_values, label_columns, label_values
 from skbcnn._moved import find_moved_names
@@ -37,7 +45,14 @@ from skbcnn._training_data import (
 )
 from skbcnn._training_warnings import warn_of_doubled_noise, warn_of_lost_calibration, warn_of_lost_records
 from skbcnn._user_warnings import warn_user
-from skbcnn._validation import check_finite_spectra, check_label_errors, check_labels, usable_spectra
+from skbcnn._validation import (
+    are_near_one,
+    check_finite_spectra,
+    check_label_errors,
+    check_labels,
+    refuse_masked_flux,
+    usable_spectra,
+)
 from skbcnn._validation_data import group_numbers, named_validation_data, validation_data_of
 from skbcnn._versioned_pickle import VersionedPickle
 from skbcnn.calibration import Intervals, fit_error_model, fit_noise_model, interval_scores
@@ -730,7 +745,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         Returns
         -------
         assessment : skbcnn.novelty.Assessment
-            ``score`` (above 1: outside), ``flags`` (`skbcnn.novelty.NoveltyFlag`), and the numbers behind them.
+            ``score`` (above 1: outside), ``flags`` (`skbcnn.NoveltyFlag`), and the numbers behind them.
 
         Raises
         ------
@@ -793,7 +808,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         Returns
         -------
         flags : ndarray of int32 of shape (n_samples,)
-            Sums of `skbcnn.novelty.NoveltyFlag` bits.
+            Sums of `skbcnn.NoveltyFlag` bits.
         """
         return self.assess(X, x_err).flags
 
@@ -820,7 +835,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
         See Also
         --------
-        skbcnn.inspection.jacobian : The same as a function, with the paths explained.
+        skbcnn.jacobian : The same as a function, with the paths explained.
         """
         from skbcnn.inspection import jacobian  # here, since it imports this module
 
@@ -897,18 +912,22 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     def _check_training_data(self, X, y, x_err, y_err, sample_weight, continues, groups=None):
         """Return the training data as `Stars`; set the attributes that describe spectra and labels."""
+        given = X
         X, x_err = plain_spectra(X, x_err)
-        X = self._check_spectra(X, reset=not continues, y=None if y is None else "no_validation")
+        X = self._check_spectra(X, reset=not continues, y=None if y is None else "no_validation", finite=False)
         weight = check_sample_weight(sample_weight, X)
         y, y_err = self._check_columns(X, y, y_err, continues)
-        X, x_err = self._spectra_to_learn(X, x_err, "x_err to fit")
+        X, x_err = self._spectra_to_learn(given, X, x_err, "x_err to fit", are_near_one(X))
         stars = Stars(X, y, y_err, weight, x_err, group_numbers(groups, len(X)))
         warn_of_flux_level(X, self._flux_limits, type(self).__name__)
         return usable_stars(stars, self.target_names_, may_be_empty=continues)
 
-    def _spectra_to_learn(self, X, x_err, argument):
-        """Return spectra and flux errors, which the training needs if it adds noise."""
-        X, x_err = usable_spectra(X, x_err)
+    def _spectra_to_learn(self, given, X, x_err, argument, near_one):
+        """Return finite spectra and flux errors, which the training needs if it adds noise."""
+        if not near_one:
+            refuse_masked_flux(given)
+        X, x_err = usable_spectra(X, x_err, near_one)
+        check_finite_spectra(X)
         if x_err is None and self._max_added_noise > 0:
             raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass {argument}.")
         return X, None if x_err is None else np.asarray(x_err, dtype=np.float32)
@@ -920,9 +939,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         with named_validation_data():
             y, y_err = label_and_error_values(given.y, given.y_err, self.target_names_)
             X, x_err = plain_spectra(given.X, given.x_err)
-            X = self._check_spectra(X, reset=False)
+            X = self._check_spectra(X, reset=False, finite=False)
             check_consistent_length(X, y)
-            X, x_err = self._spectra_to_learn(X, x_err, "x_err in validation_data, or x_err_val")
+            argument = "x_err in validation_data, or x_err_val"
+            X, x_err = self._spectra_to_learn(given.X, X, x_err, argument, are_near_one(training.x))
             stars = usable_stars(Stars(X, y, y_err, np.ones(len(X)), x_err), self.target_names_, may_be_empty=True)
         warn_of_other_flux_level(X, median_level(training.x), "the validation spectra")
         warn_of_other_labels(training, stars, self.target_names_)
@@ -1049,10 +1069,15 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         """Return spectra and flux errors to predict from, checked once for all that follows."""
         check_is_fitted(self)
         self._validate_params()  # n_draws may have been set since
+        level = training_level(self)
+        near_one = level is None or is_within(level, NORMALIZED)
+        if not near_one:
+            refuse_masked_flux(X)
         X, x_err = plain_spectra(X, x_err)
-        X = self._check_new_spectra(X)
-        warn_of_other_flux_level(X, training_level(self))
-        return usable_spectra(X, x_err)
+        X, x_err = usable_spectra(self._check_new_spectra(X, finite=False), x_err, near_one)
+        check_finite_spectra(X)
+        warn_of_other_flux_level(X, level)
+        return X, x_err
 
     def _check_input_of_draws(self, X, x_err):
         """Return checked spectra and flux errors; warn if the draws would count noise twice."""
@@ -1105,24 +1130,26 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             title=title,
         )
 
-    def _check_spectra(self, X, *, reset, y="no_validation"):
-        """Return spectra as finite float32 with the right number of pixels."""
+    def _check_spectra(self, X, *, reset, y="no_validation", finite=True):
+        """Return spectra as float32 with the right number of pixels, finite unless bad pixels are still in them."""
         X, _ = plain_spectra(X)
         if not reset:  # else scikit-learn first says what else is wrong: sparse, complex, empty
             self._check_n_pixels(X)
         X = validate_data(self, X, y, reset=reset, dtype=np.float32, ensure_all_finite=False)
         self._check_n_pixels(X)
-        check_finite_spectra(X)
+        if finite:
+            check_finite_spectra(X)
         return X
 
-    def _check_new_spectra(self, X):
-        """Return finite spectra with the right number of pixels; an array of numbers is not copied or cast."""
+    def _check_new_spectra(self, X, finite=True):
+        """Return spectra with the right number of pixels; an array of numbers is not copied or cast."""
         X, _ = plain_spectra(X)
         if type(X) not in (np.ndarray, np.memmap) or X.ndim != 2 or len(X) == 0 or X.dtype.kind not in "fiub":
-            return self._check_spectra(X, reset=False)
+            return self._check_spectra(X, reset=False, finite=finite)
         self._check_n_pixels(X)
         validate_data(self, X, reset=False, skip_check_array=True)
-        check_finite_spectra(X)
+        if finite:
+            check_finite_spectra(X)
         return X
 
     # Pickles

@@ -556,6 +556,80 @@ class TestErrorsAboveTheContinuum:
             with pytest.raises(ValueError, match=r"x_err is above 1.*inverse variance.*error of flux that is not norm"):
                 use(np.full_like(X, 30))
 
+    @pytest.mark.parametrize("error", [1e10, np.inf, 1e4])
+    def test_single_spectra_with_such_errors_are_named(self, error, normal_stars, with_and_without_noise):
+        X, y, x_err = normal_stars.X, normal_stars.y, normal_stars.x_err.copy()
+        x_err[[3, 8]] = error
+        for use in (
+            lambda: small_network().fit(X, y, x_err=x_err),
+            lambda: with_and_without_noise[0].predict(X, x_err=x_err),
+            lambda: with_and_without_noise[0].domain_.assess(X, x_err=x_err),
+            lambda: small_network().fit(X, y, validation_data=(X, y, x_err)),
+        ):
+            with pytest.warns(UserWarning, match=r"Rows 3, 8 of x_err.* ratio is below 1 .*pixels are bad.*inverse"):
+                use()
+
+    def test_flux_of_bad_pixels_may_be_nan(self, normal_stars, with_and_without_noise):
+        model, y = with_and_without_noise[0], normal_stars.y
+        X, x_err, clean = normal_stars.X.copy(), normal_stars.x_err.copy(), normal_stars.X.copy()
+        X[::5, 4], x_err[::5, 4], clean[::5, 4] = np.nan, np.inf, 1
+        none = np.where(np.isinf(x_err), 0, x_err)
+        assert_array_equal(model.predict(X, x_err=x_err), model.predict(clean, x_err=none))
+        assert_array_equal(model.assess(X, x_err).score, model.assess(clean, none).score)
+        fitted = [small_network().fit(*given) for given in ((X, y, x_err), (clean, y, none))]
+        assert fitted[0].history_ == fitted[1].history_
+        with pytest.raises(ValueError, match="X contains NaN"):
+            model.predict(X)
+
+    def test_absent_errors_count_as_masked(self, normal_stars, with_and_without_noise):
+        model, X = with_and_without_noise[0], normal_stars.X[:4]
+        x_err = pd.DataFrame(normal_stars.x_err[:4].astype(float))
+        expected = model.predict(
+            X, x_err=np.ma.array(x_err, mask=x_err.index.to_numpy()[:, None] == np.arange(X.shape[1]))
+        )
+        x_err = x_err.astype("Float64")
+        for j in range(4):
+            x_err.iloc[j, j] = pd.NA
+        assert_array_equal(model.predict(X, x_err=x_err), expected)
+        assert_array_equal(model.predict(X, x_err=x_err.astype(object)), expected)
+        with pytest.raises(ValueError, match=r"x_err is negative or NaN in places\. Pass infinity, or a masked array"):
+            model.predict(X, x_err=x_err.astype(float).to_numpy(na_value=np.nan))
+
+    def test_booleans_are_no_errors(self, normal_stars, with_and_without_noise):
+        bad = normal_stars.X > 1
+        for use in (
+            lambda: with_and_without_noise[0].predict(normal_stars.X, x_err=bad),
+            lambda: prepare_spectra(np.ones((1, 7514)), np.zeros((1, 7514), dtype=bool)),
+        ):
+            with pytest.raises(ValueError, match=r"x_err holds booleans.* as `bitmask`"):
+                use()
+
+    def test_replaced_pixels_do_not_lower_the_noise_level(self, normal_stars):
+        x_err = np.full_like(normal_stars.x_err, 0.02)
+        x_err[:, :8] = 0
+        model = small_network().fit(normal_stars.X, normal_stars.y, x_err=x_err)
+        assert model.noise_level_ == pytest.approx(0.02)
+        noisier = model.predict_distribution(normal_stars.X[:2], x_err=x_err[:2] * [[1.5], [0.5]]).noisier
+        assert_array_equal(noisier, [True, False])
+
+    def test_spectra_on_another_scale_have_larger_errors(self, normal_stars):
+        X, y, x_err = 300 * normal_stars.X / 100, normal_stars.y, 100 * normal_stars.x_err
+        x_err[:, ::2] = 2
+        model = small_network().fit(X, y, x_err=x_err)
+        assert_array_equal(model.spectra_normalizer_.mean_, small_network().fit(X, y).spectra_normalizer_.mean_)
+        assert np.isfinite(model.predict(X, x_err=x_err)).all()
+        assert_array_equal(model.assess(X[:3]).score.shape, model.assess(X[:3], x_err[:3]).score.shape)
+        bad = normal_stars.X < 0.9
+        for given in ({"X": X, "x_err": np.where(bad, np.inf, x_err)}, {"X": np.ma.array(X, mask=bad)}):
+            for use in (model.predict, model.assess, lambda y=y, **given: small_network().fit(y=y, **given)):
+                with pytest.raises(ValueError, match=r"in places\. Such pixels are bad.* are not near 1"):
+                    use(**given)
+
+    def test_masked_errors_are_not_scaled(self):
+        normalizer = SpectraNormalizer(mode=2).fit(np.random.default_rng(0).normal(1, 0.1, (20, 3)))
+        with pytest.raises(ValueError, match="err is masked or absent in 1 places"):
+            normalizer.scale_errors(np.ma.array([[0.1, 0.2, 0.3]], mask=[[0, 1, 0]]))
+
 
 def prepare_for_model_quietly(model, *spectra, **given):
     """Prepare spectra for a model that records no preparation."""

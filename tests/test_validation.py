@@ -119,13 +119,18 @@ class TestFluxErrors:
         assert (self.X == 0.5).all()
 
     def test_bad_spectra_of_any_number(self):
-        X, x_err = usable_spectra(self.X, np.full((2, 3), INF))
+        with pytest.warns(UserWarning, match=r"Rows 0, 1 of x_err: more than half of the errors are above 1"):
+            X, x_err = usable_spectra(self.X, np.full((2, 3), INF))
         assert (X == 1).all()
         assert (x_err == 0).all()
 
     def test_most_errors_above_the_continuum_are_refused(self):
         with pytest.raises(ValueError, match=r"above 1, the continuum, in 3 of 5 pixels.*inverse variance.*from_ivar"):
             usable_spectra(self.X, [[0, 9, 9], [2, 0.1, 0.1]])
+
+    def test_booleans(self):
+        with pytest.raises(ValueError, match=r"x_err holds booleans.* pass them as `bitmask`"):
+            usable_spectra(self.X, self.X > 1)
 
     @pytest.mark.parametrize("shape", [(2, 4), (3, 3), (3,), ()])
     def test_other_shape(self, shape):
@@ -134,7 +139,7 @@ class TestFluxErrors:
 
     @pytest.mark.parametrize("bad", [-1.0, NAN, -INF])
     def test_negative_or_nan(self, bad):
-        with pytest.raises(ValueError, match=r"x_err is negative or NaN in places. Pass 0"):
+        with pytest.raises(ValueError, match=r"x_err is negative or NaN in places. Pass infinity"):
             usable_spectra(self.X, [[1, 1, 1], [1, bad, 1]])
 
     def test_text(self):

@@ -19,7 +19,7 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from skbcnn._arrays import as_array, plain_spectra
 from skbcnn._chunks import row_chunks
 from skbcnn._masked import fill_masked
-from skbcnn._validation import check_finite_spectra, usable_spectra
+from skbcnn._validation import are_near_one, check_finite_spectra, refuse_masked_flux, usable_spectra
 from skbcnn.novelty.flags import NoveltyFlag, as_columns, flag_where, prediction_flags
 from skbcnn.novelty.limits import label_limits, model_limit, relative_spread, spectrum_limits
 from skbcnn.novelty.principal_components import (
@@ -261,7 +261,7 @@ class TrainingDomain:
         noise : ndarray of shape (n_samples,)
             Standard deviation per pixel, in units of the flux.
         """
-        return self._pixel_noise_checked(*_checked_spectra(x, x_err, len(self.center)))
+        return self._pixel_noise_checked(*_checked_spectra(x, x_err, self.center))
 
     def _pixel_noise_checked(self, x: np.ndarray, x_err: np.ndarray | None = None) -> np.ndarray:
         """Return `pixel_noise` of spectra and flux errors that were checked before."""
@@ -326,7 +326,7 @@ class TrainingDomain:
         `x_err` is given, the model uncertainty of stars with more than twice the noise of the training stars is not
         assessed.
         """
-        x, x_err = _checked_spectra(x, x_err, len(self.center))
+        x, x_err = _checked_spectra(x, x_err, self.center)
         return self._assess_checked(x, prediction, x_err)
 
     def _assess_checked(
@@ -397,15 +397,21 @@ class TrainingDomain:
         return relative_spread(model_std, self.model_scale) * inverse_limit
 
 
-def _checked_spectra(x: Any, x_err: Any, n_pixels: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return spectra and flux errors as arrays of numbers without bad values; None: any number of pixels."""
+def _checked_spectra(x: Any, x_err: Any, center: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return spectra and flux errors as arrays of numbers without bad values; no `center`: of training spectra."""
+    given = x
     x, x_err = plain_spectra(x, x_err, "x")
     x = as_array(x)
+    n_pixels = None if center is None else len(center)
     if x.ndim != 2 or 0 in x.shape or (n_pixels is not None and x.shape[1] != n_pixels):
         pixels = "n_pixels" if n_pixels is None else n_pixels
         on = "" if n_pixels is None else ", on the pixels of the training spectra. Pass the spectra that were predicted"
         raise ValueError(f"x has shape {x.shape}, expected (n_samples, {pixels}) with one sample or more{on}.")
     if x.dtype.kind not in "fiub":
         x = check_array(x, dtype=np.float64, ensure_all_finite=False)
+    near_one = are_near_one(x if center is None else center[np.newaxis])
+    if not near_one:
+        refuse_masked_flux(given, "x")
+    x, x_err = usable_spectra(x, x_err, near_one)
     check_finite_spectra(x)
-    return usable_spectra(x, x_err)
+    return x, x_err

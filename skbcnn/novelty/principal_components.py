@@ -14,7 +14,6 @@ import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
 from skbcnn._chunks import row_chunks
-from skbcnn._validation import MAX_FLUX_ERROR
 
 _MAX_COMPONENTS, _STARS_PER_COMPONENT, _PIXELS_PER_COMPONENT = 30, 5, 4
 _QUANTILE, _QUANTILE_OF_NORMAL = 0.99, 2.576  # a share of |scores|, and its limit in standard deviations of a Gaussian
@@ -202,7 +201,7 @@ def find_bad_pixels(x: np.ndarray, x_err: np.ndarray | None, marks: np.ndarray) 
     x : ndarray of shape (n_samples, n_pixels)
         Flux.
     x_err : ndarray of shape (n_samples, n_pixels) or None
-        Flux errors. 0 and errors above the continuum mark bad pixels.
+        Flux errors from `usable_spectra`. 0 marks bad pixels.
     marks : ndarray of shape (2,)
         Whether a flux of exactly 0, and of exactly 1, marks a bad pixel.
 
@@ -210,7 +209,7 @@ def find_bad_pixels(x: np.ndarray, x_err: np.ndarray | None, marks: np.ndarray) 
     -------
     bad : ndarray of bool of shape (n_samples, n_pixels)
     """
-    bad = np.zeros(x.shape, dtype=bool) if x_err is None else (x_err == 0) | (x_err > MAX_FLUX_ERROR)
+    bad = np.zeros(x.shape, dtype=bool) if x_err is None else x_err == 0
     for value, is_mark in zip((0, 1), marks, strict=True):
         if is_mark:
             bad |= x == value

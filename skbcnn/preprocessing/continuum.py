@@ -12,7 +12,7 @@ from skbcnn._arrays import as_array, as_pixels, check_same_columns, in_unit_of, 
 from skbcnn._chunks import row_chunks
 from skbcnn._sklearn import Interval, StrOptions, fit_context
 from skbcnn._user_warnings import warn_user
-from skbcnn._validation import MAX_FLUX_ERROR, check_shape_of_spectra
+from skbcnn._validation import MAX_FLUX_ERROR, check_kind_of_errors, check_shape_of_spectra
 from skbcnn.preprocessing._base import RELEASE_CONSTRAINT, SpectrumTransformer, check_n_pixels
 from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, bad_pixels, chip_slices, continuum_pixels, kept_pixels
 from skbcnn.survey.bitmask import plain_bitmask
@@ -304,8 +304,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         if x_err is not None:
             x_err = in_unit_of(as_pixels(x_err, "x_err"), flux, ("x_err", "X"))
             x_err = self._of_spectra("x_err", x_err, X)
-            if x_err.dtype.kind not in "fiub":
-                raise ValueError(f"x_err holds {x_err.dtype} values, expected numbers: the error of each pixel.")
+            check_kind_of_errors(x_err, "x_err")
         if bitmask is not None:
             flags = as_pixels(plain_bitmask(bitmask), "bitmask")
             bitmask = self._of_spectra("bitmask", flags.values, X)

@@ -243,6 +243,28 @@ class SpectraNormalizer(_Normalizer):
         refuse_masked(X, "X", "Fill the pixels, or pass the spectra as `transform` returned them")
         return self._backward(validate_data(self, plain_spectra(X)[0], reset=False, dtype=FLOATS))
 
+    def scale_errors(self, err):
+        """Divide flux errors by the scale; no mean is subtracted.
+
+        Parameters
+        ----------
+        err : array-like of shape (..., n_features)
+            Errors in the units of the spectra passed to `fit`. Those that mark bad pixels, such as infinity, are only
+            divided, too.
+
+        Returns
+        -------
+        err : ndarray of shape (..., n_features)
+            Errors in normalised units. float32 stays float32.
+
+        Raises
+        ------
+        ValueError
+            If an error is masked, the mode is ``"3s"``, or the length of the last axis is not `n_features`.
+        """
+        refuse_masked(err, "err", "Pass 0 where the flux was replaced")
+        return super().scale_errors(err)
+
 
 class LabelNormalizer(_Normalizer):
     """Shift and scale labels, some of which may be missing.
