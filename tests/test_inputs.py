@@ -58,6 +58,14 @@ from skbcnn.metrics import (
 )
 from skbcnn.novelty import NoveltyFlag
 from skbcnn.persistence import from_astronn, from_sdssv
+from skbcnn.plotting import (
+    AbundancePlaneDisplay,
+    ErrorCalibrationDisplay,
+    KielDisplay,
+    ResidualDisplay,
+    ResidualOverviewDisplay,
+    SpectrumDisplay,
+)
 from skbcnn.preprocessing import (
     ContinuumNormalizer,
     LabelNormalizer,
@@ -664,6 +672,31 @@ class TestInverseVariance:
         with pytest.warns(UserWarning, match=r"signal-to-noise ratio above 10,000\. They are probably inverse var"):
             prepare_spectra(np.full((1, 7514), 1e4), np.full((1, 7514), 1e-2))
 
+    def test_in_place_of_errors_explains_a_continuum_that_is_not_positive(self):
+        flux = np.random.default_rng(0).normal(1, 0.1, (2, 6))
+        flux[:, -1] = -5
+        normalizer = ContinuumNormalizer(pixels="all", chips="one")
+        for error, message in ((1e4, "errors are above the continuum.*inverse variances"), (1e-9, "inverse variances")):
+            with pytest.raises(ValueError, match=message):
+                normalizer.normalize(flux, np.full_like(flux, error))
+        with pytest.raises(ValueError, match="Rows 0, 1 of X have a continuum that is not positive"):
+            normalizer.normalize(flux, np.full_like(flux, 0.1))
+
+    def test_of_single_spectra_in_place_of_errors_is_named(self, star):
+        flux = np.full((4, 7514), 2.0)
+        err = np.full_like(flux, 0.02)
+        err[2] = 2500
+        with pytest.raises(ValueError, match=r"Row 2 of X: all flux errors are above the continuum.*inverse variances"):
+            prepare_spectra(flux, err)
+        with pytest.warns(UserWarning, match="Row 2 of X: more than half of the flux errors are above the continuum"):
+            X, x_err = prepare_spectra(flux, err, no_continuum="fill")
+        assert (X[2] == 1).all()
+        assert (x_err[2] == 0).all()
+        err[2, :3000], err[1] = 0.02, 1e-6
+        with pytest.warns(UserWarning, match=r"Row \d of X: more than half") as issued:
+            prepare_spectra(flux, err)
+        assert [str(warning.message)[4] for warning in issued] == ["2", "1"]
+
     def test_beside_errors_is_refused(self, star):
         with pytest.raises(ValueError, match="Both err and ivar were passed"):
             prepare_spectra(star.flux, star.error, ivar=star.error)
@@ -740,6 +773,16 @@ class TestMaskedSpectra:
         for bits in (bad_pixels(star.bitmask), bad_pixels(star.bitmask).tolist()):
             for a, b in zip(prepare_spectra(star.flux, star.error, bits), expected, strict=True):
                 assert_array_equal(a, b)
+
+    def test_inverted_bitmasks_are_refused(self):
+        star = read_apstar(DWARF)
+        good = ~bad_pixels(star.bitmask)
+        for use in (
+            lambda: prepare_spectra(star.flux, star.error, good),
+            lambda: ContinuumNormalizer().transform(np.ones((1, 7514)), bitmask=good),
+        ):
+            with pytest.raises(ValueError, match=r"bitmask marks \d+% of all pixels as bad.*pass ~bitmask"):
+                use()
 
 
 class TestUnitsOfSpectra:
@@ -1620,6 +1663,19 @@ class TestGlobalSettings:
             found = results_of_everything(normal_stars)
         assert all(np.array_equal(*pair) for pair in zip(found, expected_results, strict=True))
 
+    def test_the_preparation_tolerates_numpy_errors_that_raise(self):
+        flux, err = np.full((2, 7514), 100.0), np.full((2, 7514), 1.0)
+        err[:, 3::7] = 1e200
+        for weighting in ("astronn", "inverse_variance"):
+            expected = prepare_spectra(flux, err, weighting=weighting)
+            with np.errstate(all="raise"):
+                assert_equal(prepare_spectra(flux, err, weighting=weighting), expected)
+        X = np.array([[1e-30, 200], [1e-38, -200]], dtype=np.float32)
+        for mode in (2, "3s"):
+            expected = SpectraNormalizer(mode=mode).fit_transform(X)
+            with np.errstate(all="raise"):
+                assert_array_equal(SpectraNormalizer(mode=mode).fit_transform(X), expected)
+
 
 class TestFewStars:
     """Too few stars to train on."""
@@ -1628,3 +1684,93 @@ class TestFewStars:
         X = np.random.default_rng(0).normal(1, 0.01, size=(13, 1000))
         with pytest.warns(UserWarning, match="training set has 12 stars.* memorises .* 1 stars are held out"):
             small_network().fit(X, X[:, 0])
+
+
+DISPLAYS_WITH_TRUTH = (ErrorCalibrationDisplay, ResidualDisplay, ResidualOverviewDisplay)
+
+
+def draw_display(display, y_true, *y_pred, **options):
+    """Draw magnesium, or all labels."""
+    options |= {"label_name": "Mg"} if display is ResidualDisplay else {}
+    options |= {"x_name": "Mg", "y_name": "teff"} if display is AbundancePlaneDisplay else {}
+    truth = (y_true,) if display in DISPLAYS_WITH_TRUTH else ()
+    return display.from_predictions(*truth, *y_pred, **options)
+
+
+def drawn_numbers(display):
+    """Return the numbers of a display."""
+    return {
+        name: value
+        for name, value in vars(display).items()
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    }
+
+
+class TestDisplays:
+    """All displays take labels in the same containers and order, and name what cannot be drawn."""
+
+    NAMES = ("teff", "logg", "Mg")
+    TRUE = np.array([[4500.0, 2.0, 0.1], [4600.0, 2.2, -9999.0], [4700.0, 2.4, 0.3]])
+    MEAN = TRUE + np.array([[10.0, 0.1, 0.1], [20.0, -0.1, 9999.0], [-10.0, 0.0, -0.1]])
+    STD = np.array([[20.0, 0.1, 0.05], [30.0, 0.2, 0.06], [40.0, 0.1, 0.07]])
+    DISPLAYS = (*DISPLAYS_WITH_TRUTH, KielDisplay, AbundancePlaneDisplay)
+
+    def prediction(self, mean=MEAN):
+        return Prediction(mean, self.STD, self.STD, self.STD, self.NAMES)
+
+    @pytest.mark.parametrize("display", DISPLAYS)
+    @pytest.mark.parametrize("container", ["prediction", "data frame", "table"])
+    def test_containers_are_equal(self, display, container):
+        order = ["Mg", "teff", "logg"]
+        frames = [pd.DataFrame(values, columns=self.NAMES)[order] for values in (self.MEAN, self.STD)]
+        given = {
+            "prediction": (self.prediction(),),
+            "data frame": frames,
+            "table": [QTable.from_pandas(frame) for frame in frames],
+        }[container]
+        truth = pd.DataFrame(self.TRUE, columns=self.NAMES)
+        expected = drawn_numbers(draw_display(display, self.TRUE, self.MEAN, self.STD, label_names=self.NAMES))
+        if container == "prediction" and display is ResidualOverviewDisplay:
+            del expected["y_std"]  # drawn only if it is passed
+        found = drawn_numbers(draw_display(display, truth, *given, label_names=self.NAMES))
+        assert_equal(found, expected)
+        if container == "prediction":  # whose names are known
+            assert_equal(drawn_numbers(draw_display(display, self.TRUE, *given)), expected)
+
+    @pytest.mark.parametrize("display", DISPLAYS_WITH_TRUTH)
+    @pytest.mark.parametrize("missing", [np.nan, -9999.0, np.ma.masked])
+    def test_missing_predictions_are_named(self, display, missing):
+        y_pred = np.ma.array(self.MEAN, copy=True)
+        y_pred[0, 2] = missing
+        with pytest.raises(ValueError, match="y_pred is missing in 1 places where y_true is not"):
+            draw_display(display, self.TRUE, y_pred, self.STD, label_names=self.NAMES)
+
+    @pytest.mark.parametrize("display", [KielDisplay, AbundancePlaneDisplay])
+    def test_stars_with_masked_labels_are_left_out(self, display):
+        y_pred = np.ma.array(self.MEAN, copy=True)
+        y_pred[0, 0] = np.ma.masked
+        drawn = draw_display(display, None, y_pred, self.STD, label_names=self.NAMES)
+        assert len(drawn.ax_.collections[0].get_offsets()) == 2
+
+    @pytest.mark.parametrize("display", DISPLAYS)
+    def test_prediction_as_error_bars_is_refused(self, display):
+        with pytest.raises(ValueError, match=r"y_std is a Prediction, .*\. Pass the Prediction as y_pred"):
+            draw_display(display, self.TRUE, self.MEAN, self.prediction(), label_names=self.NAMES)
+
+    def test_raw_pixels_and_units_of_spectra_are_named(self):
+        with pytest.warns(
+            UserWarning, match="Remove the gaps between the chips with ChipGapRemover or prepare_spectra"
+        ):
+            SpectrumDisplay.from_spectrum(np.ones(8575))
+        with pytest.raises(ValueError, match="flux has the unit 'Jy', expected flux relative to the continuum"):
+            SpectrumDisplay.from_spectrum(np.ones(10) * units.Jy)
+
+    @pytest.mark.parametrize("display", DISPLAYS)
+    def test_settings_of_matplotlib_and_pandas_break_nothing(self, display):
+        import matplotlib
+
+        settings = {"text.usetex": True, "figure.autolayout": True, "axes.prop_cycle": "cycler('ls', ['-'])"}
+        frame = pd.DataFrame(self.MEAN, columns=self.NAMES)
+        with matplotlib.rc_context(settings), pd.option_context("mode.string_storage", "python"):
+            drawn = draw_display(display, self.TRUE, frame, self.STD, label_names=self.NAMES)
+        drawn.figure_.canvas.draw()

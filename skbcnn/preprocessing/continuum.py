@@ -10,14 +10,27 @@ from sklearn.base import OneToOneFeatureMixin
 
 from skbcnn._arrays import as_array, as_pixels, check_same_columns, in_unit_of, with_value
 from skbcnn._chunks import row_chunks
+from skbcnn._global_settings import default_settings
 from skbcnn._sklearn import Interval, StrOptions, fit_context
 from skbcnn._user_warnings import warn_user
-from skbcnn._validation import MAX_FLUX_ERROR, check_kind_of_errors, check_shape_of_spectra
+from skbcnn._validation import (
+    BAD_PIXEL_ERROR,
+    HIGH_ERRORS,
+    MAX_FLUX_ERROR,
+    check_kind_of_errors,
+    check_shape_of_spectra,
+    rows_in_words,
+)
 from skbcnn.preprocessing._base import RELEASE_CONSTRAINT, SpectrumTransformer, check_n_pixels
 from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, bad_pixels, chip_slices, continuum_pixels, kept_pixels
-from skbcnn.survey.bitmask import plain_bitmask
+from skbcnn.survey.bitmask import plain_bitmask, refuse_inverted
 
 _MIN_MEDIAN_ERROR = 1e-4  # in units of the continuum: no spectrum has a signal-to-noise ratio above 10,000
+_TOO_LOW = (
+    f"more than half of the flux errors are below {_MIN_MEDIAN_ERROR} of the continuum, a signal-to-noise ratio above "
+    f"{1 / _MIN_MEDIAN_ERROR:,.0f}. They are probably inverse variances (pass them to prepare_spectra as `ivar`), or "
+    "not in the unit of the flux."
+)
 
 
 class NormalizedSpectra(NamedTuple):
@@ -248,15 +261,16 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         ------
         ValueError
             If shapes or units do not fit, or the median error is above the continuum, as inverse variances are. With
-            ``no_continuum="raise"``, also if a chip has too few usable continuum pixels or a
-            continuum that is not positive; the message names rows and chip.
+            ``no_continuum="raise"``, also if a chip has too few usable continuum pixels or a continuum that is not
+            positive, or all errors of a spectrum are above the continuum; the message names the rows. Also if a boolean
+            bitmask flags more than 80 % of the pixels of most spectra.
         TypeError
             If `bitmask` is neither of an integer type nor boolean.
 
         Warns
         -----
         UserWarning
-            If the median error is below 1e-4 of the continuum.
+            If the median error of spectra is above the continuum or below 1e-4 of it; the warning names the rows.
 
         Examples
         --------
@@ -273,9 +287,14 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         """
         self._validate_params()  # `fit`, which normally does it, may not have been called
         X, x_err, bitmask, grid = self._checked(X, x_err, bitmask, reset=False)
+        with default_settings(), np.errstate(over="ignore"):  # weights of huge errors, and flux beyond float32
+            return self._normalized(X, x_err, bitmask, grid)
+
+    def _normalized(self, X, x_err, bitmask, grid):
+        """Return checked spectra as `NormalizedSpectra`."""
         flux, err = np.empty_like(X), None if x_err is None else np.empty_like(X)
         good = np.empty(X.shape, dtype=bool)
-        level = _ErrorLevel()
+        level = _ErrorLevel(len(X))
         for rows in row_chunks(*X.shape):
             raw = X[rows].astype(np.float64)
             raw_err = None if x_err is None else x_err[rows].astype(np.float64)
@@ -284,7 +303,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
             measured = known & ~flagged & np.isfinite(continuum)
             if raw_err is not None:
                 relative_err = np.divide(raw_err, continuum, out=np.zeros_like(raw), where=measured)
-                level.add(relative_err[measured])
+                level.add(rows, relative_err, measured, raw_err >= BAD_PIXEL_ERROR)
                 measured &= relative_err <= MAX_FLUX_ERROR
             good[rows] = measured & (raw >= 0)
             with np.errstate(invalid="ignore"):  # infinite flux and errors are replaced here
@@ -292,6 +311,12 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
                 if err is not None:
                     err[rows] = np.where(good[rows], relative_err, 0)
         level.check()
+        if self.no_continuum == "raise" and len(unusable := level.rows_without_good_pixels):
+            raise ValueError(
+                f"{rows_in_words(unusable)} of X: all flux errors are above the continuum, so no good pixel is left. "
+                f"{HIGH_ERRORS} With no_continuum='fill' their flux is 1."
+            )
+        level.warn()
         return NormalizedSpectra(flux, err, good)
 
     def _checked(self, X, x_err, bitmask, *, reset):
@@ -308,6 +333,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         if bitmask is not None:
             flags = as_pixels(plain_bitmask(bitmask), "bitmask")
             bitmask = self._of_spectra("bitmask", flags.values, X)
+            refuse_inverted(bitmask)
             if flags.mask is not None:
                 X = with_value(X, self._of_spectra("bitmask", flags.mask, X), np.nan)
         return X, x_err, bitmask, grid
@@ -385,38 +411,56 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
             if self.no_continuum == "raise":
                 too_few = f"fewer than {self.degree + 1} usable continuum pixels on chip {name}"
                 _raise_for_rows(~determined, first_row, too_few)
+                if err is not None:
+                    _raise_for_errors(flux[negative], err[negative], known[negative])
                 _raise_for_rows(negative, first_row, f"a continuum that is not positive on chip {name}")
             continuum[:, chip] = np.where((determined & ~negative)[:, None], fitted, np.nan)
         return continuum
 
 
 class _ErrorLevel:
-    """Number of errors that are above the continuum, and of errors that are too small to be true."""
+    """Numbers of pixels of each spectrum: measured, with errors above the continuum, and with errors too small."""
 
-    def __init__(self):
-        self.n = self.n_high = self.n_low = 0
+    def __init__(self, n_spectra: int) -> None:
+        self.n, self.n_high, self.n_marked, self.n_low = np.zeros((4, n_spectra), dtype=int)
 
-    def add(self, relative_err: np.ndarray) -> None:
+    def add(self, rows: slice, relative_err: np.ndarray, measured: np.ndarray, marked: np.ndarray) -> None:
         """Count the errors of measured pixels, in units of the continuum."""
-        self.n += len(relative_err)
-        self.n_high += int((relative_err > MAX_FLUX_ERROR).sum())
-        self.n_low += int((relative_err < _MIN_MEDIAN_ERROR).sum())
+        self.n[rows] = measured.sum(axis=1)
+        self.n_high[rows] = (measured & (relative_err > MAX_FLUX_ERROR)).sum(axis=1)
+        self.n_marked[rows] = (measured & marked & (relative_err > MAX_FLUX_ERROR)).sum(axis=1)
+        self.n_low[rows] = (measured & (relative_err < _MIN_MEDIAN_ERROR)).sum(axis=1)
+
+    @property
+    def rows_without_good_pixels(self) -> np.ndarray:
+        """Spectra all of whose errors are above the continuum."""
+        return np.flatnonzero((self.n > 0) & (self.n_high == self.n))
 
     def check(self) -> None:
-        """Refuse errors with a median above the continuum, and warn of a median that is too small."""
-        if 2 * self.n_high > self.n:
-            raise ValueError(
-                f"The flux errors are above the continuum in {self.n_high} of {self.n} pixels, so their median is, "
-                "too. Are they inverse variances? Then convert them with skbcnn.preprocessing.errors_from_ivar, or "
-                "pass them to prepare_spectra as `ivar`. Otherwise pass them in the unit of the flux, and leave out "
-                "spectra with a signal-to-noise ratio below 1."
-            )
-        if 2 * self.n_low > self.n:
+        """Refuse errors with a median above the continuum; those that only mark bad pixels do not count."""
+        n, n_high = (int((counts - self.n_marked).sum()) for counts in (self.n, self.n_high))
+        if 2 * n_high > n:
+            raise ValueError(_too_high(n_high, n))
+
+    def warn(self) -> None:
+        """Warn of spectra with a median error above the continuum, or too small."""
+        if len(rows := np.flatnonzero(2 * self.n_high > self.n)):
             warn_user(
-                f"The flux errors are below {_MIN_MEDIAN_ERROR} of the continuum in {self.n_low} of {self.n} pixels, a "
-                f"signal-to-noise ratio above {1 / _MIN_MEDIAN_ERROR:,.0f}. They are probably inverse variances (pass "
-                "them to prepare_spectra as `ivar`), or not in the unit of the flux."
+                f"{rows_in_words(rows)} of X: more than half of the flux errors are above the continuum. These pixels "
+                f"count as bad, and their flux is replaced by 1. {HIGH_ERRORS}"
             )
+        if len(rows := np.flatnonzero(2 * self.n_low > self.n)):
+            warn_user(f"{rows_in_words(rows)} of X: {_TOO_LOW}")
+
+
+def _too_high(n_high: int, n: int) -> str:
+    """Return the message about errors whose median is above the continuum."""
+    return (
+        f"The flux errors are above the continuum in {n_high} of {n} pixels, so their median is, too. Are they inverse "
+        "variances? Then convert them with skbcnn.preprocessing.errors_from_ivar, or pass them to prepare_spectra as "
+        "`ivar`. Otherwise pass them in the unit of the flux, and leave out spectra with a signal-to-noise ratio below "
+        "1 or with mostly bad pixels."
+    )
 
 
 def _adjacent_chips(chips: Any, n_pixels: int) -> dict[str, slice]:
@@ -454,9 +498,23 @@ def _raise_for_rows(failed: np.ndarray, first_row: int, what: str) -> None:
     """Raise if any spectrum failed, and name the rows."""
     if failed.any():
         rows = first_row + np.flatnonzero(failed)
-        some = ", ".join(map(str, rows[:10])) + (f" and {len(rows) - 10} more" if len(rows) > 10 else "")
         raise ValueError(
-            f"Row{'s' if len(rows) > 1 else ''} {some} of X {'have' if len(rows) > 1 else 'has'} {what}, so the "
+            f"{rows_in_words(rows)} of X {'have' if len(rows) > 1 else 'has'} {what}, so the "
             "spectrum cannot be normalised. Leave such spectra out (the second row of an apStar file may be empty), or "
             "choose no_continuum='fill'."
         )
+
+
+def _raise_for_errors(flux: np.ndarray, err: np.ndarray, known: np.ndarray) -> None:
+    """Raise if the errors explain why these spectra have no continuum: they are inverse variances, or in another unit.
+
+    Their scale is the median flux, because the continuum is not known.
+    """
+    if not known.any():
+        return
+    level = np.median(np.abs(flux[known]))
+    errors = err[known]
+    if 2 * (n_high := int((errors > level * MAX_FLUX_ERROR).sum())) > errors.size:
+        raise ValueError(_too_high(n_high, errors.size))
+    if 2 * int((errors < level * _MIN_MEDIAN_ERROR).sum()) > errors.size:
+        raise ValueError(f"The continuum is not positive, and {_TOO_LOW}")

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skbcnn._arrays import plain_spectra, with_numbers
 from skbcnn._chunks import row_chunks
+from skbcnn._global_settings import default_settings
 from skbcnn._masked import fill_masked, filled_array, refuse_masked, refuse_other_containers
 from skbcnn._sklearn import Options, StrOptions, check_sample_weight, fit_context
 from skbcnn._validation import as_numbers
@@ -88,6 +89,7 @@ class _Normalizer(VersionedPickle, OneToOneFeatureMixin, TransformerMixin, BaseE
     def _mode(self):
         return _MODES[self.mode if isinstance(self.mode, str) else str(int(self.mode))]
 
+    @default_settings()
     def _learn(self, X, sample_weight):
         """Compute mean and scale; NaN values are ignored."""
         mode = self._mode
@@ -100,12 +102,14 @@ class _Normalizer(VersionedPickle, OneToOneFeatureMixin, TransformerMixin, BaseE
             self.scale_ = one if mode.scale is None else one * mode.scale
         return self
 
+    @default_settings()
     def _forward(self, X):
         out = np.empty_like(X)  # written in place, so that float32 stays float32 while NumPy computes in float64
         np.subtract(X, self.mean_, out=out, casting="same_kind")
         np.divide(out, self.scale_, out=out, casting="same_kind")
         return expit(out, out=out) if self._mode.sigmoid else out
 
+    @default_settings()
     def _backward(self, X):
         out = logit(X) if self._mode.sigmoid else X.copy()
         np.multiply(out, self.scale_, out=out, casting="same_kind")

@@ -33,6 +33,7 @@ _NAMES = (  # of bits 0, 1, ...
 )
 
 _N_BITS = 63  # of an integer with a sign
+_MAX_SHARE_OF_BAD_PIXELS = 0.8  # by a boolean mask
 
 DEFAULT_BAD_BITS = (0, 1, 2, 3, 4, 5, 6, 7, 12)
 """Bits that make a pixel unusable: faults of the detector and strong sky lines."""
@@ -135,6 +136,36 @@ def plain_bitmask(bitmask: Any) -> np.ndarray:
     elif masked.any():
         data = np.where(masked, data.dtype.type(0), data)
     return np.ma.array(data, mask=masked) if masked.any() else np.asarray(data)
+
+
+def refuse_inverted(bitmask: np.ndarray) -> None:
+    """Refuse a boolean bitmask that marks almost all pixels of most spectra as bad.
+
+    Parameters
+    ----------
+    bitmask : ndarray of shape (n_samples, n_pixels)
+        Bitmask from `plain_bitmask`. Flags in integers are not looked at.
+
+    Raises
+    ------
+    ValueError
+        If more than 80 % of the pixels of more than half of the spectra are True.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn.survey.bitmask import refuse_inverted
+    >>> refuse_inverted(np.array([[True, False]]))
+    """
+    if bitmask.dtype.kind != "b" or bitmask.size == 0:
+        return
+    n_spectra = int((bitmask.mean(axis=1) > _MAX_SHARE_OF_BAD_PIXELS).sum())
+    if 2 * n_spectra > len(bitmask):
+        raise ValueError(
+            f"bitmask marks {bitmask.mean():.0%} of all pixels as bad, and more than {_MAX_SHARE_OF_BAD_PIXELS:.0%} in "
+            f"{n_spectra} of {len(bitmask)} spectra. True means a bad pixel: if it means a good one here, pass "
+            "~bitmask. Otherwise leave such spectra out."
+        )
 
 
 def _bit_numbers(bits: Iterable[int]) -> set[int]:
