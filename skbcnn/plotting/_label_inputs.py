@@ -7,9 +7,130 @@ from typing import Any
 
 import numpy as np
 
-from skbcnn._label_tables import LabelColumns, canonical_name, label_array, label_columns
+from skbcnn._label_tables import LabelColumns, canonical_name, label_array, label_columns, without_error_mark
 from skbcnn._label_tables import label_names as names_in
+from skbcnn._prediction import Prediction
 from skbcnn.survey import is_missing
+
+
+def labels_and_errors(y_pred: Any, y_std: Any = None) -> tuple[Any, Any]:
+    """Return predicted labels and their error bars, which a `Prediction` holds together.
+
+    Parameters
+    ----------
+    y_pred : array-like of shape (n_samples, n_labels) or (n_samples,), table, or Prediction
+        Predicted labels.
+    y_std : array-like of the shape of `y_pred`, or table, default=None
+        Error bars that the user passes.
+
+    Returns
+    -------
+    y_pred : array-like, table or LabelColumns
+        Means of a prediction with the names of the labels.
+    y_std : array-like, table, LabelColumns or None
+        The error bars that the user passes. None: those of a prediction, calibrated if it has such; none for all other
+        `y_pred`.
+
+    Raises
+    ------
+    ValueError
+        If `y_std` is a prediction.
+    """
+    if isinstance(y_std, Prediction):
+        raise ValueError(
+            "y_std is a Prediction, expected an array or a table of error bars. Pass the Prediction as y_pred, without "
+            "y_std; or its std() as y_std."
+        )
+    if not isinstance(y_pred, Prediction):
+        return y_pred, y_std
+    if y_std is None:
+        std = y_pred.total if y_pred.calibrated is None else y_pred.calibrated
+        y_std = _with_names(std, "y_std", y_pred.label_names)
+    return _with_names(y_pred.mean, "y_pred", y_pred.label_names), y_std
+
+
+def _with_names(values: np.ndarray, argument: str, names: Sequence[str]) -> LabelColumns:
+    """Return an array of a prediction as a table: (n_samples, n_labels), also for one label."""
+    columns = label_columns(values, argument).columns
+    return LabelColumns(argument, columns, tuple(names), (len(values), len(columns)))
+
+
+def shared_names(label_names: Sequence[str] | str | None, y_true: Any, y_pred: Any) -> tuple[str, ...]:
+    """Return the names of the labels of a display that shows true and predicted labels.
+
+    Parameters
+    ----------
+    label_names : str, sequence of str, or None
+        Names that the user passes.
+    y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
+        True labels.
+    y_pred : array-like of the shape of `y_true`, table or LabelColumns
+        Predicted labels, from `labels_and_errors`.
+
+    Returns
+    -------
+    names : tuple of str
+        Those that the user passes, or else of a prediction, of the columns of `y_true`, of those of `y_pred`, or the 22
+        labels of APOGEE for 22 columns without names.
+
+    Raises
+    ------
+    ValueError
+        If there is not one name for each column of `y_true`.
+    """
+    if label_names is None:
+        given = [y_pred, y_true] if isinstance(y_pred, LabelColumns) else [y_true, y_pred]
+        columns = [label_columns(values, "labels") for values in given]
+        label_names = next((found.names for found in columns if found.names is not None), None)
+    return column_names(label_names, y_true, "y_true")
+
+
+def column_of_label(
+    values: Any,
+    argument: str,
+    label_name: str | None,
+    label_names: Sequence[str] | str | None = None,
+    other_names: Sequence[str] | None = None,
+) -> LabelColumns | None:
+    """Return one label of several, for a display of one label.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_samples,) or (n_samples, n_labels), table, LabelColumns or None
+        Labels or their error bars. A single column is that of the label.
+    argument : str
+        Name of the argument, for error messages.
+    label_name : str or None
+        Any spelling of the label.
+    label_names : str, sequence of str, or None
+        Names of the columns that the user passes.
+    other_names : sequence of str, default=None
+        Names of the columns of another argument. They are used for as many columns without names.
+
+    Returns
+    -------
+    column : LabelColumns or None
+        Of one dimension; None if `values` is None.
+
+    Raises
+    ------
+    ValueError
+        If there are several columns, and none has the name of the label.
+    """
+    if values is None:
+        return None
+    columns = label_columns(values, argument)
+    if len(columns.columns) == 1:
+        return columns._replace(shape=columns.shape[:1])
+    if label_names is not None:
+        columns = columns.renamed(column_names(label_names, values, argument))
+    names = columns.names
+    if names is None:
+        is_alike = other_names is not None and len(other_names) == len(columns.columns)
+        names = tuple(other_names or ()) if is_alike else column_names(None, values, argument)
+    names = tuple(map(without_error_mark, names)) if argument == "y_std" else names
+    column = column_of(label_name, names, owner=argument)
+    return LabelColumns(argument, [columns.columns[column]], (names[column],), columns.shape[:1])
 
 
 def as_columns(values: Any, argument: str = "y_pred", like: LabelColumns | None = None) -> np.ndarray:
@@ -67,6 +188,26 @@ def error_columns(y_std: Any, y_pred: np.ndarray, like: LabelColumns | None = No
         return None
     errors = as_columns(y_std, "y_std", like)
     check_shapes({"y_pred": y_pred}, y_std=errors)
+    return without_missing(errors)
+
+
+def without_missing(errors: np.ndarray) -> np.ndarray:
+    """Return error bars with NaN where they are missing, and raise an error for negative ones.
+
+    Parameters
+    ----------
+    errors : ndarray
+        Error bars; NaN or at most -9990 where missing.
+
+    Returns
+    -------
+    errors : ndarray
+
+    Raises
+    ------
+    ValueError
+        If an error bar is negative.
+    """
     missing = is_missing(errors)
     if n_negative := int((~missing & (errors < 0)).sum()):
         raise ValueError(

@@ -74,6 +74,28 @@ def axis_label(name: str) -> str:
     return label_symbol(name) + unit_in_brackets(name)
 
 
+def within_text(name: str) -> str:
+    """Return a word that begins the label of an axis as it is written in the middle of a text.
+
+    Parameters
+    ----------
+    name : str
+        Name of the reference values, such as "True" or "ASPCAP".
+
+    Returns
+    -------
+    text : str
+        "True" in lower case; names as they are.
+
+    Examples
+    --------
+    >>> from skbcnn.plotting._label_text import within_text
+    >>> within_text("True"), within_text("ASPCAP")
+    ('true', 'ASPCAP')
+    """
+    return "true" if name == "True" else name
+
+
 def format_number(value: float, decimals: int) -> str:
     """Format a rounded number with a typographic minus sign and without a negative zero.
 

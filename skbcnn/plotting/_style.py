@@ -35,6 +35,8 @@ STYLE: dict[Any, Any] = {  # matplotlib types the keys as literals
     "legend.labelspacing": 0.25,
     "legend.handlelength": 1.6,
     "lines.linewidth": 1.2,
+    "text.usetex": False,  # LaTeX reads % and letters such as the minus sign differently
+    "text.parse_math": True,
 }
 TEXT_BOX = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5}  # keeps text readable over points
 

@@ -17,6 +17,7 @@ from skbcnn.plotting._label_inputs import (
     column_of,
     error_columns,
     find_column,
+    labels_and_errors,
 )
 from skbcnn.plotting._label_text import axis_label, label_symbol
 from skbcnn.plotting._style import BLUE, COLUMN_WIDTH, DARK, GREY, point_size
@@ -162,15 +163,17 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
 
         Parameters
         ----------
-        y_pred : array-like of shape (n_samples, n_labels)
+        y_pred : array-like of shape (n_samples, n_labels), table, or Prediction
             Predicted labels; NaN or at most -9990 where missing.
-        y_std : array-like of shape (n_samples, n_labels), default=None
-            Error bars of the labels, which are assumed independent.
+        y_std : array-like of shape (n_samples, n_labels), or table, default=None
+            Error bars of the labels, which are assumed independent. None: those of a `Prediction`, calibrated if it has
+            such.
         x_name, y_name : str
             Quantities along the axes: a label in any spelling, such as ``"Fe"``, or the ratio of two abundances, such
             as ``"Mg/Fe"``.
         label_names : sequence of str, default=None
-            Names of the columns. None: those of a table, or the 22 labels of APOGEE for 22 columns without names.
+            Names of the columns. None: those of a `Prediction` or a table, or the 22 labels of APOGEE for 22 columns
+            without names.
         y_true : array-like of shape (n_samples, n_labels), default=None
             True labels, drawn behind in grey.
         draws : array-like of shape (n_draws, n_samples, n_labels), default=None
@@ -189,6 +192,7 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
         ValueError
             If shapes differ, a name is neither a label nor a ratio of abundances, or no star has both quantities.
         """
+        y_pred, y_std = labels_and_errors(y_pred, y_std)
         names = column_names(label_names, y_pred, "y_pred")
         quantities = [
             _find_quantity(name, names, argument) for name, argument in ((x_name, "x_name"), (y_name, "y_name"))

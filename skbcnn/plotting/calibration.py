@@ -9,7 +9,7 @@ from skbcnn.metrics.label_pairs import check_errors, check_pairs, check_stds
 from skbcnn.plotting._axes import several_axes
 from skbcnn.plotting._display import MultiPanelDisplay
 from skbcnn.plotting._estimators import predict_labels
-from skbcnn.plotting._label_inputs import column_names
+from skbcnn.plotting._label_inputs import labels_and_errors, shared_names
 from skbcnn.plotting._label_text import format_integer, format_number, label_symbol
 from skbcnn.plotting._style import BLUE, CYCLE, DARK, GREY, PAGE_WIDTH, PALE, VERMILLION
 
@@ -106,17 +106,21 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
         return cls.from_predictions(y, prediction.mean, prediction.total, label_names=names, y_err=y_err, ax=ax)
 
     @classmethod
-    def from_predictions(cls, y_true, y_pred, y_std, *, label_names=None, y_err=None, ax=None):
+    def from_predictions(cls, y_true, y_pred, y_std=None, *, label_names=None, y_err=None, ax=None):
         """Draw the calibration of the error bars of predictions.
 
         Parameters
         ----------
-        y_true : array-like of shape (n_samples, n_labels) or (n_samples,)
+        y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
             True labels. Missing ones (NaN or at most -9990) are left out.
-        y_pred, y_std : array-like of the shape of `y_true`
-            Predicted labels and their standard deviations.
+        y_pred : array-like of the shape of `y_true`, table, or Prediction
+            Predicted labels.
+        y_std : array-like of the shape of `y_true`, or table, default=None
+            Standard deviations of the predictions. None is valid for a `Prediction`, and means its calibrated ones if
+            it has such, or else the total ones.
         label_names : sequence of str, default=None
-            Names of the columns. None: those of a table, or the 22 labels of APOGEE for 22 columns without names.
+            Names of the columns. None: those of a `Prediction` or a table, or the 22 labels of APOGEE for 22 columns
+            without names.
         y_err : array-like of the shape of `y_true`, default=None
             Errors of the true labels, which are added to `y_std` in quadrature. 0 or missing where unknown.
         ax : matplotlib.axes.Axes or sequence of 2 of these, default=None
@@ -131,7 +135,13 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
         ValueError
             If shapes differ, no star has a true label, or an error bar is negative, missing or 0.
         """
-        names = column_names(label_names, y_true, "y_true")
+        y_pred, y_std = labels_and_errors(y_pred, y_std)
+        if y_std is None:
+            raise ValueError(
+                "y_std is None, but y_pred holds no error bars. Pass the standard deviations of the predictions as "
+                "y_std, or what predict_distribution returns as y_pred."
+            )
+        names = shared_names(label_names, y_true, y_pred)
         pairs = check_pairs(label_columns(y_true, "y_true").renamed(names), y_pred)
         std = check_stds(y_std, pairs)
         if y_err is not None:

@@ -7,7 +7,14 @@ from skbcnn.plotting._axes import add_colour_bar
 from skbcnn.plotting._axis_limits import set_limits
 from skbcnn.plotting._display import SinglePanelDisplay
 from skbcnn.plotting._estimators import predict_labels
-from skbcnn.plotting._label_inputs import as_columns, column_names, column_of, error_columns, find_column
+from skbcnn.plotting._label_inputs import (
+    as_columns,
+    column_names,
+    column_of,
+    error_columns,
+    find_column,
+    labels_and_errors,
+)
 from skbcnn.plotting._label_text import axis_label
 from skbcnn.plotting._style import BLUE, COLUMN_WIDTH, DARK, GREY, point_size
 from skbcnn.plotting._typical_error import annotate_typical_error, emptiest_corner, nanmedian
@@ -98,12 +105,13 @@ class KielDisplay(SinglePanelDisplay):
 
         Parameters
         ----------
-        y_pred : array-like of shape (n_samples, n_labels)
+        y_pred : array-like of shape (n_samples, n_labels), table, or Prediction
             Labels; NaN or at most -9990 where missing.
-        y_std : array-like of shape (n_samples, n_labels), default=None
-            Error bars of the labels.
+        y_std : array-like of shape (n_samples, n_labels), or table, default=None
+            Error bars of the labels. None: those of a `Prediction`, calibrated if it has such.
         label_names : sequence of str, default=None
-            Names of the columns. None: those of a table, or the 22 labels of APOGEE for 22 columns without names.
+            Names of the columns. None: those of a `Prediction` or a table, or the 22 labels of APOGEE for 22 columns
+            without names.
         color : str or None, default="auto"
             Label that gives the colours. ``"auto"`` means [Fe/H] if it is a column, otherwise no colours; None means no
             colours.
@@ -120,6 +128,7 @@ class KielDisplay(SinglePanelDisplay):
             If shapes differ, there is no column for teff, logg or the label of the colours, or no star has both teff
             and logg.
         """
+        y_pred, y_std = labels_and_errors(y_pred, y_std)
         names = column_names(label_names, y_pred, "y_pred")
         columns = label_columns(y_pred, "y_pred").renamed(names)
         y_pred = as_columns(columns)

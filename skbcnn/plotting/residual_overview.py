@@ -9,8 +9,8 @@ from skbcnn.metrics import residual_table
 from skbcnn.plotting._axes import style_axes
 from skbcnn.plotting._axis_limits import central_limits
 from skbcnn.plotting._estimators import predict_labels
-from skbcnn.plotting._label_inputs import as_columns
-from skbcnn.plotting._label_text import axis_label
+from skbcnn.plotting._label_inputs import as_columns, check_shapes, labels_and_errors, shared_names, without_missing
+from skbcnn.plotting._label_text import axis_label, within_text
 from skbcnn.plotting._residual_statistics import statistics_text
 from skbcnn.plotting._style import BLUE, DARK, TEXT_BOX, TICK_SIZE, figure_style, point_size
 from skbcnn.survey import is_missing
@@ -35,6 +35,10 @@ class ResidualOverviewDisplay:
         Predicted labels.
     label_names : sequence of str
         Names of the columns.
+    y_std : ndarray of shape (n_samples, n_labels), default=None
+        Error bars of the predictions.
+    reference_name : str, default="True"
+        Origin of the true labels, for the axes, such as ``"ASPCAP"``.
 
     Attributes
     ----------
@@ -62,13 +66,15 @@ class ResidualOverviewDisplay:
     2
     """
 
-    def __init__(self, *, y_true, y_pred, label_names):
+    def __init__(self, *, y_true, y_pred, label_names, y_std=None, reference_name="True"):
         self.y_true = y_true
         self.y_pred = y_pred
         self.label_names = label_names
+        self.y_std = y_std
+        self.reference_name = reference_name
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, x_err=None, figure=None):
+    def from_estimator(cls, estimator, X, y, *, x_err=None, reference_name="True", figure=None):
         """Predict the labels of spectra, and draw them against the true labels.
 
         Parameters
@@ -81,6 +87,8 @@ class ResidualOverviewDisplay:
             True labels, in the columns of the estimator; columns of a table are matched by name.
         x_err : array-like of shape (n_samples, n_pixels), default=None
             Flux errors, as in `predict`.
+        reference_name : str, default="True"
+            Origin of the true labels, as in `from_predictions`.
         figure : matplotlib.figure.Figure, default=None
             Figure to draw on, as in `from_predictions`.
 
@@ -95,21 +103,28 @@ class ResidualOverviewDisplay:
         """
         prediction = predict_labels(estimator, X, x_err)
         y = label_values(y, prediction.label_names)
-        return cls.from_predictions(y, prediction.mean, label_names=prediction.label_names, figure=figure)
+        return cls.from_predictions(
+            y, prediction.mean, label_names=prediction.label_names, reference_name=reference_name, figure=figure
+        )
 
     @classmethod
-    def from_predictions(cls, y_true, y_pred, *, label_names, figure=None):
+    def from_predictions(cls, y_true, y_pred, y_std=None, *, label_names=None, reference_name="True", figure=None):
         """Draw predicted labels against true labels.
 
         Parameters
         ----------
-        y_true : array-like of shape (n_samples, n_labels) or (n_samples,)
+        y_true : array-like of shape (n_samples, n_labels) or (n_samples,), or table
             True labels; NaN or at most -9990 where missing. The panel of a label without true values is empty and says
             so.
-        y_pred : array-like of the shape of `y_true`
+        y_pred : array-like of the shape of `y_true`, table, or Prediction
             Predicted labels.
-        label_names : sequence of str
-            Names of the columns.
+        y_std : array-like of the shape of `y_true`, or table, default=None
+            Error bars to draw. None draws none, because the panels are small.
+        label_names : sequence of str, default=None
+            Names of the columns. None: those of a `Prediction` or a table, or the 22 labels of APOGEE for 22 columns
+            without names.
+        reference_name : str, default="True"
+            Origin of the true labels, for the axes, such as ``"ASPCAP"``.
         figure : matplotlib.figure.Figure, default=None
             Figure to draw on, as in `plot`.
 
@@ -120,13 +135,19 @@ class ResidualOverviewDisplay:
         Raises
         ------
         ValueError
-            If shapes differ, or the numbers of names and columns differ.
+            If shapes differ, the numbers of names and columns differ, or a prediction is missing where the true label
+            is present.
         """
-        columns = label_columns(y_true, "y_true")
-        if len(columns.columns) == len(label_names):
-            columns = columns.renamed(label_names)
+        y_pred, _ = labels_and_errors(y_pred, y_std)
+        label_names = shared_names(label_names, y_true, y_pred)
+        columns = label_columns(y_true, "y_true").renamed(label_names)
         y_true, y_pred = as_columns(columns, "y_true"), as_columns(y_pred, like=columns)
-        return cls(y_true=y_true, y_pred=y_pred, label_names=tuple(label_names)).plot(figure)
+        if y_std is not None:
+            y_std = as_columns(y_std, "y_std", columns)
+            check_shapes({"y_true": y_true}, y_std=y_std)
+            y_std = without_missing(y_std)
+        display = cls(y_true=y_true, y_pred=y_pred, label_names=label_names, y_std=y_std, reference_name=reference_name)
+        return display.plot(figure)
 
     def plot(self, figure=None):
         """Draw the page.
@@ -156,8 +177,9 @@ class ResidualOverviewDisplay:
             for ax in axes[len(table) :]:
                 ax.set_visible(False)
             for j, (ax, row) in enumerate(zip(axes, table, strict=False)):
-                _draw_panel(ax, self.y_true[:, j], self.y_pred[:, j], row)
-            figure.supxlabel("True label", fontsize=_TITLE_SIZE)
+                std = None if self.y_std is None else self.y_std[:, j]
+                _draw_panel(ax, self.y_true[:, j], self.y_pred[:, j], std, row, within_text(self.reference_name))
+            figure.supxlabel(f"{self.reference_name} label", fontsize=_TITLE_SIZE)
             figure.supylabel("Predicted label", fontsize=_TITLE_SIZE)
         self.axes_, self.figure_ = axes[: len(table)], figure
         return self
@@ -191,18 +213,22 @@ def overview_size(n_labels: int) -> tuple[float, float]:
     return 0.4 + 2.4 * n_columns, round(0.5 + 2.4 * -(-n_labels // n_columns), 1)
 
 
-def _draw_panel(ax: "Axes", true: np.ndarray, predicted: np.ndarray, row: Any) -> None:
-    """Draw the panel of one label; `row` is its row of the residual table."""
+def _draw_panel(
+    ax: "Axes", true: np.ndarray, predicted: np.ndarray, std: np.ndarray | None, row: Any, reference: str
+) -> None:
+    """Draw the panel of one label; `row` is its row of the residual table, `reference` the origin of true values."""
     ax.set_title(axis_label(row["label"]), fontsize=_TITLE_SIZE)
     style_axes(ax)
     present = ~is_missing(true)
     if not present.any():
-        ax.text(0.5, 0.5, "no true value", transform=ax.transAxes, ha="center", va="center")
+        ax.text(0.5, 0.5, f"no {reference} value", transform=ax.transAxes, ha="center", va="center")
         ax.set(xticks=[], yticks=[])
         return
     true, predicted = true[present], predicted[present]
     limits = central_limits(np.concatenate([true, predicted]))
     size = 0.5 * point_size(len(true))
+    if std is not None:
+        ax.errorbar(true, predicted, std[present], fmt="none", ecolor="0.86", elinewidth=0.6, zorder=0.5)
     ax.scatter(true, predicted, s=size, color=BLUE, alpha=0.6, linewidths=0, rasterized=True)
     ax.axline((limits[0], limits[0]), slope=1, color=DARK, linewidth=0.8)
     ax.set(xlim=limits, ylim=limits, aspect="equal")

@@ -1,10 +1,11 @@
 """`ResidualDisplay`: residuals of one label against its true value."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skbcnn._label_tables import canonical_name, label_columns, label_values
+from skbcnn._label_tables import LabelColumns, canonical_name, label_columns, label_values
 from skbcnn._masked import filled_array
 from skbcnn._moved import find_moved_names
 from skbcnn.metrics import residual_table
@@ -12,8 +13,15 @@ from skbcnn.plotting._axes import add_colour_bar
 from skbcnn.plotting._axis_limits import central_limits, is_outside
 from skbcnn.plotting._display import SinglePanelDisplay
 from skbcnn.plotting._estimators import predict_labels
-from skbcnn.plotting._label_inputs import as_columns, check_shapes, column_of
-from skbcnn.plotting._label_text import axis_label
+from skbcnn.plotting._label_inputs import (
+    as_columns,
+    check_shapes,
+    column_of,
+    column_of_label,
+    labels_and_errors,
+    without_missing,
+)
+from skbcnn.plotting._label_text import axis_label, within_text
 from skbcnn.plotting._residual_statistics import statistics_text
 from skbcnn.plotting._style import BLUE, DARK, PAGE_WIDTH, VERMILLION, point_size
 from skbcnn.survey import is_missing
@@ -41,6 +49,8 @@ class ResidualDisplay(SinglePanelDisplay):
         S/N of each star, shown as colour.
     label_name : str, default="label"
         Name of the label. The axes show its symbol and unit if the survey knows it.
+    reference_name : str, default="True"
+        Origin of the true values, for the axes, such as ``"ASPCAP"``.
 
     Attributes
     ----------
@@ -70,15 +80,16 @@ class ResidualDisplay(SinglePanelDisplay):
 
     _figure_size = (PAGE_WIDTH, 4.5)
 
-    def __init__(self, *, y_true, y_pred, y_std=None, snr=None, label_name="label"):
+    def __init__(self, *, y_true, y_pred, y_std=None, snr=None, label_name="label", reference_name="True"):
         self.y_true = y_true
         self.y_pred = y_pred
         self.y_std = y_std
         self.snr = snr
         self.label_name = label_name
+        self.reference_name = reference_name
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, label_name=None, x_err=None, snr=None, ax=None):
+    def from_estimator(cls, estimator, X, y, *, label_name=None, x_err=None, snr=None, reference_name="True", ax=None):
         """Predict one label of spectra, and draw its residuals.
 
         Parameters
@@ -95,6 +106,8 @@ class ResidualDisplay(SinglePanelDisplay):
             Flux errors, which are propagated into the error bars.
         snr : array-like of shape (n_samples,), default=None
             S/N of each star, shown as colour.
+        reference_name : str, default="True"
+            Origin of the true values, as in `from_predictions`.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on, as in `from_predictions`.
 
@@ -112,24 +125,43 @@ class ResidualDisplay(SinglePanelDisplay):
         y = label_values(y, prediction.label_names)
         y_true, y_pred, y_std = (as_columns(values)[:, column] for values in (y, prediction.mean, prediction.total))
         name = prediction.label_names[column]
-        return cls.from_predictions(y_true, y_pred, y_std=y_std, snr=snr, label_name=name, ax=ax)
+        return cls.from_predictions(
+            y_true, y_pred, y_std, snr=snr, label_name=name, reference_name=reference_name, ax=ax
+        )
 
     @classmethod
-    def from_predictions(cls, y_true, y_pred, *, y_std=None, snr=None, label_name="label", ax=None):
+    def from_predictions(
+        cls,
+        y_true,
+        y_pred,
+        y_std=None,
+        *,
+        snr=None,
+        label_name=None,
+        label_names=None,
+        reference_name="True",
+        ax=None,
+    ):
         """Draw the residuals of the predictions of one label.
 
         Parameters
         ----------
-        y_true : array-like of shape (n_samples,)
+        y_true : array-like of shape (n_samples,) or (n_samples, n_labels), or table
             True values; NaN or at most -9990 where missing.
-        y_pred : array-like of shape (n_samples,)
-            Predicted values.
-        y_std : array-like of shape (n_samples,), default=None
-            Error bars of the predictions.
+        y_pred : array-like of shape (n_samples,) or (n_samples, n_labels), table, or Prediction
+            Predicted values of the label, or of all labels.
+        y_std : array-like of shape (n_samples,) or (n_samples, n_labels), or table, default=None
+            Error bars of the predictions. None: those of a `Prediction`, calibrated if it has such.
         snr : array-like of shape (n_samples,), default=None
             S/N of each star, shown as colour.
-        label_name : str, default="label"
-            Name of the label, for the axes.
+        label_name : str, default=None
+            Label to draw, in any spelling. None is valid if there is only one, which is called "label" if it has no
+            name.
+        label_names : sequence of str, default=None
+            Names of several columns. None: those of a table or a `Prediction`, or the 22 labels of APOGEE for 22
+            columns without names.
+        reference_name : str, default="True"
+            Origin of the true values, for the axes, such as ``"ASPCAP"``.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on, as in `plot`.
 
@@ -140,27 +172,34 @@ class ResidualDisplay(SinglePanelDisplay):
         Raises
         ------
         ValueError
-            If shapes differ, or no star has a true value.
+            If shapes differ, no column has the label, no star has a true value, or a prediction is missing where the
+            true value is present.
         """
-        columns = label_columns(y_true, "y_true")
-        if columns.shape[1:] and not (columns.is_table and len(columns.columns) == 1):
-            raise ValueError(
-                f"y_true has shape {columns.shape}, expected (n_samples,). Pass the values of one label, y_true[:, 0]."
-            )
-        columns = columns if canonical_name(label_name) is None else columns.renamed([label_name])
+        y_pred, y_std = labels_and_errors(y_pred, y_std)
+        name, (y_true, y_pred, y_std) = _one_label(label_name, label_names, y_true, y_pred, y_std)
+        columns = y_true if canonical_name(name) is None else y_true.renamed([name])
         y_true, y_pred, y_std = (
             None if values is None else as_columns(values, argument, columns)[:, 0]
             for argument, values in {"y_true": columns, "y_pred": y_pred, "y_std": y_std}.items()
         )
         snr = None if snr is None else filled_array(snr).astype(float)
         check_shapes({"y_true": y_true}, y_pred=y_pred, y_std=y_std, snr=snr)
-        return cls(y_true=y_true, y_pred=y_pred, y_std=y_std, snr=snr, label_name=label_name).plot(ax)
+        y_std = None if y_std is None else without_missing(y_std)
+        display = cls(
+            y_true=y_true, y_pred=y_pred, y_std=y_std, snr=snr, label_name=name, reference_name=reference_name
+        )
+        return display.plot(ax)
 
     def _check(self):
         if is_missing(self.y_true).all():
             raise ValueError(
                 f"No star has a true value of {self.label_name}: all {len(self.y_true)} are missing (NaN or at most "
                 "-9990). Pass stars with true values."
+            )
+        if n_missing := int((is_missing(self.y_pred) & ~is_missing(self.y_true)).sum()):
+            raise ValueError(
+                f"y_pred is missing in {n_missing} places where y_true is not (masked, NaN or -9999). A missing "
+                "prediction has no residual: leave such stars out of both, and count them separately."
             )
 
     def _draw(self, ax):
@@ -173,13 +212,14 @@ class ResidualDisplay(SinglePanelDisplay):
         _draw_running_median(ax, true, residual)
         largest = np.percentile(np.abs(residual), 99) * 1.7 or 1.0
         ax.set(xlim=central_limits(true), ylim=(-largest, largest))
-        ax.set_xlabel(f"True {axis_label(self.label_name)}")
-        ax.set_ylabel(f"Predicted \N{MINUS SIGN} true {axis_label(self.label_name)}")
+        ax.set_xlabel(f"{self.reference_name} {axis_label(self.label_name)}")
+        ax.set_ylabel(f"Predicted \N{MINUS SIGN} {within_text(self.reference_name)} {axis_label(self.label_name)}")
         ax.set_title(self._title(ax, true, residual))
 
     def _scatter(self, ax, true, residual, snr):
         """Draw the points, with the S/N as colour if it differs between the stars."""
         style = {"s": point_size(len(true)), "linewidths": 0, "zorder": 2, "rasterized": True}
+        snr = None if snr is None else np.where(np.isfinite(snr), snr, np.nan)
         if snr is None or not np.isfinite(snr).any() or np.nanmin(snr) == np.nanmax(snr):
             ax.scatter(true, residual, color=BLUE, alpha=0.6, **style)
             return
@@ -193,6 +233,30 @@ class ResidualDisplay(SinglePanelDisplay):
         n_outside = int((is_outside(residual, ax.get_ylim()) | is_outside(true, ax.get_xlim())).sum())
         text = f"{len(true)} stars: {statistics_text(row, separator=', ')}"
         return text + (f" ({n_outside} outside the axes)" if n_outside else "")
+
+
+def _one_label(
+    label_name: str | None, label_names: Sequence[str] | None, y_true: Any, y_pred: Any, y_std: Any
+) -> tuple[str, list[LabelColumns | None]]:
+    """Return the name of the label, and its column of each argument."""
+    true, predicted = label_columns(y_true, "y_true"), label_columns(y_pred, "y_pred")
+    if label_name is None:
+        given = np.atleast_1d([] if label_names is None else label_names)
+        label_name = given[0] if len(given) == 1 else _name_of_single_column(predicted) or _name_of_single_column(true)
+    others = predicted.names or true.names
+    columns = [
+        column_of_label(values, argument, label_name, label_names, others)
+        for argument, values in {"y_true": y_true, "y_pred": y_pred, "y_std": y_std}.items()
+    ]
+    return "label" if label_name is None else str(label_name), columns
+
+
+def _name_of_single_column(columns: LabelColumns) -> str | None:
+    """Return the name of the only column, if it is that of a label: a Series may be called anything."""
+    if not columns.names or len(columns.names) > 1:
+        return None
+    (name,) = columns.names
+    return name if columns.is_table or canonical_name(name) is not None else None
 
 
 def _draw_running_median(ax: "Axes", true: np.ndarray, residual: np.ndarray) -> None:

@@ -1,15 +1,20 @@
 """`SpectrumDisplay`: one spectrum with its flux errors, bad pixels and the window of a label."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from skbcnn._arrays import as_pixels
+from skbcnn._user_warnings import warn_user
 from skbcnn.plotting._axis_limits import range_without_outliers
 from skbcnn.plotting._display import MultiPanelDisplay
 from skbcnn.plotting._label_inputs import check_shapes
 from skbcnn.plotting._label_text import label_symbol
 from skbcnn.plotting._spectrum_panels import shade_window, spectrum_axes, spectrum_panels, window_mask
 from skbcnn.plotting._style import DARK, PURPLE, SKY
+from skbcnn.survey import N_APSTAR_PIXELS
+
+_REMOVE_GAPS = "Remove the gaps between the chips with ChipGapRemover or prepare_spectra"
 
 
 class SpectrumDisplay(MultiPanelDisplay):
@@ -72,8 +77,8 @@ class SpectrumDisplay(MultiPanelDisplay):
             Standard deviation of the flux.
         good : array-like of bool of shape (n_pixels,), default=None
             True for valid pixels, such as `NormalizedSpectra.good` of `skbcnn.prepare_spectra`. None: pixels with an
-            error above 0, because filled pixels have the error 0; all pixels if there are no errors. Pixels whose flux
-            is not finite are always bad.
+            finite error above 0, because filled pixels have the error 0; all pixels if there are no errors. Pixels
+            whose flux is masked or not finite are always bad.
         label_name : str, default=None
             Label whose window is shaded, in any spelling.
         windows : ElementWindows, mapping of str to array-like of int, or None, default=None
@@ -88,15 +93,21 @@ class SpectrumDisplay(MultiPanelDisplay):
         Raises
         ------
         ValueError
-            If shapes differ, the label has no window, or no pixel is good.
+            If shapes differ, the label has no window, no pixel is good, or the flux has a unit.
         TypeError
             If `good` is not boolean.
+
+        Warns
+        -----
+        UserWarning
+            If the spectrum has the 8575 pixels of APOGEE with the gaps between the chips: it is not divided by chip.
         """
-        flux, flux_err = (None if v is None else np.asarray(v, dtype=float) for v in (flux, flux_err))
+        flux = _plain_pixels(flux, "flux")
+        flux_err = None if flux_err is None else _plain_pixels(flux_err, "flux_err")
         if flux.ndim != 1:
             raise ValueError(f"flux has shape {flux.shape}, expected (n_pixels,): one spectrum. Pass one row, flux[0].")
         if good is None:
-            good = np.ones(flux.shape, dtype=bool) if flux_err is None else flux_err > 0
+            good = np.ones(flux.shape, dtype=bool) if flux_err is None else (flux_err > 0) & np.isfinite(flux_err)
         good = np.asarray(good)
         check_shapes({"flux": flux}, flux_err=flux_err, good=good)
         if good.dtype != bool:
@@ -105,6 +116,11 @@ class SpectrumDisplay(MultiPanelDisplay):
                 "pass ~skbcnn.survey.bad_pixels(bitmask)."
             )
         good = good & np.isfinite(flux)
+        if label_name is None and len(flux) == N_APSTAR_PIXELS:
+            warn_user(
+                f"The spectrum has {len(flux)} pixels and is drawn against their numbers. {_REMOVE_GAPS} for a panel "
+                "for each chip with wavelengths."
+            )
         return cls(flux=flux, flux_err=flux_err, good=good, label_name=label_name, windows=windows).plot(ax)
 
     def _window(self):
@@ -112,9 +128,10 @@ class SpectrumDisplay(MultiPanelDisplay):
 
     def _check(self):
         if self.label_name is not None and self._window() is None:
+            n_pixels = len(self.flux)
+            remedy = _REMOVE_GAPS if n_pixels == N_APSTAR_PIXELS else "Name an element that has one"
             raise ValueError(
-                f"label_name={self.label_name!r} has no window on {len(self.flux)} pixels. Name an element that has "
-                "one, or pass windows."
+                f"label_name={self.label_name!r} has no window on {n_pixels} pixels. {remedy}, or pass windows."
             )
         if not self.good.any():
             raise ValueError(
@@ -151,3 +168,17 @@ class SpectrumDisplay(MultiPanelDisplay):
         if not self.good.all():
             marks = panel.positions[~good]
             ax.plot(marks, np.full(len(marks), 0.05), "|", transform=ax.get_xaxis_transform(), **self._MARK_STYLE)
+
+
+def _plain_pixels(values: Any, name: str) -> np.ndarray:
+    """Return flux or its errors as numbers, with NaN where they are masked; refuse a unit."""
+    pixels = as_pixels(values, name)
+    array = np.asarray(pixels.filled(np.nan), dtype=float)
+    if pixels.unit is None:
+        return array
+    if not pixels.unit.is_unity() and pixels.unit.physical_type != "dimensionless":
+        raise ValueError(
+            f"{name} has the unit {str(pixels.unit)!r}, expected flux relative to the continuum. Divide flux and "
+            "errors by the continuum, with prepare_spectra or ContinuumNormalizer."
+        )
+    return array * pixels.unit.to("")

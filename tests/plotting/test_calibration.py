@@ -173,6 +173,7 @@ class TestPlot:
         (([0.0, 0.0], [0.0], [1.0, 1.0]), ["Mg"], r"y_true has shape \(2, 1\), but y_pred has shape \(1, 1\)"),
         (([0.0, 0.0], [0.0, 0.0], [1.0]), ["Mg"], r"y_true has shape \(2, 1\), but y_std has shape \(1, 1\)"),
         (([0.0], [0.0], [1.0]), ["Mg", "Al"], "y_true has 1 columns and 2 names"),
+        (([0.0], [0.0]), ["Mg"], "y_std is None, but y_pred holds no error bars. Pass .* what predict_distribution"),
         (([np.nan, -9999.0], [0.0, 0.0], [1.0, 1.0]), ["Mg"], "No star has a true label: all 2 are missing"),
         (([0.0, 0.0], [0.0, 0.0], [1.0, 0.0]), ["Mg"], "y_std is 0 in 1 places"),
         (([0.0, 0.0], [0.0, 0.0], [1.0, -1.0]), ["Mg"], "y_std is negative or missing in 1 places"),

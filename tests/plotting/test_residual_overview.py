@@ -65,7 +65,7 @@ def test_single_label():
 
 
 def test_numbers_of_names_and_labels_must_agree(labels):
-    with pytest.raises(ValueError, match="5 labels and 2 names"):
+    with pytest.raises(ValueError, match="y_true has 5 columns and 2 names"):
         draw(*labels, ["teff", "logg"])
 
 
@@ -82,3 +82,17 @@ def test_from_estimator_in_a_new_figure(oracle, stars, star_numbers, check_pyplo
     assert [ax.get_title() for ax in page.axes_][2:] == ["[Mg/H] (dex)", "[Al/H] (dex)", "[Fe/H] (dex)"]
     assert_allclose(page.y_pred, stars[1])
     assert check_pyplot_figure(page.figure_) == overview_size(5)
+
+
+def test_name_of_the_reference(oracle, stars, star_numbers):
+    page = ResidualOverviewDisplay.from_estimator(oracle, star_numbers, stars[0], reference_name="ASPCAP")
+    assert page.figure_.get_supxlabel() == "ASPCAP label"
+    page = ResidualOverviewDisplay.from_predictions(
+        [[0.1, np.nan]], [[0.1, 0.2]], label_names=["Mg", "Al"], reference_name="ASPCAP"
+    )
+    assert page.axes_[1].texts[0].get_text() == "no ASPCAP value"
+
+
+def test_error_bars(stars):
+    page = ResidualOverviewDisplay.from_predictions(*stars, label_names=LABELS)
+    assert len(page.axes_[2].collections[0].get_segments()) == 180

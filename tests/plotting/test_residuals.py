@@ -1,9 +1,12 @@
 """Residuals of one label: points, statistics and limits."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from astropy.table import Table
 from numpy.testing import assert_allclose
 
+from skbcnn import Prediction
 from skbcnn.metrics import residual_table
 from skbcnn.plotting import ResidualDisplay, new_figure
 from tests.plotting.artists import artists, positions
@@ -47,6 +50,41 @@ class TestPoints:
         assert n_axes == [1, 1, 2]
 
 
+class TestOneLabelOfSeveral:
+    """Matrices, tables and predictions hold all labels; `label_name` chooses one."""
+
+    TRUE = np.array([[4500.0, 0.1], [4600.0, 0.2]])
+    STD = np.array([[50.0, 0.03], [60.0, 0.04]])
+
+    @pytest.mark.parametrize("kind", ["matrix", "data frame", "table", "prediction"])
+    def test_is_chosen_by_any_spelling(self, kind):
+        y_pred, names = self.TRUE + np.array([10, 0.05]), ("teff", "Fe")
+        given, options = {
+            "matrix": (y_pred, {"label_names": names, "y_std": self.STD}),
+            "data frame": (pd.DataFrame(y_pred[:, ::-1], columns=["FE_H", "TEFF"]), {"y_std": self.STD[:, 1]}),
+            "table": (Table(y_pred, names=names), {"y_std": Table(self.STD, names=["e_teff", "e_Fe"])}),
+            "prediction": (Prediction(y_pred, self.STD, self.STD, self.STD, names), {}),
+        }[kind]
+        display = draw(self.TRUE[:, 1] if kind == "data frame" else self.TRUE, given, label_name="[Fe/H]", **options)
+        assert_allclose(points(display), [[0.1, 0.05], [0.2, 0.05]])
+        assert_allclose(display.y_std, [0.03, 0.04])
+        assert display.ax_.get_xlabel() == "True [Fe/H] (dex)"
+
+    def test_error_bars_of_a_prediction_are_calibrated_if_it_has_such(self):
+        prediction = Prediction(*[self.STD] * 4, ("teff", "Fe"), calibrated=2 * self.STD)
+        assert_allclose(draw(self.TRUE, prediction, label_name="teff").y_std, [100, 120])
+        assert_allclose(draw(self.TRUE, prediction, y_std=self.STD, label_name="teff").y_std, [50, 60])
+
+    def test_name_of_a_single_label_is_known(self):
+        y_pred = pd.Series([0.1, 0.2], name="Mg")
+        assert draw([0.1, 0.1], y_pred).label_name == "Mg"
+        assert draw([0.1, 0.1], y_pred.rename("mine")).label_name == "label"
+
+    def test_several_labels_need_a_name(self):
+        with pytest.raises(ValueError, match="label_name=None, expected one of the labels of y_true: teff, Fe"):
+            draw(self.TRUE, self.TRUE, label_names=["teff", "Fe"])
+
+
 class TestStatistics:
     def test_by_hand(self):
         true = np.array([4000.0, 4100.0, 4200.0])
@@ -81,6 +119,11 @@ class TestAxes:
         assert ax.get_xlabel() == r"True $T_\mathrm{eff}$ (K)"
         assert ax.get_ylabel() == rf"Predicted {MINUS} true $T_\mathrm{{eff}}$ (K)"
         assert draw([0.1], [0.2], label_name="age").ax_.get_xlabel() == "True age"
+
+    def test_name_of_the_reference(self):
+        ax = draw([4500.0], [4510.0], label_name="Fe", reference_name="ASPCAP").ax_
+        assert ax.get_xlabel() == "ASPCAP [Fe/H] (dex)"
+        assert ax.get_ylabel() == f"Predicted {MINUS} ASPCAP [Fe/H] (dex)"
 
     def test_zero_is_in_the_middle(self, labels):
         low, high = draw(*labels).ax_.get_ylim()
@@ -139,10 +182,12 @@ class TestPlot:
 @pytest.mark.parametrize(
     ("y_true", "y_pred", "options", "message"),
     [
-        ([[1.0]], [[1.0]], {}, r"y_true has shape \(1, 1\), expected \(n_samples,\)"),
+        ([[1.0, 2.0]], [[1.0, 2.0]], {}, "y_true has 2 columns and no names. Pass one name for each as `label_names`"),
         ([1.0, 2.0], [1.0], {}, r"y_pred has shape \(1,\), expected \(2,\)"),
         ([1.0], [1.0], {"y_std": [1, 2]}, r"y_std has shape \(2,\)"),
         ([1.0], [1.0], {"snr": [1, 2]}, r"snr has shape \(2,\)"),
+        ([1.0, 2.0], [1.0, np.nan], {}, "y_pred is missing in 1 places where y_true is not"),
+        ([1.0], [1.0], {"y_std": [-1.0]}, "y_std is negative in 1 places"),
         ([np.nan, -9999.0], [1.0, 1.0], {"label_name": "Mg"}, "No star has a true value of Mg: all 2 are missing"),
     ],
 )

@@ -72,6 +72,10 @@ class TestBadPixels:
         assert_array_equal(artists(display.ax_)["bad pixels"].get_xdata(), [1, 2])
         assert_array_equal(display.good, [True, False, False, True])
 
+    def test_masked_pixels_and_infinite_errors_are_bad(self):
+        display = draw(np.ma.array([1.0, 5.0, 0.9], mask=[0, 1, 0]), [0.1, 0.1, np.inf])
+        assert_array_equal(display.good, [True, False, False])
+
     def test_no_marks_without_bad_pixels(self):
         assert "bad pixels" not in artists(draw([1.0, 0.9], [0.1, 0.1]).ax_)
 
@@ -101,6 +105,20 @@ class TestWindow:
     def test_label_without_a_window(self, name, n_pixels):
         with pytest.raises(ValueError, match=f"label_name={name!r} has no window on {n_pixels} pixels"):
             draw(np.ones(n_pixels), label_name=name)
+
+
+class TestRawPixels:
+    def test_are_drawn_with_a_warning(self):
+        with pytest.warns(
+            UserWarning, match="8575 pixels .* Remove the gaps .* with ChipGapRemover or prepare_spectra"
+        ):
+            assert draw(np.ones(8575)).ax_.get_xlabel() == "Pixel"
+
+    def test_have_no_windows(self):
+        with pytest.raises(
+            ValueError, match=r"no window on 8575 pixels\. Remove the gaps .* or prepare_spectra, or pass"
+        ):
+            draw(np.ones(8575), label_name="Al")
 
 
 class TestPlot:
