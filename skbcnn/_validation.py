@@ -306,8 +306,8 @@ def usable_spectra(
     Returns
     -------
     X, x_err : ndarray
-        The same arrays, of the types that were passed, if no pixel is bad; else copies. `x_err` is None if none were
-        passed.
+        The same arrays, of the types that were passed, if no pixel is bad; else copies, or, if `X` is memory-mapped,
+        objects that make them row by row. `x_err` is None if none were passed.
 
     Raises
     ------
@@ -471,8 +471,33 @@ def _check_error_level(x_err: np.ndarray) -> None:
         )
 
 
+class _ReplacedPixels:
+    """Memory-mapped values with one number where the error is above the continuum, replaced in the rows that are read.
+
+    It behaves like an array where rows are read, so that no copy of the whole array is made.
+    """
+
+    def __init__(self, values: np.ndarray, x_err: np.ndarray, value: float) -> None:
+        self._values, self._x_err, self._value = values, x_err, value
+        self.shape, self.ndim, self.dtype = values.shape, values.ndim, values.dtype
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        out = np.array(self._values[rows])
+        out[self._x_err[rows] > MAX_FLUX_ERROR] = self._value
+        return out
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
+
 def _without_bad_pixels(X: np.ndarray, x_err: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return copies with flux 1 and error 0 where the error is above the continuum."""
+    """Return copies with flux 1 and error 0 where the error is above the continuum; memory maps are copied by rows."""
+    if isinstance(X, np.memmap):
+        lazy: Any = _ReplacedPixels(X, x_err, 1), _ReplacedPixels(x_err, x_err, 0)
+        return lazy
     X, x_err = np.array(X), np.array(x_err)
     for rows in row_chunks(*X.shape):
         bad = x_err[rows] > MAX_FLUX_ERROR

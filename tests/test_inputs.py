@@ -45,6 +45,7 @@ from skbcnn import (
     read_apstar,
     save_folder,
 )
+from skbcnn._validation import usable_spectra
 from skbcnn.calibration import ErrorModel, fit_error_model, fit_noise_model, interval_scores
 from skbcnn.catalog import prediction_table
 from skbcnn.datasets import H5Loader, write_h5
@@ -588,6 +589,26 @@ class TestErrorsAboveTheContinuum:
         assert fitted[0].history_ == fitted[1].history_
         with pytest.raises(ValueError, match="X contains NaN"):
             model.predict(X)
+
+    def test_memory_maps_are_replaced_where_they_are_read(self, normal_stars, with_and_without_noise, tmp_path):
+        model, y = with_and_without_noise[0], normal_stars.y
+        bad = normal_stars.X > 1.25
+        X, x_err = np.where(bad, np.float32(99), normal_stars.X), np.where(bad, np.float32(1e10), normal_stars.x_err)
+        for name, values in (("X", X), ("x_err", x_err)):
+            np.save(tmp_path / name, values)
+        maps = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ("X", "x_err")]
+        assert not isinstance(usable_spectra(*maps)[0], np.ndarray)
+        for use in (
+            lambda X, e: model.predict(X, x_err=e),
+            lambda X, e: model.predict_interval(X, x_err=e),
+            lambda X, e: (model.assess(X, e).score, model.assess(X, e).flags),
+            lambda X, e: model.domain_.assess(X, x_err=e).score,
+            lambda X, e: model.domain_.pixel_noise(X, e),
+            lambda X, e: copy.deepcopy(model).fit_error_model(X, y, x_err=e).error_model_.scale,
+            lambda X, e: small_network().fit(X, y, x_err=e).history_,
+            lambda X, e: model.predict(np.ma.array(X, mask=bad), x_err=e),
+        ):
+            assert_equal(use(*maps), use(X, x_err))
 
     def test_absent_errors_count_as_masked(self, normal_stars, with_and_without_noise):
         model, X = with_and_without_noise[0], normal_stars.X[:4]
