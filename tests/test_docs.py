@@ -201,6 +201,7 @@ def test_dr14_page(tmp_path, monkeypatch):
     write_survey(tmp_path)
     monkeypatch.chdir(tmp_path)
     exec(compile(py_blocks("dr14.md"), "dr14.md", "exec"), {})
+    assert H5Loader("dr14.h5").preprocessing["data_release"] == 17
     X, y, X_err, y_err = H5Loader("dr14.h5", load_err=True).load()
     assert X.shape == X_err.shape == (2, 7514)
     assert abs(np.median(X) - 1) < 0.1
