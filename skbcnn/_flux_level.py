@@ -101,7 +101,7 @@ def warn_of_flux_level(X: np.ndarray, limits: tuple[float, float], class_name: s
 
 
 def warn_of_other_flux_level(X: np.ndarray, of_training: float | None, what: str = "X") -> None:
-    """Warn of spectra that can only be counts, if the training spectra were normalised.
+    """Warn of spectra of another flux level, if the training spectra were normalised.
 
     Parameters
     ----------
@@ -115,12 +115,12 @@ def warn_of_other_flux_level(X: np.ndarray, of_training: float | None, what: str
     Warns
     -----
     UserWarning
-        If their medians have nothing in common.
+        If their median is less than half or more than twice that of the training.
     """
     if of_training is None or not is_within(of_training, NORMALIZED):
         return
     level = median_level(X)
-    if not is_within(level, NOT_COUNTS):
+    if not is_within(level, (of_training / 2, of_training * 2)):
         warn_user(
             f"The median flux of {what} is {level:.4g}, but that of the training spectra is {of_training:.4g}, so the "
             "labels of these spectra mean nothing. Prepare them like the training spectra, with prepare_for_model or "

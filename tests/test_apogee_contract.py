@@ -191,6 +191,7 @@ def test_fit_returns_self(X, y):
     assert model.fit(X, y) is model
 
 
+@pytest.mark.slow
 def test_object_dtype(X, y, answer):
     objects = X.astype(object)
     assert_array_equal(fit(objects, y).predict(objects), answer)
@@ -310,6 +311,7 @@ def test_shape_and_type_of_the_answer(answer, y):
     assert answer.dtype == np.float64
 
 
+@pytest.mark.slow
 def test_labels_of_integers(X, y):
     whole = np.round(3 * y)
     assert_allclose(fit(X, whole.astype(int)).predict(X), fit(X, whole).predict(X), rtol=0, atol=ROUNDING)
@@ -328,6 +330,7 @@ def easy():
     return 1 + 0.1 * y[:, :1] + rng.normal(0, 0.01, size=(60, 7514)), y
 
 
+@pytest.mark.slow
 def test_it_learns(easy):
     X, y = create_memmap_backed_data([easy[0].astype(np.float32), easy[1]])
     model = ApogeeBCNNCensoredRegressor(
@@ -338,6 +341,7 @@ def test_it_learns(easy):
     assert model.fit(X, y).score(X, y) > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.xfail(reason="as for CensoredBCNNRegressor: two copies can be in different batches, or one held out")
 def test_weight_two_is_two_copies(X, y):
     weight = np.random.default_rng(4).integers(0, 5, size=N_STARS)
@@ -364,6 +368,7 @@ def test_shape_of_sample_weights(X, y, shape):
         fit(X, y, np.ones(shape))
 
 
+@pytest.mark.slow
 def test_labels_as_a_column(X, y):
     row = fit(X, y[:, 0], target="teff").predict(X)
     column = fit(X, y[:, :1], target="teff").predict(X)

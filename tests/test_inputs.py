@@ -454,6 +454,12 @@ class TestUnnormalisedFlux:
         with pytest.warns(UserWarning, match=r"median flux of the validation spectra is \d{3}"):
             small_network().fit(X, y, validation_data=(500 * X, y))
 
+    @pytest.mark.parametrize("factor", [0, 1e-15, 5])
+    def test_predicting_another_flux_level_is_warned_of(self, normal_stars, factor):
+        model = small_network().fit(normal_stars.X, normal_stars.y)
+        with pytest.warns(UserWarning, match=r"The median flux of X is .*, but that of the training spectra is"):
+            model.predict(factor * normal_stars.X)
+
 
 LABELS = ("teff", "Mg")
 
@@ -1047,6 +1053,25 @@ class TestOwnFiles:
         if suffix != "csv":
             assert str(table["Mg_err"].unit) == "dex"
             assert all(table[name].info.description for name in table.colnames)
+        assert {int(value) for value in table["do_not_use"]} <= {0, 1}  # not the text "False", which is true
+
+    @pytest.mark.parametrize("errors", ["spectra_err", "spectra_ivar"])
+    def test_bad_pixels_of_spectra_to_write(self, tmp_path, errors):
+        flux, bad = np.full((2, 30), 0.9), np.inf if errors == "spectra_err" else 0.0
+        values = np.full((2, 30), 0.01 if errors == "spectra_err" else 1e4)
+        flux[0, 3], values[0, 3] = -5e7, bad
+        if errors == "spectra_err":
+            flux[1, 4], values[1, 4] = -5e7, 1e10
+        path = write_h5(tmp_path / "stars", flux, {"teff": [4500.0, 4600.0]}, **{errors: values})
+        X, _ = H5Loader(path, target="teff").load()
+        assert X.min() > 0.89
+        assert X[0, 3] == 1
+
+    def test_inverse_variances_given_as_errors_to_write(self, giants, tmp_path):
+        ivar = 1 / np.maximum(giants.X_err, 0.01) ** 2
+        with pytest.raises(ValueError, match=r"above the normalised flux\. Pass inverse variances as spectra_ivar"):
+            write_h5(tmp_path / "stars", giants.X, giants.labels, spectra_err=ivar)
+        assert not (tmp_path / "stars.h5").exists()
 
 
 class TestAdvice:

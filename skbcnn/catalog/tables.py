@@ -338,6 +338,11 @@ def _ascii(text: str) -> str:
 
 
 def _write_csv(table: Table, path: Path) -> None:
+    flags = [name for name, column in table.columns.items() if column.dtype == bool]
+    if flags:  # as 0 and 1, since the text "False" is true
+        table = table.copy()
+        for name in flags:
+            table[name] = table[name].astype(np.int8)
     table.write(path, format="ascii.csv")
 
 

@@ -16,6 +16,7 @@ from skbcnn._atomic_writes import atomic_path, created_h5
 from skbcnn._flux_level import NORMALIZED, is_within
 from skbcnn._label_tables import LabelColumns, label_columns, without_error_mark
 from skbcnn._masked import fill_masked, is_masked, refuse_masked
+from skbcnn._validation import BAD_PIXEL_ERROR
 from skbcnn.datasets.h5 import ERROR_SUFFIX, PREPROCESSING, column_key, label_key, with_suffix
 from skbcnn.preprocessing import errors_from_ivar
 from skbcnn.survey import MISSING, is_missing, resolve_target
@@ -161,18 +162,37 @@ def _spectra_to_write(spectra: Any, err: Any, ivar: Any) -> dict[str, np.ndarray
         errors = as_pixels(err if ivar is None else errors_from_ivar(ivar), name)
         values = in_unit_of(errors, flux, (name, "spectra"))
         columns["spectra_err"] = _pixels_to_write(name, values, columns["spectra"].shape)
-        masks.append(errors.mask)
+        masks += [errors.mask, _above_continuum(columns)]
     if present := [mask for mask in masks if mask is not None]:
         _mark_bad(columns, np.logical_or.reduce(present))
     return columns
 
 
+def _above_continuum(columns: dict[str, np.ndarray]) -> np.ndarray | None:
+    """Return pixels with infinite errors and, if the flux is normalised, errors above 1; None without such pixels."""
+    flux, err = columns["spectra"], columns["spectra_err"]
+    bad = np.isinf(err)
+    if _is_normalized(flux[~bad]):
+        known = err[(err > 0) & (err < BAD_PIXEL_ERROR)]
+        if known.size and np.median(known) > 1:
+            raise ValueError(
+                f"The median of the errors of the spectra is {np.median(known):.4g}, above the normalised flux. Pass "
+                "inverse variances as spectra_ivar, and divide the errors of counts by the continuum, with "
+                "prepare_spectra."
+            )
+        bad |= err > 1
+    return bad if bad.any() else None
+
+
+def _is_normalized(flux: np.ndarray) -> bool:
+    flux = flux[np.isfinite(flux)]
+    return is_within(float(np.median(flux)), NORMALIZED) if flux.size else True
+
+
 def _mark_bad(columns: dict[str, np.ndarray], bad: np.ndarray) -> None:
     """Mark bad pixels, in copies of the arrays."""
     flux = columns["spectra"]
-    good = flux[~bad]
-    is_normalized = is_within(float(np.median(good)), NORMALIZED) if good.size else True
-    columns["spectra"] = np.where(bad, np.float32(1 if is_normalized else np.nan), flux)
+    columns["spectra"] = np.where(bad, np.float32(1 if _is_normalized(flux[~bad]) else np.nan), flux)
     if "spectra_err" in columns:
         columns["spectra_err"] = np.where(bad, np.float32(np.inf), columns["spectra_err"])
 

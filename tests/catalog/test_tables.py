@@ -219,7 +219,7 @@ def test_csv(tmp_path):
     )
     assert lines[0].startswith("star,ra,dec,snr,teff,teff_err,teff_err_model,teff_err_predictive,Mg,")
     assert lines[1].startswith("2M00,10.5,-3.0,80,0.0,300.0,100.0,200.0,1.0,")
-    assert lines[1].endswith(",True")
+    assert lines[1].endswith(",1")
     assert len(lines) == 3
 
 

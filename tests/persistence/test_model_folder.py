@@ -343,7 +343,7 @@ def test_document_too_large(folder, monkeypatch):
 @pytest.mark.parametrize("version", [3, "1"])
 def test_other_format_version(folder, version):
     edit(folder, lambda document: document.update(format_version=version))
-    with pytest.raises(ModelFolderError, match=f"has format version {version}, but skbcnn .* reads versions 1 to 2. Up"):
+    with pytest.raises(ModelFolderError, match=f"has format version {version}, but skbcnn .* reads versions 1 to 2"):
         load_folder(folder)
 
 
@@ -419,9 +419,7 @@ def residuals(*names, **changes):
 @pytest.mark.parametrize("change", WRONG_ENTRIES.values(), ids=WRONG_ENTRIES)
 def test_wrong_entries(folder, change):
     edit(folder, change)
-    with pytest.raises(
-        ModelFolderError, match=r"model\.json is not as save_folder writes it \(.*copy or download"
-    ):
+    with pytest.raises(ModelFolderError, match=r"model\.json is not as save_folder writes it \(.*copy or download"):
         load_folder(folder)
 
 

@@ -212,9 +212,7 @@ WRONG_ENTRIES = {
 def test_wrong_entries(folder, change):
     load_folder(folder)
     edit(folder, change)
-    with pytest.raises(
-        ModelFolderError, match=r"model\.json is not as save_folder writes it \(|missing or unknown"
-    ):
+    with pytest.raises(ModelFolderError, match=r"model\.json is not as save_folder writes it \(|missing or unknown"):
         load_folder(folder)
 
 

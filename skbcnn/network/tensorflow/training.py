@@ -1,5 +1,6 @@
 """Training of a network: epochs, validation, and what happens on Ctrl-C."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -127,7 +128,9 @@ def _run(
         callback_list.on_epoch_begin(number)
         figures = _one_epoch(steps, batches, held_out)
         epochs.append(figures)
-        callback_list.on_epoch_end(number, dict(figures))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # of Keras, with NumPy 2
+            callback_list.on_epoch_end(number, dict(figures))
         if steps.network.stop_training or not np.isfinite(figures["loss"]):
             break
         batches.next_epoch()
