@@ -100,7 +100,9 @@ def warn_of_flux_level(X: np.ndarray, limits: tuple[float, float], class_name: s
         )
 
 
-def warn_of_other_flux_level(X: np.ndarray, of_training: float | None, what: str = "X") -> None:
+def warn_of_other_flux_level(
+    X: np.ndarray, of_training: float | None, limits: tuple[float, float], what: str = "X"
+) -> None:
     """Warn of spectra of another flux level, if the training spectra were normalised.
 
     Parameters
@@ -109,18 +111,20 @@ def warn_of_other_flux_level(X: np.ndarray, of_training: float | None, what: str
         Spectra to predict.
     of_training : float or None
         Median flux of the training spectra; None if it is not known.
+    limits : tuple of (float, float)
+        `NORMALIZED` or `NOT_COUNTS`.
     what : str, default="X"
         Description of the spectra, for the message.
 
     Warns
     -----
     UserWarning
-        If their median is less than half or more than twice that of the training.
+        If their median is beyond the limits.
     """
     if of_training is None or not is_within(of_training, NORMALIZED):
         return
     level = median_level(X)
-    if not is_within(level, (of_training / 2, of_training * 2)):
+    if not is_within(level, limits):
         warn_user(
             f"The median flux of {what} is {level:.4g}, but that of the training spectra is {of_training:.4g}, so the "
             "labels of these spectra mean nothing. Prepare them like the training spectra, with prepare_for_model or "

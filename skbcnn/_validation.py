@@ -399,7 +399,23 @@ def are_near_one(X: np.ndarray, max_spectra: int = 200) -> bool:
     """
     rows = np.asarray(X[:: max(1, -(-len(X) // max_spectra))], dtype=np.float64)
     finite = rows[np.isfinite(rows)]
-    return len(finite) == 0 or is_within(float(np.median(finite)), NORMALIZED)
+    return is_near_one(float(np.median(finite)) if len(finite) else None)
+
+
+def is_near_one(level: float | None) -> bool:
+    """Return whether a flux level is that of continuum-normalised spectra.
+
+    Parameters
+    ----------
+    level : float or None
+        Median flux of the training spectra; None if it is not known.
+
+    Returns
+    -------
+    is_near_one : bool
+        True if it is not known.
+    """
+    return level is None or is_within(level, NORMALIZED)
 
 
 def refuse_masked_flux(X: Any, name: str = "X") -> None:
@@ -419,6 +435,39 @@ def refuse_masked_flux(X: Any, name: str = "X") -> None:
     """
     if as_pixels(X, name).mask is not None:
         raise ValueError(f"{name} is masked in places. {_NO_REPLACEMENT} Replace the flux of these pixels yourself.")
+
+
+def finite_spectra(
+    given: Any, X: np.ndarray, x_err: ArrayLike | None, near_one: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return spectra and flux errors for a network: bad pixels are replaced, and all flux is finite.
+
+    Parameters
+    ----------
+    given : array-like of shape (n_samples, n_pixels)
+        Flux that the user passed, perhaps masked.
+    X : ndarray of shape (n_samples, n_pixels)
+        The same as an array.
+    x_err : array-like of the shape of `X`, or None
+        Flux errors that the user passed.
+    near_one : bool
+        Whether the training spectra are continuum-normalised, as in `usable_spectra`.
+
+    Returns
+    -------
+    X, x_err : ndarray
+        As from `usable_spectra`.
+
+    Raises
+    ------
+    ValueError
+        If flux is not finite, or flux or errors cannot be used.
+    """
+    if not near_one:
+        refuse_masked_flux(given)
+    X, x_err = usable_spectra(X, x_err, near_one)
+    check_finite_spectra(X)
+    return X, x_err
 
 
 def rows_in_words(rows: np.ndarray) -> str:

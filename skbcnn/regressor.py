@@ -13,15 +13,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from skbcnn._arrays import plain_spectra
 from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
-from skbcnn._flux_level import (
-    NORMALIZED,
-    NOT_COUNTS,
-    is_within,
-    median_level,
-    training_level,
-    warn_of_flux_level,
-    warn_of_other_flux_level,
-)
+from skbcnn._flux_level import NOT_COUNTS, median_level, training_level, warn_of_flux_level, warn_of_other_flux_level
 from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import error_values, label_and_error_values, label_columns, label_values
 from skbcnn._moved import find_moved_names
@@ -45,14 +37,7 @@ from skbcnn._training_data import (
 )
 from skbcnn._training_warnings import warn_of_doubled_noise, warn_of_lost_calibration, warn_of_lost_records
 from skbcnn._user_warnings import warn_user
-from skbcnn._validation import (
-    are_near_one,
-    check_finite_spectra,
-    check_label_errors,
-    check_labels,
-    refuse_masked_flux,
-    usable_spectra,
-)
+from skbcnn._validation import are_near_one, check_label_errors, check_labels, finite_spectra, is_near_one
 from skbcnn._validation_data import group_numbers, named_validation_data, validation_data_of
 from skbcnn._versioned_pickle import VersionedPickle
 from skbcnn.calibration import Intervals, fit_error_model, fit_noise_model, interval_scores
@@ -914,7 +899,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         """Return the training data as `Stars`; set the attributes that describe spectra and labels."""
         given = X
         X, x_err = plain_spectra(X, x_err)
-        X = self._check_spectra(X, reset=not continues, y=None if y is None else "no_validation", finite=False)
+        X = self._check_spectra(X, reset=not continues, y=None if y is None else "no_validation")
         weight = check_sample_weight(sample_weight, X)
         y, y_err = self._check_columns(X, y, y_err, continues)
         X, x_err = self._spectra_to_learn(given, X, x_err, "x_err to fit", are_near_one(X))
@@ -924,10 +909,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     def _spectra_to_learn(self, given, X, x_err, argument, near_one):
         """Return finite spectra and flux errors, which the training needs if it adds noise."""
-        if not near_one:
-            refuse_masked_flux(given)
-        X, x_err = usable_spectra(X, x_err, near_one)
-        check_finite_spectra(X)
+        X, x_err = finite_spectra(given, X, x_err, near_one)
         if x_err is None and self._max_added_noise > 0:
             raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass {argument}.")
         return X, None if x_err is None else np.asarray(x_err, dtype=np.float32)
@@ -939,12 +921,12 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         with named_validation_data():
             y, y_err = label_and_error_values(given.y, given.y_err, self.target_names_)
             X, x_err = plain_spectra(given.X, given.x_err)
-            X = self._check_spectra(X, reset=False, finite=False)
+            X = self._check_spectra(X, reset=False)
             check_consistent_length(X, y)
             argument = "x_err in validation_data, or x_err_val"
             X, x_err = self._spectra_to_learn(given.X, X, x_err, argument, are_near_one(training.x))
             stars = usable_stars(Stars(X, y, y_err, np.ones(len(X)), x_err), self.target_names_, may_be_empty=True)
-        warn_of_other_flux_level(X, median_level(training.x), "the validation spectra")
+        warn_of_other_flux_level(X, median_level(training.x), self._flux_limits, "the validation spectra")
         warn_of_other_labels(training, stars, self.target_names_)
         return stars.take(check_random_state(0).permutation(len(X)))  # the calibration takes the first ones
 
@@ -1070,13 +1052,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         check_is_fitted(self)
         self._validate_params()  # n_draws may have been set since
         level = training_level(self)
-        near_one = level is None or is_within(level, NORMALIZED)
-        if not near_one:
-            refuse_masked_flux(X)
+        given = X
         X, x_err = plain_spectra(X, x_err)
-        X, x_err = usable_spectra(self._check_new_spectra(X, finite=False), x_err, near_one)
-        check_finite_spectra(X)
-        warn_of_other_flux_level(X, level)
+        X, x_err = finite_spectra(given, self._check_new_spectra(X), x_err, is_near_one(level))
+        warn_of_other_flux_level(X, level, self._flux_limits)
         return X, x_err
 
     def _check_input_of_draws(self, X, x_err):
@@ -1130,26 +1109,22 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             title=title,
         )
 
-    def _check_spectra(self, X, *, reset, y="no_validation", finite=True):
-        """Return spectra as float32 with the right number of pixels, finite unless bad pixels are still in them."""
+    def _check_spectra(self, X, *, reset, y="no_validation"):
+        """Return spectra as float32 with the right number of pixels."""
         X, _ = plain_spectra(X)
         if not reset:  # else scikit-learn first says what else is wrong: sparse, complex, empty
             self._check_n_pixels(X)
         X = validate_data(self, X, y, reset=reset, dtype=np.float32, ensure_all_finite=False)
         self._check_n_pixels(X)
-        if finite:
-            check_finite_spectra(X)
         return X
 
-    def _check_new_spectra(self, X, finite=True):
+    def _check_new_spectra(self, X):
         """Return spectra with the right number of pixels; an array of numbers is not copied or cast."""
         X, _ = plain_spectra(X)
         if type(X) not in (np.ndarray, np.memmap) or X.ndim != 2 or len(X) == 0 or X.dtype.kind not in "fiub":
-            return self._check_spectra(X, reset=False, finite=finite)
+            return self._check_spectra(X, reset=False)
         self._check_n_pixels(X)
         validate_data(self, X, reset=False, skip_check_array=True)
-        if finite:
-            check_finite_spectra(X)
         return X
 
     # Pickles

@@ -59,7 +59,7 @@ class LabelDerivatives:
         refuse_after_fork("jacobian")  # before the work
         self.model, self.path, self.denormalize = model, path, denormalize
         self.n_draws = _check_n_draws(model.n_draws if n_draws is None else n_draws)
-        self.X = model._check_new_spectra(X)
+        self.X, _ = model._check_input(X, None)
         self._label_scale = _label_scale(model.label_normalizer_) if denormalize else np.ones(model.n_outputs_)
 
     @cached_property
