@@ -64,7 +64,7 @@ class TestZero:
         model = CensoredBCNNRegressor(**tiny_parameters).fit(
             put_in(tiny_data.X, 99.0),
             put_in(tiny_data.y, -500.0),
-            x_err=put_in(tiny_data.X_err, 77.0),
+            x_err=put_in(tiny_data.X_err, 0.77),
             y_err=put_in(tiny_data.y_err, 0.0),
             sample_weight=put_in(np.ones(30), 0.0),
         )
