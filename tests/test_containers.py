@@ -294,6 +294,8 @@ def check(use, argument, bad):
     if isinstance(found, Exception):
         assert_says_what_to_do(found)
         nothing_missing = not np.isnan(argument.plain).any()
+        if "holds booleans" in str(found):  # flux errors: they can only be a mask
+            return
         if nothing_missing and not argument.may_be_refused and not isinstance(expected, Exception):
             raise AssertionError(f"refused in the container {argument.kind!r}, but not as an array") from found
         return
