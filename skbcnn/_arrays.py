@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skbcnn._masked import filled_array, is_masked, refuse_other_containers
+from skbcnn._masked import NO_NUMBERS, filled_array, is_astropy_masked, is_masked, refuse_other_containers
 
-_NO_NUMBERS = {"c": "complex numbers (Complex data not supported)", "m": "time differences", "M": "dates"}  # by kind
 _OF_SPECTRA = ("flux", "error", "bitmask", "normalized")  # attributes of `skbcnn.datasets.Spectra`
 
 
@@ -94,7 +93,7 @@ def as_pixels(values: Any, name: str) -> Pixels:
     if isinstance(values, np.ma.MaskedArray):
         mask, unit = np.ma.getmaskarray(values), getattr(values, "unit", None)
         values = np.asarray(np.ma.getdata(values))
-    elif _is_astropy_masked(values):
+    elif is_astropy_masked(values):
         mask, unit = np.asarray(values.mask), getattr(values, "unit", None)
         values = np.asarray(values.unmasked)
     elif isinstance(values, np.ndarray) and (unit := getattr(values, "unit", None)) is not None:
@@ -168,8 +167,9 @@ def with_numbers(values: Any, name: str) -> Any:
         values = array_of_rows(values, name)
     dtypes = [values.dtype] if hasattr(values, "dtype") else list(getattr(values, "dtypes", ()))
     kinds = {getattr(dtype, "kind", "") for dtype in dtypes}
-    if unusable := [_NO_NUMBERS[kind] for kind in kinds if kind in _NO_NUMBERS]:
-        raise ValueError(f"{name} holds {unusable[0]}, expected real numbers. Pass numbers.")
+    if unusable := [NO_NUMBERS[kind] for kind in kinds if kind in NO_NUMBERS]:
+        hint = " (Complex data not supported)" if "c" in kinds else ""  # in scikit-learn's words
+        raise ValueError(f"{name} holds {unusable[0]}{hint}, expected real numbers. Pass numbers.")
     if kinds.isdisjoint("OUST"):
         return values
     try:
@@ -360,7 +360,7 @@ def stacked(values: list | tuple) -> Any:
     """
     if any(isinstance(row, np.ma.MaskedArray) for row in values):
         return np.ma.stack(values)
-    if any(_is_astropy_masked(row) for row in values):
+    if any(is_astropy_masked(row) for row in values):
         return np.stack(values)
     units = sys.modules.get("astropy.units")  # a quantity exists only if astropy was imported
     if units is not None and any(isinstance(row, units.Quantity) for row in values):
@@ -388,8 +388,3 @@ def _converted(values: Any, unit: Any, other: Any, name: str) -> Any:
             f"{name} has the unit '{unit}', expected {expected}. Convert it, or prepare raw spectra with "
             "prepare_spectra."
         ) from error
-
-
-def _is_astropy_masked(values: Any) -> bool:
-    module = sys.modules.get("astropy.utils.masked")
-    return module is not None and isinstance(values, module.Masked)

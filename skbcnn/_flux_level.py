@@ -34,8 +34,7 @@ def median_level(X: np.ndarray, max_spectra: int = 200) -> float:
     >>> median_level(np.array([[500.0, 400.0, 510.0], [90.0, 100.0, 1e9]]))
     300.0
     """
-    rows = X[:: -(-len(X) // max_spectra)]
-    return float(np.median(np.median(np.asarray(rows, dtype=np.float64), axis=1)))
+    return float(np.median(np.median(np.asarray(_some_rows(X, max_spectra), dtype=np.float64), axis=1)))
 
 
 def is_within(level: float, limits: tuple[float, float]) -> bool:
@@ -53,6 +52,49 @@ def is_within(level: float, limits: tuple[float, float]) -> bool:
     is_within : bool
     """
     return limits[0] <= level <= limits[1]
+
+
+def are_near_one(X: np.ndarray, max_spectra: int = 200) -> bool:
+    """Return whether spectra are continuum-normalised, so that the flux of a bad pixel can be replaced by 1.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_pixels)
+        Spectra; flux that is not finite is ignored.
+    max_spectra : int, default=200
+        Number of spectra to look at, evenly spaced.
+
+    Returns
+    -------
+    are_near_one : bool
+        Whether the median flux is between 0.5 and 1.5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn._flux_level import are_near_one
+    >>> are_near_one(np.array([[0.9, np.nan, 1.1]])), are_near_one(np.array([[3.1, 2.9, 3.0]]))
+    (True, False)
+    """
+    rows = np.asarray(_some_rows(X, max_spectra), dtype=np.float64)
+    finite = rows[np.isfinite(rows)]
+    return is_near_one(float(np.median(finite)) if len(finite) else None)
+
+
+def is_near_one(level: float | None) -> bool:
+    """Return whether a flux level is that of continuum-normalised spectra.
+
+    Parameters
+    ----------
+    level : float or None
+        Median flux of the training spectra; None if it is not known.
+
+    Returns
+    -------
+    is_near_one : bool
+        True if it is not known.
+    """
+    return level is None or is_within(level, NORMALIZED)
 
 
 def training_level(model: Any) -> float | None:
@@ -121,7 +163,7 @@ def warn_of_other_flux_level(
     UserWarning
         If their median is beyond the limits.
     """
-    if of_training is None or not is_within(of_training, NORMALIZED):
+    if of_training is None or not is_near_one(of_training):
         return
     level = median_level(X)
     if not is_within(level, limits):
@@ -130,3 +172,8 @@ def warn_of_other_flux_level(
             "labels of these spectra mean nothing. Prepare them like the training spectra, with prepare_for_model or "
             "in a Pipeline."
         )
+
+
+def _some_rows(X: np.ndarray, max_rows: int) -> np.ndarray:
+    """Return at most so many rows, evenly spaced."""
+    return X[:: max(1, -(-len(X) // max_rows))]

@@ -12,6 +12,12 @@ from typing import Any
 
 import numpy as np
 
+NO_NUMBERS = {
+    "c": "complex numbers",
+    "m": "time differences",
+    "M": "dates",
+    "V": "records with fields",
+}  # by kind of dtype
 _ABSENT = {"NoneType", "NAType", "NaTType", "MaskedConstant"}  # classes of the values that mean "absent"
 
 
@@ -42,7 +48,7 @@ def fill_masked(values: Any) -> Any:
         return _fill_list(values)
     if isinstance(values, np.ma.MaskedArray):
         return _nan_where(np.ma.getmaskarray(values), np.ma.getdata(values))
-    if _is_astropy_masked(values):
+    if is_astropy_masked(values):
         return _nan_where(values.mask, values.unmasked)
     if hasattr(getattr(values, "dtype", None), "na_value"):  # an extension type of pandas
         return values.to_numpy(dtype=object, na_value=np.nan)
@@ -96,7 +102,7 @@ def is_masked(values: Any) -> np.ndarray:
     if isinstance(values, np.ma.MaskedArray):
         mask = np.ma.getmaskarray(values)
         return mask if mask.dtype.names is None else np.zeros(mask.shape, dtype=bool)
-    if _is_astropy_masked(values):
+    if is_astropy_masked(values):
         return np.asarray(values.mask)
     if hasattr(getattr(values, "dtype", None), "na_value"):
         return np.asarray(values.isna())
@@ -196,10 +202,40 @@ def plain_numbers(values: Any, argument: str, remedy: str) -> np.ndarray:
     unit = getattr(values, "unit", None)
     if unit is not None and str(unit) != "":
         raise ValueError(f"{argument} has the unit {str(unit)!r}, expected numbers without a unit. {remedy}.")
+    return as_float64(values, argument, remedy)
+
+
+def as_float64(values: Any, argument: str, remedy: str) -> np.ndarray:
+    """Return values without mask and unit as a float64 array.
+
+    Parameters
+    ----------
+    values : array-like
+        Values that the user passed.
+    argument : str
+        Name of the argument.
+    remedy : str
+        What to do instead, as a sentence without its full stop.
+
+    Returns
+    -------
+    values : ndarray, float64
+
+    Raises
+    ------
+    ValueError
+        If they are not numbers.
+
+    Examples
+    --------
+    >>> from skbcnn._masked import as_float64
+    >>> as_float64([1, 2], "levels", "Leave it out")
+    array([1., 2.])
+    """
     try:
         array = np.asarray(values)
-        if array.dtype.kind in "cmMV":
-            raise TypeError(f"they are {array.dtype}")
+        if array.dtype.kind in NO_NUMBERS:
+            raise TypeError(f"they are {NO_NUMBERS[array.dtype.kind]}")
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{argument} holds values that are not numbers ({error}). {remedy}.") from error
@@ -239,7 +275,7 @@ def check_groups(values: Any, argument: str, n_samples: int) -> np.ndarray:
             f"{argument} has shape {groups.shape}, expected ({n_samples},): the name or number of the star of each "
             "spectrum."
         )
-    if groups.dtype.kind in "cmMV":
+    if groups.dtype.kind in NO_NUMBERS:
         raise ValueError(f"{argument} holds {groups.dtype}, expected names or numbers of stars.")
     if n_missing := int((missing | _is_no_name(groups)).sum()):
         raise ValueError(
@@ -277,8 +313,18 @@ def _absent(objects: np.ndarray) -> np.ndarray:
     return np.array(found, dtype=bool).reshape(objects.shape)
 
 
-def _is_astropy_masked(values: Any) -> bool:
-    """Return whether values are a masked array or quantity of astropy, which is not imported for this."""
+def is_astropy_masked(values: Any) -> bool:
+    """Return whether values are a masked array or quantity of astropy, which is not imported for this.
+
+    Parameters
+    ----------
+    values : object
+        Argument of the user.
+
+    Returns
+    -------
+    is_astropy_masked : bool
+    """
     module = sys.modules.get("astropy.utils.masked")
     return module is not None and isinstance(values, module.Masked)
 

@@ -161,7 +161,13 @@ class Prediction:
             for kind, array in values.items()
         ]
         if self.noisier is not None:
-            columns.append(Column(self.noisier, name="noisier", description="More noise than every training star"))
+            columns.append(
+                Column(
+                    self.noisier,
+                    name="noisier",
+                    description="Median flux error above that of every training star",
+                )
+            )
         return Table(columns)
 
     def to_pandas(self, errors: ErrorKind | Sequence[ErrorKind] = ("total",), naming: Naming = "skbcnn") -> "DataFrame":

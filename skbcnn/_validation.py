@@ -9,21 +9,14 @@ from numpy.typing import ArrayLike
 
 from skbcnn._arrays import as_array, as_pixels
 from skbcnn._chunks import row_chunks
-from skbcnn._flux_level import NORMALIZED, is_within
-from skbcnn._user_warnings import warn_user
+from skbcnn._error_level import BAD_PIXEL_ERROR, MAX_FLUX_ERROR, ErrorLevel
+from skbcnn._masked import as_float64
 from skbcnn.survey.labels import is_missing
 
 # Gap between the lowest value of a label and all others, in units of the range of the others, that no distribution of
 # labels has. Scaling turns -9999 into such a value: the gap is 4 for teff, and 4000 for abundances. Equal values hardly
 # occur by chance, so a smaller gap is enough if the lowest value occurs several times.
 _GAP_IF_REPEATED, _GAP_IF_SINGLE = 3, 100
-_NO_NUMBERS = {"c": "complex", "m": "time differences", "M": "dates", "V": "records with fields"}  # by kind of dtype
-MAX_FLUX_ERROR = 1  # in units of the continuum; a pixel with a larger error is bad, as the survey marks bad pixels
-BAD_PIXEL_ERROR = 1e9  # a mark like infinity: inverse variances of normalised flux are smaller
-HIGH_ERRORS = (  # causes and remedies
-    "Either the signal-to-noise ratio is below 1 or most pixels are bad: then leave such spectra out. Or these are "
-    "inverse variances: then convert them with skbcnn.preprocessing.errors_from_ivar."
-)
 _NO_REPLACEMENT = (
     "Such pixels are bad, and their flux is replaced by 1, the continuum; but the training spectra are not near 1."
 )
@@ -103,15 +96,7 @@ def as_numbers(
     ValueError
         If they are not numbers, or have another shape.
     """
-    try:
-        values = np.asarray(values)
-        if values.dtype.kind in _NO_NUMBERS:
-            raise TypeError(f"they are {_NO_NUMBERS[values.dtype.kind]}")
-        values = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} holds values that are not numbers ({error}). Pass numbers; a missing one is NaN or -9999."
-        ) from error
+    values = as_float64(values, name, "Pass numbers; a missing one is NaN or -9999")
     if shape is not None and values.shape != shape:
         raise ValueError(f"{name} has shape {values.shape}, expected {shape} as {counterpart} has: one for each entry.")
     return values
@@ -347,7 +332,7 @@ def usable_spectra(
         return X, x_err
     if highest <= MAX_FLUX_ERROR:
         return X, x_err
-    _check_error_level(x_err)
+    check_error_level(x_err, "x_err")
     return _without_bad_pixels(X, x_err)
 
 
@@ -375,47 +360,31 @@ def check_kind_of_errors(err: np.ndarray, name: str) -> None:
         raise ValueError(f"{name} holds {err.dtype} values, expected numbers: the standard deviation of each pixel.")
 
 
-def are_near_one(X: np.ndarray, max_spectra: int = 200) -> bool:
-    """Return whether spectra are continuum-normalised, so that the flux of a bad pixel can be replaced by 1.
+def check_error_level(err: np.ndarray, name: str) -> None:
+    """Refuse flux errors most of which are above 1, the continuum, and warn of such spectra among others.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_pixels)
-        Training spectra; flux that is not finite is ignored.
-    max_spectra : int, default=200
-        Number of spectra to look at, evenly spaced.
+    err : ndarray of shape (n_samples, n_pixels)
+        Flux errors in units of the continuum. Zeros do not count.
+    name : str
+        Name of the argument, for the messages.
 
-    Returns
-    -------
-    are_near_one : bool
-        Whether the median flux is between 0.5 and 1.5.
+    Raises
+    ------
+    HighFluxErrorsError
+        If the median of all errors is above 1.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skbcnn._validation import are_near_one
-    >>> are_near_one(np.array([[0.9, np.nan, 1.1]])), are_near_one(np.array([[3.1, 2.9, 3.0]]))
-    (True, False)
+    Warns
+    -----
+    UserWarning
+        If more than half of the errors of a spectrum are above 1; the warning names the rows.
     """
-    rows = np.asarray(X[:: max(1, -(-len(X) // max_spectra))], dtype=np.float64)
-    finite = rows[np.isfinite(rows)]
-    return is_near_one(float(np.median(finite)) if len(finite) else None)
-
-
-def is_near_one(level: float | None) -> bool:
-    """Return whether a flux level is that of continuum-normalised spectra.
-
-    Parameters
-    ----------
-    level : float or None
-        Median flux of the training spectra; None if it is not known.
-
-    Returns
-    -------
-    is_near_one : bool
-        True if it is not known.
-    """
-    return level is None or is_within(level, NORMALIZED)
+    level = ErrorLevel(len(err), name)
+    for rows, block in zip(row_chunks(*err.shape), in_blocks(err), strict=True):
+        level.add(rows, block, block > 0, block >= BAD_PIXEL_ERROR)
+    level.check(f"{name} is above 1, the continuum,")
+    level.warn_of_high_errors()
 
 
 def refuse_masked_flux(X: Any, name: str = "X") -> None:
@@ -438,7 +407,7 @@ def refuse_masked_flux(X: Any, name: str = "X") -> None:
 
 
 def finite_spectra(
-    given: Any, X: np.ndarray, x_err: ArrayLike | None, near_one: bool
+    given: Any, X: np.ndarray, x_err: ArrayLike | None, near_one: bool, name: str = "X"
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return spectra and flux errors for a network: bad pixels are replaced, and all flux is finite.
 
@@ -452,6 +421,8 @@ def finite_spectra(
         Flux errors that the user passed.
     near_one : bool
         Whether the training spectra are continuum-normalised, as in `usable_spectra`.
+    name : str, default="X"
+        Name of the argument `X`, for the messages about masks.
 
     Returns
     -------
@@ -464,60 +435,10 @@ def finite_spectra(
         If flux is not finite, or flux or errors cannot be used.
     """
     if not near_one:
-        refuse_masked_flux(given)
+        refuse_masked_flux(given, name)
     X, x_err = usable_spectra(X, x_err, near_one)
     check_finite_spectra(X)
     return X, x_err
-
-
-def rows_in_words(rows: np.ndarray) -> str:
-    """Return the first numbers of rows, and how many more there are, for messages.
-
-    Parameters
-    ----------
-    rows : ndarray of int
-        One row or more.
-
-    Returns
-    -------
-    words : str
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skbcnn._validation import rows_in_words
-    >>> rows_in_words(np.arange(12))
-    'Rows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more'
-    """
-    some = ", ".join(map(str, rows[:10])) + (f" and {len(rows) - 10} more" if len(rows) > 10 else "")
-    return f"Row{'s' if len(rows) > 1 else ''} {some}"
-
-
-def _check_error_level(x_err: np.ndarray) -> None:
-    """Refuse errors most of which are above the continuum, and warn of such spectra among others.
-
-    Zeros and marks of bad pixels do not count in the decision about all spectra.
-    """
-    n_known = n_high = 0
-    mostly_high = []
-    for block in in_blocks(x_err):
-        high, known = block > MAX_FLUX_ERROR, block > 0
-        marked = block >= BAD_PIXEL_ERROR
-        n_known += int((known & ~marked).sum())
-        n_high += int((high & ~marked).sum())
-        mostly_high.append(2 * high.sum(axis=1) > known.sum(axis=1))
-    if 2 * n_high > n_known:
-        raise ValueError(
-            f"x_err is above 1, the continuum, in {n_high} of {n_known} pixels, so its median is above 1. Is it the "
-            "inverse variance? Then convert it with skbcnn.preprocessing.errors_from_ivar. Is it the error of flux "
-            "that is not normalised? Then divide it by the continuum, as prepare_spectra does with both together. Do "
-            "such errors mark bad pixels, or is the signal-to-noise ratio below 1? Then leave such spectra out."
-        )
-    if len(rows := np.flatnonzero(np.concatenate(mostly_high))):
-        warn_user(
-            f"{rows_in_words(rows)} of x_err: more than half of the errors are above 1, the continuum. These pixels "
-            f"count as bad, and their flux is replaced by 1, so that labels of these spectra mean little. {HIGH_ERRORS}"
-        )
 
 
 class _ReplacedPixels:

@@ -134,7 +134,7 @@ def apogee_pipeline(model: CensoredBCNNRegressor) -> Pipeline:
     The pipeline takes flux as it is in apStar files. Errors and bitmask of the files are passed as metadata, as in the
     example; the spectra are then prepared exactly as by `skbcnn.prepare_for_model`. Without them, pixels that are
     flagged in the bitmask or have large errors are not replaced, and all continuum pixels have the same weight, so the
-    labels differ: in a real spectrum, log g by 0.5.
+    labels differ.
 
     Parameters
     ----------

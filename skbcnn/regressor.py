@@ -11,9 +11,9 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+from skbcnn import _flux_level
 from skbcnn._arrays import plain_spectra
 from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
-from skbcnn._flux_level import NOT_COUNTS, median_level, training_level, warn_of_flux_level, warn_of_other_flux_level
 from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import error_values, label_and_error_values, label_columns, label_values
 from skbcnn._moved import find_moved_names
@@ -37,7 +37,7 @@ from skbcnn._training_data import (
 )
 from skbcnn._training_warnings import warn_of_doubled_noise, warn_of_lost_calibration, warn_of_lost_records
 from skbcnn._user_warnings import warn_user
-from skbcnn._validation import are_near_one, check_label_errors, check_labels, finite_spectra, is_near_one
+from skbcnn._validation import check_label_errors, check_labels, finite_spectra
 from skbcnn._validation_data import group_numbers, named_validation_data, validation_data_of
 from skbcnn._versioned_pickle import VersionedPickle
 from skbcnn.calibration import Intervals, fit_error_model, fit_noise_model, interval_scores
@@ -430,7 +430,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             self.inv_tau_ = self._inverse_precision(len(training.x))
             self._calibrate(training, held_out)
             if continues:
-                record_later_training(self, "fit", len(training.x))
+                record_later_training(self, "fit", len(stars.x))
         if continues and was_calibrated and self.error_model_ is None:
             warn_of_lost_calibration("fit")
         return self
@@ -891,7 +891,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
     def _check_n_pixels(self, X):
         """Refuse spectra with the wrong number of pixels; this class takes any."""
 
-    _flux_limits = NOT_COUNTS  # of the median flux; a median outside is warned of in training
+    _flux_limits = _flux_level.NOT_COUNTS  # of the median flux; a median outside is warned of in training
 
     # Training
 
@@ -902,14 +902,15 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         X = self._check_spectra(X, reset=not continues, y=None if y is None else "no_validation")
         weight = check_sample_weight(sample_weight, X)
         y, y_err = self._check_columns(X, y, y_err, continues)
-        X, x_err = self._spectra_to_learn(given, X, x_err, "x_err to fit", are_near_one(X))
+        X, x_err = self._spectra_to_learn(given, X, x_err, "x_err", X)
         stars = Stars(X, y, y_err, weight, x_err, group_numbers(groups, len(X)))
-        warn_of_flux_level(X, self._flux_limits, type(self).__name__)
+        if str(self.input_norm_mode) != "255":  # which is for flux of 0 to 255
+            _flux_level.warn_of_flux_level(X, self._flux_limits, type(self).__name__)
         return usable_stars(stars, self.target_names_, may_be_empty=continues)
 
-    def _spectra_to_learn(self, given, X, x_err, argument, near_one):
+    def _spectra_to_learn(self, given, X, x_err, argument, training_x):
         """Return finite spectra and flux errors, which the training needs if it adds noise."""
-        X, x_err = finite_spectra(given, X, x_err, near_one)
+        X, x_err = finite_spectra(given, X, x_err, _flux_level.are_near_one(training_x))
         if x_err is None and self._max_added_noise > 0:
             raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass {argument}.")
         return X, None if x_err is None else np.asarray(x_err, dtype=np.float32)
@@ -923,10 +924,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             X, x_err = plain_spectra(given.X, given.x_err)
             X = self._check_spectra(X, reset=False)
             check_consistent_length(X, y)
-            argument = "x_err in validation_data, or x_err_val"
-            X, x_err = self._spectra_to_learn(given.X, X, x_err, argument, are_near_one(training.x))
+            X, x_err = self._spectra_to_learn(given.X, X, x_err, "x_err in validation_data, or x_err_val", training.x)
             stars = usable_stars(Stars(X, y, y_err, np.ones(len(X)), x_err), self.target_names_, may_be_empty=True)
-        warn_of_other_flux_level(X, median_level(training.x), self._flux_limits, "the validation spectra")
+        level = _flux_level.median_level(training.x)
+        _flux_level.warn_of_other_flux_level(X, level, self._flux_limits, "the validation spectra")
         warn_of_other_labels(training, stars, self.target_names_)
         return stars.take(check_random_state(0).permutation(len(X)))  # the calibration takes the first ones
 
@@ -976,12 +977,8 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     def _normalized(self, stars):
         """Return stars in normalised units."""
-        return normalized(
-            stars,
-            self.spectra_normalizer_,
-            self.label_normalizer_,
-            with_flux_errors=self._max_added_noise > 0,
-        )
+        with_errors = self._max_added_noise > 0
+        return normalized(stars, self.spectra_normalizer_, self.label_normalizer_, with_flux_errors=with_errors)
 
     @property
     def _max_added_noise(self):
@@ -1031,6 +1028,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             noise = self.domain_._pixel_noise_checked(x, stars.x_err) if smallest < largest else None
             self._calibrate_errors(prediction, stars.y, stars.y_err, noise)
             self.validation_residuals_ = label_residuals(self._like_prediction(stars.y), prediction)
+            self._uncalibrated = Uncalibrated.UNKNOWN
 
     def _calibrate_errors(self, prediction, y, y_err, noise):
         """Fit the error model, and keep the scores for intervals."""
@@ -1039,7 +1037,6 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         self.error_model_ = fit_error_model(prediction, y, y_err, noise)
         self.interval_scores_ = interval_scores(prediction, y, y_err)
         self.interval_noise_ = noise
-        self._uncalibrated = Uncalibrated.UNKNOWN
 
     def _like_prediction(self, columns):
         """Return columns of labels in the shape of a prediction: 1-D for a single label."""
@@ -1051,11 +1048,10 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         """Return spectra and flux errors to predict from, checked once for all that follows."""
         check_is_fitted(self)
         self._validate_params()  # n_draws may have been set since
-        level = training_level(self)
-        given = X
-        X, x_err = plain_spectra(X, x_err)
-        X, x_err = finite_spectra(given, self._check_new_spectra(X), x_err, is_near_one(level))
-        warn_of_other_flux_level(X, level, self._flux_limits)
+        level = _flux_level.training_level(self)
+        flux, x_err = plain_spectra(X, x_err)
+        X, x_err = finite_spectra(X, self._check_new_spectra(flux), x_err, _flux_level.is_near_one(level))
+        _flux_level.warn_of_other_flux_level(X, level, self._flux_limits)
         return X, x_err
 
     def _check_input_of_draws(self, X, x_err):
@@ -1070,17 +1066,18 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
         They always say which stars are noisier than those of the training.
         """
-        noise = self._pixel_noise(X, x_err) if self._calibration_depends_on_noise else None
-        prediction = self._prediction(X, None if self.noise_augmented_ else x_err, noise)
+        x_err_of_draws = None if self.noise_augmented_ else x_err
+        prediction = self._prediction(X, x_err_of_draws, self._noise_of_calibration(X, x_err))
         return replace(prediction, noisier=are_noisier(x_err, self.noise_level_))
 
     def _predict_checked(self, X, x_err):
         """Return the prediction for spectra that were checked."""
-        return self._prediction(X, x_err, self._pixel_noise(X, x_err) if self._calibration_depends_on_noise else None)
+        return self._prediction(X, x_err, self._noise_of_calibration(X, x_err))
 
-    @property
-    def _calibration_depends_on_noise(self):
-        return self.error_model_ is not None and self.error_model_.depends_on_noise
+    def _noise_of_calibration(self, X, x_err):
+        """Return the noise of spectra if the calibrated errors depend on it, else None."""
+        is_needed = self.error_model_ is not None and self.error_model_.depends_on_noise
+        return self._pixel_noise(X, x_err) if is_needed else None
 
     def _prediction(self, X, x_err, noise, moments=None):
         """Return the prediction for spectra that were checked and whose noise, if it is needed, was measured."""
@@ -1110,8 +1107,7 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
         )
 
     def _check_spectra(self, X, *, reset, y="no_validation"):
-        """Return spectra as float32 with the right number of pixels."""
-        X, _ = plain_spectra(X)
+        """Return spectra without mask and unit as float32 with the right number of pixels."""
         if not reset:  # else scikit-learn first says what else is wrong: sparse, complex, empty
             self._check_n_pixels(X)
         X = validate_data(self, X, y, reset=reset, dtype=np.float32, ensure_all_finite=False)
@@ -1120,7 +1116,6 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
 
     def _check_new_spectra(self, X):
         """Return spectra with the right number of pixels; an array of numbers is not copied or cast."""
-        X, _ = plain_spectra(X)
         if type(X) not in (np.ndarray, np.memmap) or X.ndim != 2 or len(X) == 0 or X.dtype.kind not in "fiub":
             return self._check_spectra(X, reset=False)
         self._check_n_pixels(X)

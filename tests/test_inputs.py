@@ -14,6 +14,7 @@ import textwrap
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import hypothesis
@@ -48,7 +49,9 @@ from skbcnn import (
 from skbcnn._validation import usable_spectra
 from skbcnn.calibration import ErrorModel, fit_error_model, fit_noise_model, interval_scores
 from skbcnn.catalog import prediction_table
+from skbcnn.cli import commands
 from skbcnn.datasets import H5Loader, write_h5
+from skbcnn.inspection import jacobian, window_attribution
 from skbcnn.metrics import (
     crps_gaussian,
     get_scorer,
@@ -409,14 +412,31 @@ class TestStateAfterTraining:
             "first_training": {"training_data": "synthetic", "n_stars": 70},
             "later_trainings": [
                 {"method": "partial_fit", "n_stars": 100, "n_epochs": 2},
-                {"method": "fit", "n_stars": 42, "n_epochs": 3},
+                {"method": "fit", "n_stars": 60, "n_epochs": 3},  # the held-out ones among them
             ],
         }
         card = model.save(tmp_path / "after").joinpath("README.md").read_text()
         assert "synthetic spectra only" not in card
         assert "first trained on synthetic spectra" in card
-        assert "n\\_stars: 42" in card
+        assert "n\\_stars: 60" in card
         assert 'license: "mit"' in card
+
+    def test_the_card_names_the_cause_after_another_calibration(self, model, normal_stars, tmp_path):
+        with pytest.warns(UserWarning, match="partial_fit changed"):
+            model.partial_fit(normal_stars.X, normal_stars.y)
+        model.fit_error_model(normal_stars.X, normal_stars.y)
+        card = model.save(tmp_path / "after").joinpath("README.md").read_text()
+        assert "accuracy of this model is not known: its training was continued" in card
+
+    def test_new_entries_of_the_provenance_do_not_hide_the_others(self, model, tmp_path):
+        folder = model.save(tmp_path / "after", provenance={"author": "A. Stronomer", "license": "BSD-3-Clause"})
+        assert load_folder(folder).provenance_ == {
+            "training_data": "synthetic",
+            "n_stars": 70,
+            "license": "BSD-3-Clause",
+            "author": "A. Stronomer",
+        }
+        assert "synthetic spectra only" in (folder / "README.md").read_text()
 
     def test_a_new_training_forgets_the_records_of_the_earlier_one_and_says_so(self, model, normal_stars):
         model.preprocessing_ = {"data_release": 17}
@@ -442,6 +462,15 @@ class TestUnnormalisedFlux:
         X = np.random.default_rng(0).normal(0.2, 0.01, size=(20, 7514))
         with pytest.warns(UserWarning, match=r"median flux of X is 0\.2, but ApogeeBCNNCensoredRegressor expects"):
             ApogeeBCNNCensoredRegressor(target="teff", num_hidden=(4, 4, 4, 4, 2), max_epochs=1).fit(X, X[:, 0])
+
+    def test_flux_of_0_to_255_has_a_normalisation_of_its_own(self, normal_stars):
+        small_network(input_norm_mode=255).fit(200 * normal_stars.X, normal_stars.y)
+
+    def test_derivatives_of_counts_are_warned_of(self, normal_stars):
+        model = small_network().fit(normal_stars.X, normal_stars.y)
+        for function in jacobian, window_attribution:
+            with pytest.warns(UserWarning, match=r"median flux of X is \d{3}"):
+                function(model, 500 * normal_stars.X[:2], n_draws=2)
 
     def test_predicting_counts_is_warned_of(self, normal_stars):
         X, y = normal_stars.X, normal_stars.y
@@ -568,7 +597,9 @@ class TestErrorsAboveTheContinuum:
             lambda error: with_and_without_noise[0].predict(X, x_err=error),
             lambda error: with_and_without_noise[0].domain_.assess(X, x_err=error),
         ):
-            with pytest.raises(ValueError, match=r"x_err is above 1.*inverse variance.*error of flux that is not norm"):
+            with pytest.raises(
+                ValueError, match=r"x_err is above 1.*inverse variance.*errors of flux that is not norm"
+            ):
                 use(np.full_like(X, 30))
 
     @pytest.mark.parametrize("error", [1e10, np.inf, 1e4])
@@ -1012,6 +1043,29 @@ class TestCommandLine:
         path = write_h5(tmp_path / "a.h5", giants.X, giants.labels, preprocessing={"degree": 3})
         assert "degree is 3 in the file and 2 in the model" in succeed("predict", giants_model, path)
 
+    def test_a_spectrum_with_more_noise_than_flux_is_skipped(self, giants_model, tmp_path):
+        path = tmp_path / "apStar.fits"
+        shutil.copy(DWARF, path)
+        with fits.open(path, mode="update") as hdus:
+            hdus[2].data *= 500
+        message = refuse("predict", giants_model, path)
+        assert "combined: more than half of the flux errors are above the continuum, so that the signal-to-" in message
+        assert "errors_from_ivar" not in message
+
+    def test_flux_that_is_not_a_number_in_a_bad_pixel(self, giants, giants_model, tmp_path):
+        path = write_h5(tmp_path / "a.h5", giants.X[:3], {name: y[:3] for name, y in giants.labels.items()})
+        with h5py.File(path, "a") as file:
+            file["spectra_err"] = giants.X_err[:3]
+            file["spectra"][0, 7], file["spectra_err"][0, 7] = np.nan, np.inf
+        assert "row 0" in succeed("predict", giants_model, path)
+
+    @pytest.mark.parametrize("advice", commands._OPTIONS)
+    def test_advice_for_python_is_translated_where_it_is_given(self, advice):
+        modules = Path(commands.__file__).parents[1].rglob("*.py")
+        source = "".join(path.read_text(encoding="utf-8") for path in modules if path.name != "commands.py")
+        source = re.sub(r'"\s+f?"', "", source)  # of messages that continue in the next line
+        assert all(part in source for part in re.split(r"(?<=\)) ", advice))
+
     def test_a_dead_chip_is_filled_on_request(self, giants_model, tmp_path):
         path = tmp_path / "apStar.fits"
         shutil.copy(DWARF, path)
@@ -1067,9 +1121,25 @@ class TestOwnFiles:
         assert X.min() > 0.89
         assert X[0, 3] == 1
 
+    def test_bad_pixels_of_files_of_others(self, tmp_path):
+        path = write_h5(tmp_path / "stars", np.full((2, 30), 0.9), {"teff": [4500.0, 4600.0]})
+        with h5py.File(path, "a") as file:
+            file["spectra_err"] = np.full((2, 30), 0.01)
+            file["spectra"][1, 4], file["spectra_err"][1, 4] = -5e7, 1e10
+        X, _ = H5Loader(path, target="teff").load()
+        assert X[1, 4] == 1
+        assert_array_equal(np.delete(X.ravel(), 34), np.float32(0.9))
+        assert H5Loader(path, target="teff", load_err=False).load_entry("spectra")[1, 4] == np.float32(-5e7)
+
+    def test_a_useless_spectrum_to_write_is_named(self, tmp_path):
+        err = np.full((5, 30), 0.01)
+        err[2] = 20
+        with pytest.warns(UserWarning, match="Row 2 of spectra_err: more than half of the flux errors are above"):
+            write_h5(tmp_path / "stars", np.full((5, 30), 0.9), {"teff": np.full(5, 4500.0)}, spectra_err=err)
+
     def test_inverse_variances_given_as_errors_to_write(self, giants, tmp_path):
         ivar = 1 / np.maximum(giants.X_err, 0.01) ** 2
-        with pytest.raises(ValueError, match=r"above the normalised flux\. Pass inverse variances as spectra_ivar"):
+        with pytest.raises(ValueError, match=r"spectra_err is above 1, the continuum, in .*inverse variances"):
             write_h5(tmp_path / "stars", giants.X, giants.labels, spectra_err=ivar)
         assert not (tmp_path / "stars.h5").exists()
 
@@ -1708,6 +1778,15 @@ class TestGlobalSettings:
         with SETTINGS[setting]():
             found = results_of_everything(normal_stars)
         assert all(np.array_equal(*pair) for pair in zip(found, expected_results, strict=True))
+
+    @pytest.mark.filterwarnings("error")
+    def test_fit_issues_no_warning_of_its_libraries(self, normal_stars):
+        small_network(max_epochs=3, validation_fraction=0.3).fit(normal_stars.X, normal_stars.y)
+
+    def test_writing_tolerates_numpy_errors_that_raise(self, tmp_path):
+        with np.errstate(all="raise"):
+            path = write_h5(tmp_path / "stars", np.full((2, 3), 1e-50), {"teff": [4500.0, 4600.0]})
+        assert not H5Loader(path, target="teff").load()[0].any()
 
     def test_the_preparation_tolerates_numpy_errors_that_raise(self):
         flux, err = np.full((2, 7514), 100.0), np.full((2, 7514), 1.0)

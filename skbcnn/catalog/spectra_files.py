@@ -13,10 +13,11 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from skbcnn._flux_level import NORMALIZED, is_within, median_level, training_level
-from skbcnn._validation import check_finite_spectra, usable_spectra
+from skbcnn._error_level import HighFluxErrorsError
+from skbcnn._flux_level import is_near_one, median_level, training_level
+from skbcnn._validation import finite_spectra
 from skbcnn.datasets import H5Loader, Spectra, read_fits_spectra
-from skbcnn.datasets.fits import SkippedRow
+from skbcnn.datasets.fits import N_COMBINATIONS, SkippedRow
 from skbcnn.datasets.h5 import dataset_names
 from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.preprocessing.preparation import ModelPreparation
@@ -24,7 +25,6 @@ from skbcnn.regressor import CensoredBCNNRegressor
 from skbcnn.survey import continuum_pixels, kept_pixels
 
 CHUNK_SIZE = 1024  # rows: 60 MB of flux and errors of APOGEE
-N_COMBINATIONS = 2  # first rows of an apStar file
 
 
 class SpectraRows(NamedTuple):
@@ -167,6 +167,14 @@ class SpectraReader:
                 X, x_err = preparation.prepare(
                     star.flux[one], star.error[one], star.bitmask[one], normalized=star.normalized
                 )
+            except HighFluxErrorsError:
+                self.failures.append(
+                    ValueError(
+                        f"{path}, {name}: more than half of the flux errors are above the continuum, so that the "
+                        "signal-to-noise ratio is below 1. The spectrum is not in the tables."
+                    )
+                )
+                continue
             except ValueError as error:
                 self.failures.append(ValueError(f"{path}, {name}: {error}"))
                 continue
@@ -212,8 +220,8 @@ def read_h5_rows(path: Path, n_pixels: int, *, of_training: float | None = None)
             "are used as they are: prepare them with prepare_for_model before you write them to the file."
         )
     try:
-        check_finite_spectra(X)
-        X, x_err = usable_spectra(X, loader.load_entry("spectra_err") if "spectra_err" in names else None)
+        x_err = loader.load_entry("spectra_err") if "spectra_err" in names else None
+        X, x_err = finite_spectra(X, X, x_err, is_near_one(of_training))
     except ValueError as error:
         text = str(error).replace("x_err", "spectra_err").replace("X contains", "spectra contains")
         raise ValueError(f"{path}: {text}") from error
@@ -237,7 +245,7 @@ def read_h5_rows(path: Path, n_pixels: int, *, of_training: float | None = None)
 def _check_level(path: Path, X: np.ndarray, of_training: float | None) -> None:
     """Raise if spectra are not normalised although the training spectra were."""
     level = median_level(X)
-    if of_training is not None and is_within(of_training, NORMALIZED) and not is_within(level, NORMALIZED):
+    if of_training is not None and is_near_one(of_training) and not is_near_one(level):
         raise ValueError(
             f"The median flux of the spectra of {path} is {level:.4g}, but that of the training spectra of the model "
             f"was {of_training:.4g}, so these spectra are not divided by their continuum. Prepare them with "

@@ -33,12 +33,9 @@ _DESCRIPTIONS = {  # for columns that have none
     "dec": "Declination, J2000",
     "result_flags": "Sum of the bits of skbcnn.novelty.NoveltyFlag",
     "novelty": "Distance from the training set; out-of-distribution above 1",
-    "do_not_use": "Whether the labels are unusable: bit 11, 16, 17, 18 or 19 is set",
+    "do_not_use": "Unusable labels: bit 11, 16, 17, 18 or 19 is set",
 }
-_BOOLEANS = {  # columns that the comments of FITS files explain
-    "do_not_use": "unusable labels, bit 11, 16, 17, 18 or 19 is set",
-    "noisier": "median flux error above that of every training star",
-}
+_EXPLAINED = ("do_not_use", "noisier")  # columns whose descriptions are among the comments of FITS files, too
 _COMMENT_WIDTH = 70  # astropy breaks longer comments inside words
 
 
@@ -320,17 +317,14 @@ def _fits_description(column: Column) -> str:
 
 
 def _comments(table: Table) -> Iterator[str]:
-    """Yield the metadata, and the meanings of the flags, as lines of ASCII, which FITS headers need."""
-    for name, value in table.meta.items():
-        for line in f"{name}: {value}".splitlines():
-            yield from textwrap.wrap(_ascii(line), _COMMENT_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    """Yield the metadata, and the meanings of flags and booleans, as lines of ASCII, which FITS headers need."""
+    lines = [line for name, value in table.meta.items() for line in f"{name}: {value}".splitlines()]
     if "result_flags" in table.colnames:
-        yield "Bits of result_flags:"
-        for flag, meaning in BIT_MEANINGS.items():
-            yield f"{flag.value.bit_length() - 1:2d} ({flag.value}) {meaning}"
-    for name, meaning in _BOOLEANS.items():
-        if name in table.colnames:
-            yield f"{name}: {meaning}"
+        lines.append("Bits of result_flags:")
+        lines += [f"{flag.value.bit_length() - 1:2d} ({flag.value}) {text}" for flag, text in BIT_MEANINGS.items()]
+    lines += [f"{name}: {table[name].description}" for name in _EXPLAINED if name in table.colnames]
+    for line in lines:
+        yield from textwrap.wrap(_ascii(line), _COMMENT_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _ascii(text: str) -> str:

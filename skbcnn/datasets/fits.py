@@ -29,7 +29,7 @@ _GZIP = b"\x1f\x8b"  # first bytes of a gzipped file
 _READ_ERRORS = (OSError, EOFError, TypeError, ValueError, KeyError, AttributeError, MemoryError, fits.VerifyError)
 _SHAPES_OF_DETECTORS = ((3, 4096), (3, 2048))  # apVisit files, with and without dithering
 _MWM_EXTENSIONS = ("BOSS/", "APOGEE/")  # beginnings of the names in mwmStar and mwmVisit files
-_N_COMBINATIONS = len(_COMBINATION_NAMES)  # the rows after these are visits
+N_COMBINATIONS = len(_COMBINATION_NAMES)  # the rows after these are visits
 
 
 Source: TypeAlias = str | PathLike[str] | BinaryIO | fits.HDUList
@@ -90,6 +90,11 @@ class Spectra:
 
     def __len__(self) -> int:
         return len(self.flux)
+
+    @property
+    def combination(self) -> str | None:
+        """Combined spectrum in the first row: ``"pixel"`` or ``"global"``; None if the first row is a visit."""
+        return dict(zip(_COMBINATION_NAMES, _COMBINATION_ROW, strict=True)).get(self.row_names[0])
 
     @property
     def wavelength(self) -> np.ndarray:
@@ -249,7 +254,7 @@ def _apstar(file: _File, *, visits: bool, combination: str) -> Spectra:
         )
     selected = [_COMBINATION_ROW[combination]]
     if visits:
-        selected += range(_N_COMBINATIONS, len(file.flux))
+        selected += range(N_COMBINATIONS, len(file.flux))
     return _spectra(file, selected, file.third.astype(np.int64), normalized=False)
 
 
@@ -307,12 +312,12 @@ def _empty_rows(flux: np.ndarray, selected: Sequence[int]) -> list[SkippedRow]:
 
 
 def _row_name(row: int) -> str:
-    return _COMBINATION_NAMES[row] if row < _N_COMBINATIONS else f"visit {row - _N_COMBINATIONS + 1}"
+    return _COMBINATION_NAMES[row] if row < N_COMBINATIONS else f"visit {row - N_COMBINATIONS + 1}"
 
 
 def _snr(header: fits.Header, row: int) -> float:
     """Return the S/N of a row; NaN instead of 0, which files with one visit have for the visit."""
-    snr = _number(header, "SNR" if row < _N_COMBINATIONS else f"SNRVIS{row - _N_COMBINATIONS + 1}")
+    snr = _number(header, "SNR" if row < N_COMBINATIONS else f"SNRVIS{row - N_COMBINATIONS + 1}")
     return snr if snr > 0 else np.nan
 
 

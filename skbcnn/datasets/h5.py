@@ -17,6 +17,9 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike
 
+from skbcnn._chunks import row_chunks
+from skbcnn._error_level import MAX_FLUX_ERROR
+from skbcnn._flux_level import are_near_one
 from skbcnn._moved import find_moved_names
 from skbcnn._paths import as_path
 from skbcnn.survey import find_label, is_missing, resolve_target
@@ -100,7 +103,8 @@ class H5Loader:
         Returns
         -------
         x : ndarray of shape (n_samples, n_pixels), float32
-            Flux, as stored.
+            Flux, as stored. Without the errors, bad pixels of normalised spectra are 1: those whose error in the file
+            is above the continuum.
         y : ndarray of shape (n_samples, n_labels)
             Labels in the order of `target`; missing ones as stored (-9999 or NaN). float32, or float64 if one of them
             is stored as float64.
@@ -126,11 +130,14 @@ class H5Loader:
         with _open(self.filename) as table:
             found = [(table.pixels(pixels), table.numbers(numbers)) for pixels, numbers in columns]
             rows = self._rows(table)
-            return tuple(
+            arrays = [
                 array
                 for pixels, numbers in found
                 for array in (_read_rows(pixels, rows, np.float32), _read_columns(numbers, rows))
-            )
+            ]
+            if not self.load_err and column_key("spectra" + ERROR_SUFFIX) in table:
+                _replace_bad_pixels(arrays[0], table.pixels("spectra" + ERROR_SUFFIX), rows)
+            return tuple(arrays)
 
     def load_entry(self, name: str) -> np.ndarray:
         """Read one column, with the rows of `load` in the same order.
@@ -221,6 +228,9 @@ class _Table:
                 f"spectra of {self.path} has shape {self.shape}, expected (n_samples, n_pixels) with at least one of "
                 f"each. {_WRITE_AGAIN}"
             )
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._spellings
 
     @property
     def n_rows(self) -> int:
@@ -454,6 +464,14 @@ def _read_rows(dataset: h5py.Dataset, rows: np.ndarray, dtype: DTypeLike | None 
             array[filled : filled + len(run)] = source[run[0] : run[-1] + 1][run - run[0]]
             filled += len(run)
     return array
+
+
+def _replace_bad_pixels(flux: np.ndarray, err: h5py.Dataset, rows: np.ndarray) -> None:
+    """Set the flux of bad pixels to 1, in place, if the spectra are normalised; `rows` are those of `flux` in `err`."""
+    if not are_near_one(flux):
+        return
+    for some in row_chunks(*flux.shape):
+        flux[some][_read_rows(err, rows[some], np.float32) > MAX_FLUX_ERROR] = 1
 
 
 def _runs(dataset: h5py.Dataset, rows: np.ndarray) -> list[np.ndarray]:

@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike
 
 from skbcnn._arrays import as_array, as_pixels, in_unit_of
 from skbcnn._atomic_writes import atomic_path, created_h5
-from skbcnn._flux_level import NORMALIZED, is_within
+from skbcnn._error_level import MAX_FLUX_ERROR
+from skbcnn._flux_level import are_near_one
+from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import LabelColumns, label_columns, without_error_mark
 from skbcnn._masked import fill_masked, is_masked, refuse_masked
-from skbcnn._validation import BAD_PIXEL_ERROR
+from skbcnn._validation import check_error_level
 from skbcnn.datasets.h5 import ERROR_SUFFIX, PREPROCESSING, column_key, label_key, with_suffix
 from skbcnn.preprocessing import errors_from_ivar
 from skbcnn.survey import MISSING, is_missing, resolve_target
@@ -25,6 +27,7 @@ from skbcnn.survey.labels import UnknownLabelError
 _MAX_RECORD_BYTES = 60_000  # an attribute of HDF5 has at most 64 kB
 
 
+@default_settings()
 def write_h5(
     filename: str | PathLike[str],
     spectra: ArrayLike,
@@ -172,27 +175,17 @@ def _above_continuum(columns: dict[str, np.ndarray]) -> np.ndarray | None:
     """Return pixels with infinite errors and, if the flux is normalised, errors above 1; None without such pixels."""
     flux, err = columns["spectra"], columns["spectra_err"]
     bad = np.isinf(err)
-    if _is_normalized(flux[~bad]):
-        known = err[(err > 0) & (err < BAD_PIXEL_ERROR)]
-        if known.size and np.median(known) > 1:
-            raise ValueError(
-                f"The median of the errors of the spectra is {np.median(known):.4g}, above the normalised flux. Pass "
-                "inverse variances as spectra_ivar, and divide the errors of counts by the continuum, with "
-                "prepare_spectra."
-            )
-        bad |= err > 1
+    if are_near_one(np.where(bad, np.nan, flux)):
+        check_error_level(err, "spectra_err")
+        bad |= err > MAX_FLUX_ERROR
     return bad if bad.any() else None
-
-
-def _is_normalized(flux: np.ndarray) -> bool:
-    flux = flux[np.isfinite(flux)]
-    return is_within(float(np.median(flux)), NORMALIZED) if flux.size else True
 
 
 def _mark_bad(columns: dict[str, np.ndarray], bad: np.ndarray) -> None:
     """Mark bad pixels, in copies of the arrays."""
     flux = columns["spectra"]
-    columns["spectra"] = np.where(bad, np.float32(1 if _is_normalized(flux[~bad]) else np.nan), flux)
+    filling = np.float32(1 if are_near_one(np.where(bad, np.nan, flux)) else np.nan)
+    columns["spectra"] = np.where(bad, filling, flux)
     if "spectra_err" in columns:
         columns["spectra_err"] = np.where(bad, np.float32(np.inf), columns["spectra_err"])
 

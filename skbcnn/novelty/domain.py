@@ -18,8 +18,9 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 
 from skbcnn._arrays import as_array, plain_spectra
 from skbcnn._chunks import row_chunks
+from skbcnn._flux_level import are_near_one
 from skbcnn._masked import fill_masked
-from skbcnn._validation import are_near_one, check_finite_spectra, refuse_masked_flux, usable_spectra
+from skbcnn._validation import finite_spectra
 from skbcnn.novelty.flags import NoveltyFlag, as_columns, flag_where, prediction_flags
 from skbcnn.novelty.limits import label_limits, model_limit, relative_spread, spectrum_limits
 from skbcnn.novelty.principal_components import (
@@ -409,9 +410,4 @@ def _checked_spectra(x: Any, x_err: Any, center: np.ndarray | None = None) -> tu
         raise ValueError(f"x has shape {x.shape}, expected (n_samples, {pixels}) with one sample or more{on}.")
     if x.dtype.kind not in "fiub":
         x = check_array(x, dtype=np.float64, ensure_all_finite=False)
-    near_one = are_near_one(x if center is None else center[np.newaxis])
-    if not near_one:
-        refuse_masked_flux(given, "x")
-    x, x_err = usable_spectra(x, x_err, near_one)
-    check_finite_spectra(x)
-    return x, x_err
+    return finite_spectra(given, x, x_err, are_near_one(x if center is None else center[np.newaxis]), "x")

@@ -70,7 +70,8 @@ def save_folder(
         was loaded, else none.
     provenance : mapping, default=None
         Origin of the model, such as ``{"training_data": "synthetic", "n_stars": 4000, "snr": 200}``, and the short
-        name of a ``"license"``. The model card shows it. None: that of a model that was loaded, else none.
+        name of a ``"license"``. The model card shows it. The entries are added to those of the model's `provenance_`,
+        if it was loaded, and replace entries of the same name.
     overwrite : bool, default=False
         Whether an existing model of this name is replaced, together with its card.
 
@@ -219,7 +220,7 @@ def _encode(
         "written_with": _versions(),
         **savable.document_of(model),
         "preprocessing": to_json(preprocessing or getattr(regressor, "preprocessing_", {}), "preprocessing"),
-        "provenance": to_json(provenance or getattr(regressor, "provenance_", {}), "provenance"),
+        "provenance": to_json({**getattr(regressor, "provenance_", {}), **(provenance or {})}, "provenance"),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -10,27 +10,24 @@ from sklearn.base import OneToOneFeatureMixin
 
 from skbcnn._arrays import as_array, as_pixels, check_same_columns, in_unit_of, with_value
 from skbcnn._chunks import row_chunks
-from skbcnn._global_settings import default_settings
-from skbcnn._sklearn import Interval, StrOptions, fit_context
-from skbcnn._user_warnings import warn_user
-from skbcnn._validation import (
+from skbcnn._error_level import (
     BAD_PIXEL_ERROR,
     HIGH_ERRORS,
+    LOW_ERRORS,
     MAX_FLUX_ERROR,
-    check_kind_of_errors,
-    check_shape_of_spectra,
-    rows_in_words,
+    MIN_MEDIAN_ERROR,
+    ErrorLevel,
+    HighFluxErrorsError,
 )
+from skbcnn._global_settings import default_settings
+from skbcnn._sklearn import Interval, StrOptions, fit_context
+from skbcnn._user_warnings import rows_in_words, warn_user
+from skbcnn._validation import check_kind_of_errors, check_shape_of_spectra
 from skbcnn.preprocessing._base import RELEASE_CONSTRAINT, SpectrumTransformer, check_n_pixels
 from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, bad_pixels, chip_slices, continuum_pixels, kept_pixels
 from skbcnn.survey.bitmask import plain_bitmask, refuse_inverted
 
-_MIN_MEDIAN_ERROR = 1e-4  # in units of the continuum: no spectrum has a signal-to-noise ratio above 10,000
-_TOO_LOW = (
-    f"more than half of the flux errors are below {_MIN_MEDIAN_ERROR} of the continuum, a signal-to-noise ratio above "
-    f"{1 / _MIN_MEDIAN_ERROR:,.0f}. They are probably inverse variances (pass them to prepare_spectra as `ivar`), or "
-    "not in the unit of the flux."
-)
+_TOO_HIGH = "The flux errors are above the continuum"
 
 
 class NormalizedSpectra(NamedTuple):
@@ -294,7 +291,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         """Return checked spectra as `NormalizedSpectra`."""
         flux, err = np.empty_like(X), None if x_err is None else np.empty_like(X)
         good = np.empty(X.shape, dtype=bool)
-        level = _ErrorLevel(len(X))
+        level = ErrorLevel(len(X), "X")
         for rows in row_chunks(*X.shape):
             raw = X[rows].astype(np.float64)
             raw_err = None if x_err is None else x_err[rows].astype(np.float64)
@@ -310,13 +307,15 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
                 flux[rows] = np.where(measured, np.maximum(raw / continuum, 0), 1)
                 if err is not None:
                     err[rows] = np.where(good[rows], relative_err, 0)
-        level.check()
+        level.check(_TOO_HIGH)
         if self.no_continuum == "raise" and len(unusable := level.rows_without_good_pixels):
             raise ValueError(
                 f"{rows_in_words(unusable)} of X: all flux errors are above the continuum, so no good pixel is left. "
                 f"{HIGH_ERRORS} With no_continuum='fill' their flux is 1."
             )
-        level.warn()
+        level.warn_of_high_errors()
+        if len(low := level.rows_too_low):
+            warn_user(f"{rows_in_words(low)} of X: {LOW_ERRORS}")
         return NormalizedSpectra(flux, err, good)
 
     def _checked(self, X, x_err, bitmask, *, reset):
@@ -418,51 +417,6 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         return continuum
 
 
-class _ErrorLevel:
-    """Numbers of pixels of each spectrum: measured, with errors above the continuum, and with errors too small."""
-
-    def __init__(self, n_spectra: int) -> None:
-        self.n, self.n_high, self.n_marked, self.n_low = np.zeros((4, n_spectra), dtype=int)
-
-    def add(self, rows: slice, relative_err: np.ndarray, measured: np.ndarray, marked: np.ndarray) -> None:
-        """Count the errors of measured pixels, in units of the continuum."""
-        self.n[rows] = measured.sum(axis=1)
-        self.n_high[rows] = (measured & (relative_err > MAX_FLUX_ERROR)).sum(axis=1)
-        self.n_marked[rows] = (measured & marked & (relative_err > MAX_FLUX_ERROR)).sum(axis=1)
-        self.n_low[rows] = (measured & (relative_err < _MIN_MEDIAN_ERROR)).sum(axis=1)
-
-    @property
-    def rows_without_good_pixels(self) -> np.ndarray:
-        """Spectra all of whose errors are above the continuum."""
-        return np.flatnonzero((self.n > 0) & (self.n_high == self.n))
-
-    def check(self) -> None:
-        """Refuse errors with a median above the continuum; those that only mark bad pixels do not count."""
-        n, n_high = (int((counts - self.n_marked).sum()) for counts in (self.n, self.n_high))
-        if 2 * n_high > n:
-            raise ValueError(_too_high(n_high, n))
-
-    def warn(self) -> None:
-        """Warn of spectra with a median error above the continuum, or too small."""
-        if len(rows := np.flatnonzero(2 * self.n_high > self.n)):
-            warn_user(
-                f"{rows_in_words(rows)} of X: more than half of the flux errors are above the continuum. These pixels "
-                f"count as bad, and their flux is replaced by 1. {HIGH_ERRORS}"
-            )
-        if len(rows := np.flatnonzero(2 * self.n_low > self.n)):
-            warn_user(f"{rows_in_words(rows)} of X: {_TOO_LOW}")
-
-
-def _too_high(n_high: int, n: int) -> str:
-    """Return the message about errors whose median is above the continuum."""
-    return (
-        f"The flux errors are above the continuum in {n_high} of {n} pixels, so their median is, too. Are they inverse "
-        "variances? Then convert them with skbcnn.preprocessing.errors_from_ivar, or pass them to prepare_spectra as "
-        "`ivar`. Otherwise pass them in the unit of the flux, and leave out spectra with a signal-to-noise ratio below "
-        "1 or with mostly bad pixels."
-    )
-
-
 def _adjacent_chips(chips: Any, n_pixels: int) -> dict[str, slice]:
     """Return the chips of a user as slices, checked to cover the spectrum without gaps."""
     bounds = np.asarray([(0, n_pixels)] if isinstance(chips, str) else chips)
@@ -515,6 +469,6 @@ def _raise_for_errors(flux: np.ndarray, err: np.ndarray, known: np.ndarray) -> N
     level = np.median(np.abs(flux[known]))
     errors = err[known]
     if 2 * (n_high := int((errors > level * MAX_FLUX_ERROR).sum())) > errors.size:
-        raise ValueError(_too_high(n_high, errors.size))
-    if 2 * int((errors < level * _MIN_MEDIAN_ERROR).sum()) > errors.size:
-        raise ValueError(f"The continuum is not positive, and {_TOO_LOW}")
+        raise HighFluxErrorsError(_TOO_HIGH, n_high, errors.size)
+    if 2 * int((errors < level * MIN_MEDIAN_ERROR).sum()) > errors.size:
+        raise ValueError(f"The continuum is not positive, and {LOW_ERRORS}")

@@ -8,7 +8,6 @@ apStar files that it was trained on, ``"pixel"`` or ``"global"``.
 """
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,8 +16,9 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skbcnn._arrays import as_array, as_pixels, check_same_columns, in_unit_of, is_spectra
+from skbcnn._error_level import MAX_FLUX_ERROR
 from skbcnn._user_warnings import warn_user
-from skbcnn._validation import MAX_FLUX_ERROR, check_shape_of_spectra
+from skbcnn._validation import check_shape_of_spectra
 from skbcnn.preprocessing.chips import ChipGapRemover
 from skbcnn.preprocessing.continuum import ContinuumNormalizer
 from skbcnn.preprocessing.flux_errors import errors_from_ivar
@@ -195,7 +195,7 @@ def prepare_for_model(
     ((2, 7514), (2, 7514))
     """
     if combination is None and is_spectra(flux):
-        combination = _combination_of(flux)
+        combination = getattr(flux, "combination", None)
     preparation = ModelPreparation.from_model(model, combination, no_continuum)
     preparation.warn(stacklevel=3)
     return preparation.prepare(flux, err, bitmask, ivar=ivar, normalized=normalized)
@@ -353,7 +353,7 @@ def _raw_spectra(flux: Any, err: Any, bitmask: Any, ivar: Any, normalized: bool 
                 f"flux is an object with flux, errors and bitmask, but {' and '.join(given)} was passed, too. Pass it "
                 "alone, or its arrays one by one: star.flux, star.error, star.bitmask."
             )
-        normalized, combination = normalized or bool(flux.normalized), _combination_of(flux)
+        normalized, combination = normalized or bool(flux.normalized), getattr(flux, "combination", None)
         flux, err, bitmask = flux.flux, flux.error, flux.bitmask
     for values, name in ((err, "err"), (bitmask, "bitmask"), (ivar, "ivar")):
         check_same_columns(values, flux, (name, "flux"))
@@ -387,12 +387,6 @@ def _prepared(normalizer: ContinuumNormalizer, n_pixels: int, raw: _RawSpectra) 
     if raw.normalized and err is not None:
         flux = np.where(np.less(err, MAX_FLUX_ERROR), flux, np.nan)
     return normalizer.normalize(flux, err, bitmask)[:2]
-
-
-def _combination_of(star: Any) -> str | None:
-    """Return which combined spectrum `Spectra` begin with; None if that is not known."""
-    names: Sequence[str] = getattr(star, "row_names", ())
-    return {"combined": "pixel", "combined (global)": "global"}.get(names[0]) if len(names) else None
 
 
 def _note_on_combination(trained_on: str | None, combination: str | None) -> str | None:

@@ -182,7 +182,7 @@ def test_fits_explains_every_flag(tmp_path, naming):
     comments = list(fits.getheader(write_table(table, tmp_path / "a.fits"), 1)["COMMENT"])
     for flag in NoveltyFlag:
         assert any(f"({flag.value}) " in line for line in comments)
-    assert "noisier: median flux error above that of every training star" in comments
+    assert "noisier: Median flux error above that of every training star" in comments
 
 
 def test_fits_keeps_what_it_has_no_words_for(tmp_path):

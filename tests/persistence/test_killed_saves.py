@@ -88,7 +88,7 @@ def counts_of(kills, path):
         counts[state + (" beside leftovers" if leftovers(path) else "")] += 1
         before = trial if state == "new" else before
     model.save(path, provenance={"trial": "last"}, overwrite=True)
-    assert load_folder(path).provenance_ == {"trial": "last"}
+    assert load_folder(path).provenance_["trial"] == "last"
     assert not leftovers(path), leftovers(path)
     return counts
 
