@@ -4,27 +4,24 @@
 intervals, `skbcnn.novelty` the comparison with the training set. `skbcnn.apogee` adds the windows and labels of APOGEE.
 """
 
-from dataclasses import replace
-
 import numpy as np
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length
 
 from skbcnn import _flux_level
 from skbcnn._arrays import plain_spectra
 from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
 from skbcnn._global_settings import default_settings
-from skbcnn._label_tables import error_values, label_and_error_values, label_columns, label_values
+from skbcnn._label_tables import error_values, label_and_error_values, label_columns
 from skbcnn._moved import find_moved_names
-from skbcnn._posterior_moments import LiveNetwork, posterior_moments
-from skbcnn._prediction import Prediction
+from skbcnn._posterior_moments import LiveNetwork
+from skbcnn._posterior_regressor import PosteriorRegressor
 from skbcnn._presets import preset
 from skbcnn._provenance import record_later_training
 from skbcnn._regressor_parameters import CONSTRAINTS, element_windows, network_spec, noise_range, training_recipe
 from skbcnn._sklearn import check_sample_weight, fit_context
 from skbcnn._training_data import (
-    are_noisier,
     check_same_labels,
     check_same_layers,
     highest_noise_level,
@@ -35,30 +32,26 @@ from skbcnn._training_data import (
     warn_of_few_stars,
     warn_of_other_labels,
 )
-from skbcnn._training_warnings import warn_of_doubled_noise, warn_of_lost_calibration, warn_of_lost_records
+from skbcnn._training_warnings import warn_of_lost_calibration, warn_of_lost_records
 from skbcnn._user_warnings import warn_user
-from skbcnn._validation import check_label_errors, check_labels, finite_spectra
+from skbcnn._validation import finite_spectra
 from skbcnn._validation_data import group_numbers, named_validation_data, validation_data_of
 from skbcnn._versioned_pickle import VersionedPickle
-from skbcnn.calibration import Intervals, fit_error_model, fit_noise_model, interval_scores
 from skbcnn.calibration.absence import Uncalibrated, is_calibrated
 from skbcnn.calibration.held_out import (
     calibration_stars,
     can_calibrate,
     label_residuals,
-    noise_varies,
     with_training_noise,
 )
-from skbcnn.metrics import r2_score
 from skbcnn.network.backends import require_tensorflow
 from skbcnn.network.forking import refuse_after_fork
 from skbcnn.network.training_recipe import Stars
 from skbcnn.novelty import TrainingDomain
-from skbcnn.novelty.causes import warn_of_likely_cause
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
 
 
-class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, BaseEstimator):
+class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     """Bayesian convolutional network that reads each label only inside its own windows.
 
     A label without a window is read from the full spectrum. A label with a window is read from that window and from
@@ -500,354 +493,6 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             warn_of_lost_calibration("partial_fit")
         return self
 
-    def predict(self, X, return_std=False, x_err=None):
-        """Predict labels: the mean over the posterior draws.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_pixels)
-            Spectra, prepared as those of `fit`.
-        return_std : bool, default=False
-            Whether to return the total standard deviation, too.
-        x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors. Each draw then adds one pattern of noise, scaled by them, to all spectra. A model that was
-            trained with noise (`noise_augmented_`) does not need this, and warns, because noise would count twice.
-            Errors above 1 mark bad pixels, as in `fit`.
-
-        Returns
-        -------
-        mean : ndarray of shape (n_samples, n_labels) or (n_samples,)
-            Labels, in label units.
-        std : ndarray of the same shape
-            Total standard deviation, in label units. Only with `return_std`.
-        """
-        prediction = self.predict_distribution(X, x_err=x_err)
-        return (prediction.mean, prediction.total) if return_std else prediction.mean
-
-    def predict_std(self, X, kind="total", x_err=None):
-        """Predict standard deviations of the labels.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_pixels)
-            Spectra, prepared as those of `fit`.
-        kind : {"total", "predictive", "model", "calibrated"}, default="total"
-            Kind of uncertainty: of the spectrum (predictive), of the network (model), both in quadrature (total), or
-            the total one corrected by `error_model_` (calibrated).
-        x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors, as in `predict`.
-
-        Returns
-        -------
-        std : ndarray of shape (n_samples, n_labels) or (n_samples,)
-            Standard deviations, in label units.
-        """
-        check_is_fitted(self)
-        if kind == "calibrated":
-            self._uncalibrated.refuse(self.error_model_, "calibrated error bars")
-        return self.predict_distribution(X, x_err=x_err).std(kind)
-
-    @default_settings()
-    def predict_distribution(self, X, x_err=None):
-        """Predict labels with all kinds of uncertainty in one pass.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_pixels)
-            Spectra, prepared as those of `fit`.
-        x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors, as in `predict`.
-
-        Returns
-        -------
-        prediction : Prediction
-            Mean and model, predictive and total standard deviations; the calibrated ones, too, if the model has an
-            `error_model_`.
-
-        Raises
-        ------
-        ValueError
-            If the spectra cannot be used.
-        """
-        X, x_err = self._check_input_of_draws(X, x_err)
-        return self._predict_checked(X, x_err)
-
-    @default_settings()
-    def predict_interval(self, X, coverage=0.9, x_err=None):
-        """Predict intervals that contain a given share of the labels, whatever the distribution of the residuals.
-
-        These are split-conformal intervals [1]_: the mean plus or minus a multiple of the total standard deviation,
-        chosen such that the intervals of the calibration stars contain their labels. The calibration stars are those
-        held out in `fit`, or those passed to `fit_error_model`. For stars of the same kind, the probability that the
-        interval contains the label of the catalogue is at least `coverage`. If `y_err` was given for the calibration
-        stars, the intervals are shorter and are for the true label; this holds as far as the predicted and the
-        catalogue errors are right up to a common factor. If the spectra of the calibration stars differ in noise and
-        there are enough of them, each interval is based on stars of similar noise.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_pixels)
-            Spectra, prepared as those of `fit`.
-        coverage : float, default=0.9
-            Share of the labels within the intervals.
-        x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors, as in `predict`: they widen the intervals.
-
-        Returns
-        -------
-        lower, upper : ndarray of shape (n_samples, n_labels) or (n_samples,)
-            Ends of the intervals, in label units.
-
-        Raises
-        ------
-        ValueError
-            If there are no calibration stars, or too few for this coverage.
-
-        Notes
-        -----
-        The proof of coverage assumes that the calibration stars did not influence the training. The stars held out in
-        `fit` steer the learning rate, and `early_stopping` if it is used; those of `fit_error_model` do not.
-
-        References
-        ----------
-        .. [1] Lei, G'Sell, Rinaldo, Tibshirani & Wasserman (2018), JASA 113, 1094.
-        """
-        check_is_fitted(self)
-        self._uncalibrated.refuse(self.interval_scores_, "prediction intervals")
-        intervals = Intervals(self.interval_scores_, self.interval_noise_)
-        intervals.check(coverage)  # before the work
-        X, x_err = self._check_input_of_draws(X, x_err)
-        noise = self._pixel_noise(X, x_err) if intervals.depend_on_noise else None
-        return intervals.bounds(self._prediction(X, x_err, noise), coverage, noise)
-
-    @default_settings()
-    def fit_error_model(self, X, y, x_err=None, y_err=None):
-        """Calibrate the standard deviations and intervals with stars of known labels.
-
-        `fit` does so with its held-out stars. Some hundred stars calibrate all labels together; some thousand are
-        needed to calibrate each label by itself. Stars that are too faint or too many to train on are suitable.
-
-        This replaces `error_model_` (for ``predict_std(X, kind="calibrated")``), `interval_scores_` and
-        `interval_noise_` (for `predict_interval`). The other standard deviations do not change.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_pixels)
-            Spectra that were not used in training, with the noise of those to be predicted. If their noise differs, the
-            calibration depends on it.
-        y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-            Labels, as in `fit`; each may be missing in some stars or in all.
-        x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors. Pass them if they will be passed in prediction, too.
-        y_err : array-like of the shape of `y`, or table, default=None
-            Label errors, as in `fit`; the calibrated standard deviations do not include them.
-
-        Returns
-        -------
-        self : object
-            Calibrated regressor.
-
-        Raises
-        ------
-        ValueError
-            If no label is known for at least 20 stars, or the data cannot be used.
-
-        See Also
-        --------
-        fit_noise_model : Calibration with repeat visits, where no label is known.
-        skbcnn.calibration.fit_error_model : The same from a prediction.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skbcnn import CensoredBCNNRegressor
-        >>> rng = np.random.default_rng(0)
-        >>> X = rng.normal(size=(2100, 20))
-        >>> y = X[:, 0] + 0.1 * rng.normal(size=2100)
-        >>> model = CensoredBCNNRegressor(max_epochs=2, random_state=0).fit(X[:100], y[:100])
-        >>> error = model.fit_error_model(X[100:1100], y[100:1100]).predict_std(X[1100:], kind="calibrated")
-        >>> bool(abs((abs(model.predict(X[1100:]) - y[1100:]) < error).mean() - 0.68) < 0.04)
-        True
-        """
-        check_is_fitted(self)
-        y, y_err = label_and_error_values(y, y_err, self.target_names_)
-        X, x_err = self._check_input_of_draws(X, x_err)
-        check_consistent_length(X, y)
-        y = check_labels(y, self.target_names_, may_be_empty=True)
-        y_err = check_label_errors(y_err, y, stacklevel=4)  # the caller, beyond the decorator
-        noise = self._pixel_noise(X, x_err)
-        prediction = self._prediction(X, x_err, noise)
-        self._calibrate_errors(prediction, y, y_err, noise if noise is not None and noise_varies(noise) else None)
-        return self
-
-    @default_settings()
-    def fit_noise_model(self, X, star, x_err=None):
-        """Calibrate the standard deviations with repeat visits, for ``predict_std(X, kind="calibrated")``.
-
-        This replaces `error_model_`; the other standard deviations and the intervals do not change.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_pixels)
-            Spectra of single visits.
-        star : array-like of shape (n_samples,)
-            Name or number of the star of each visit.
-        x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors. Pass them if they will be passed in prediction, too.
-
-        Returns
-        -------
-        self : object
-            Calibrated regressor.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer than 20 pairs of visits, or the spectra cannot be used.
-
-        See Also
-        --------
-        skbcnn.calibration.fit_noise_model : The same from a prediction.
-        """
-        prediction = self.predict_distribution(X, x_err=x_err)
-        self.error_model_ = fit_noise_model(prediction, star)
-        return self
-
-    @default_settings()
-    def assess(self, X, x_err=None, prediction=None):
-        """Compare spectra with the training set: how far they lie outside, and in which respect.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_pixels)
-            Spectra, prepared as those of `fit`.
-        x_err : array-like of shape (n_samples, n_pixels), default=None
-            Flux errors. Pixels whose error is 0 or above 1 count as bad. Unless `prediction` is passed, they enter the
-            posterior draws as in `predict`, but not those of a model that was trained with noise.
-        prediction : Prediction, default=None
-            Result of `predict_distribution` for these spectra and errors, if there is one: saves a second prediction.
-
-        Returns
-        -------
-        assessment : skbcnn.novelty.Assessment
-            ``score`` (above 1: outside), ``flags`` (`skbcnn.NoveltyFlag`), and the numbers behind them.
-
-        Raises
-        ------
-        ValueError
-            If the model has no `domain_`, or the spectra cannot be used.
-
-        Warns
-        -----
-        UserWarning
-            If more than half of at least 10 spectra are out-of-distribution and their flux level, shift or bad pixels
-            explain it.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skbcnn import CensoredBCNNRegressor
-        >>> rng = np.random.default_rng(0)
-        >>> y = rng.normal(size=300)
-        >>> X = 1 - 0.2 * np.outer(y**2, np.exp(-((np.arange(60) - 30) ** 2) / 50)) + 0.01 * rng.normal(size=(300, 60))
-        >>> model = CensoredBCNNRegressor(max_epochs=2, random_state=0).fit(X, y)
-        >>> model.assess(np.vstack([X[:2], X[:2, ::-1] + np.sin(np.arange(60) / 3)])).score > 1
-        array([False, False,  True,  True])
-        """
-        check_is_fitted(self)
-        if self.domain_ is None:
-            raise ValueError(
-                "The model has no summary of its training set (domain_): it was fitted with calibrate=False, or by "
-                "other software. Fit it with calibrate=True."
-            )
-        X, x_err = self._check_input(X, x_err)
-        if prediction is None:
-            prediction = self._predict_counting_noise_once(X, x_err)
-        assessment = self.domain_._assess_checked(X, prediction, x_err)
-        warn_of_likely_cause(self.domain_, assessment.flags, X, x_err)
-        return assessment
-
-    def novelty_score(self, X, x_err=None):
-        """Return how far spectra lie outside the training set.
-
-        Parameters
-        ----------
-        X, x_err
-            Spectra and flux errors, as in `assess`.
-
-        Returns
-        -------
-        score : ndarray of shape (n_samples,)
-            Novelty, above 1 for stars outside the training set. At most about one in a hundred good stars is above 1.
-        """
-        return self.assess(X, x_err).score
-
-    def novelty_flags(self, X, x_err=None):
-        """Return flags of the stars whose labels need care.
-
-        Parameters
-        ----------
-        X, x_err
-            Spectra and flux errors, as in `assess`.
-
-        Returns
-        -------
-        flags : ndarray of int32 of shape (n_samples,)
-            Sums of `skbcnn.NoveltyFlag` bits.
-        """
-        return self.assess(X, x_err).flags
-
-    def jacobian(self, X, mean_output=False, n_draws=None, denormalize=True, path="total"):
-        """Return derivatives of the labels with respect to the flux of each pixel, averaged over posterior draws.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_pixels)
-            Spectra, prepared as those of `fit`.
-        mean_output : bool, default=False
-            Whether to average over the stars.
-        n_draws : int, default=None
-            Number of posterior draws. None: as many as in predictions; 10 or 20 are enough.
-        denormalize : bool, default=True
-            Whether derivatives are in label units per unit of flux, or in normalised units.
-        path : {"total", "stopped", "window"}, default="total"
-            Paths through the network that are followed from the flux to the window labels.
-
-        Returns
-        -------
-        jacobian : ndarray of shape (n_samples, n_labels, n_pixels), float32
-            Derivatives; without the first axis if averaged over the stars.
-
-        See Also
-        --------
-        skbcnn.jacobian : The same as a function, with the paths explained.
-        """
-        from skbcnn.inspection import jacobian  # here, since it imports this module
-
-        return jacobian(self, X, mean_output=mean_output, n_draws=n_draws, denormalize=denormalize, path=path)
-
-    @default_settings()
-    def score(self, X, y, sample_weight=None):
-        """Return the coefficient of determination R^2 of the predicted labels, without missing ones.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_pixels)
-            Spectra, prepared as those of `fit`.
-        y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-            True labels; NaN or -9999 where missing. The columns of a table are matched by name, as in `fit`.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each star.
-
-        Returns
-        -------
-        score : float
-            Average over the labels; 1 is perfect.
-        """
-        check_is_fitted(self)
-        y = label_values(y, self.target_names_)
-        return r2_score(y, self.predict(X), sample_weight=sample_weight)
-
     def save(self, path, *, preprocessing=None, provenance=None, overwrite=False):
         """Save the fitted model as a folder, or as a zip file, of JSON and arrays.
 
@@ -1029,98 +674,6 @@ class CensoredBCNNRegressor(VersionedPickle, MultiOutputMixin, RegressorMixin, B
             self._calibrate_errors(prediction, stars.y, stars.y_err, noise)
             self.validation_residuals_ = label_residuals(self._like_prediction(stars.y), prediction)
             self._uncalibrated = Uncalibrated.UNKNOWN
-
-    def _calibrate_errors(self, prediction, y, y_err, noise):
-        """Fit the error model, and keep the scores for intervals."""
-        y, y_err = self._like_prediction(y), self._like_prediction(y_err)
-        noise = noise if noise is not None and np.median(noise) > 0 else None
-        self.error_model_ = fit_error_model(prediction, y, y_err, noise)
-        self.interval_scores_ = interval_scores(prediction, y, y_err)
-        self.interval_noise_ = noise
-
-    def _like_prediction(self, columns):
-        """Return columns of labels in the shape of a prediction: 1-D for a single label."""
-        return columns[:, 0] if self._single_label and columns is not None else columns
-
-    # Prediction
-
-    def _check_input(self, X, x_err):
-        """Return spectra and flux errors to predict from, checked once for all that follows."""
-        check_is_fitted(self)
-        self._validate_params()  # n_draws may have been set since
-        level = _flux_level.training_level(self)
-        flux, x_err = plain_spectra(X, x_err)
-        X, x_err = finite_spectra(X, self._check_new_spectra(flux), x_err, _flux_level.is_near_one(level))
-        _flux_level.warn_of_other_flux_level(X, level, self._flux_limits)
-        return X, x_err
-
-    def _check_input_of_draws(self, X, x_err):
-        """Return checked spectra and flux errors; warn if the draws would count noise twice."""
-        X, x_err = self._check_input(X, x_err)
-        if x_err is not None and self.noise_augmented_:
-            warn_of_doubled_noise()
-        return X, x_err
-
-    def _predict_counting_noise_once(self, X, x_err):
-        """Return the prediction for spectra that were checked; flux errors enter its draws if the training had none.
-
-        They always say which stars are noisier than those of the training.
-        """
-        x_err_of_draws = None if self.noise_augmented_ else x_err
-        prediction = self._prediction(X, x_err_of_draws, self._noise_of_calibration(X, x_err))
-        return replace(prediction, noisier=are_noisier(x_err, self.noise_level_))
-
-    def _predict_checked(self, X, x_err):
-        """Return the prediction for spectra that were checked."""
-        return self._prediction(X, x_err, self._noise_of_calibration(X, x_err))
-
-    def _noise_of_calibration(self, X, x_err):
-        """Return the noise of spectra if the calibrated errors depend on it, else None."""
-        is_needed = self.error_model_ is not None and self.error_model_.depends_on_noise
-        return self._pixel_noise(X, x_err) if is_needed else None
-
-    def _prediction(self, X, x_err, noise, moments=None):
-        """Return the prediction for spectra that were checked and whose noise, if it is needed, was measured."""
-        moments = self._moments(X, x_err) if moments is None else moments
-        if self._single_label:
-            moments = moments[:, :, 0]
-        prediction = Prediction(*moments, self.target_names_, are_noisier(x_err, self.noise_level_))
-        if self.error_model_ is None:
-            return prediction
-        return replace(prediction, calibrated=self.error_model_.std(prediction, noise))
-
-    def _pixel_noise(self, X, x_err):
-        """Return the noise of spectra, measured from pixel to pixel; None if the model has no `domain_`."""
-        return None if self.domain_ is None else self.domain_._pixel_noise_checked(X, x_err)
-
-    def _moments(self, X, x_err, title="Predicting"):
-        """Return mean and standard deviations (model, predictive, total) in label units: (4, n_samples, n_labels)."""
-        return posterior_moments(
-            self._live.posterior(self.backend, self.spec_, self.weights_, self.seed_),
-            self.spectra_normalizer_,
-            self.label_normalizer_,
-            X,
-            x_err,
-            n_draws=self.n_draws,
-            verbose=self.verbose,
-            title=title,
-        )
-
-    def _check_spectra(self, X, *, reset, y="no_validation"):
-        """Return spectra without mask and unit as float32 with the right number of pixels."""
-        if not reset:  # else scikit-learn first says what else is wrong: sparse, complex, empty
-            self._check_n_pixels(X)
-        X = validate_data(self, X, y, reset=reset, dtype=np.float32, ensure_all_finite=False)
-        self._check_n_pixels(X)
-        return X
-
-    def _check_new_spectra(self, X):
-        """Return spectra with the right number of pixels; an array of numbers is not copied or cast."""
-        if type(X) not in (np.ndarray, np.memmap) or X.ndim != 2 or len(X) == 0 or X.dtype.kind not in "fiub":
-            return self._check_spectra(X, reset=False)
-        self._check_n_pixels(X)
-        validate_data(self, X, reset=False, skip_check_array=True)
-        return X
 
     # Pickles
 
