@@ -1,13 +1,16 @@
-"""Derivatives of the predicted labels with respect to the flux, to inspect which pixels a fitted network uses.
+"""Which pixels a fitted network uses, and whether each of its labels measures itself.
 
-A window label also depends on pixels outside its windows, through the context.
-
+- `responses`: `response_matrix` returns the change of each predicted label when one true label changes.
 - `jacobians`: `jacobian` returns the derivatives of the labels with respect to the flux.
 - `attribution`: `window_attribution` returns the share of these derivatives inside the windows of each label.
 - `label_derivatives`: the derivatives of a fitted regressor in chunks, which both use.
+
+A window label also depends on pixels outside its windows, through the context.
 """
 
 from skbcnn.inspection.attribution import WindowAttribution, window_attribution
 from skbcnn.inspection.jacobians import jacobian
+from skbcnn.inspection.responses import response_matrix
+from skbcnn.metrics.responses import ResponseMatrix
 
-__all__ = ["WindowAttribution", "jacobian", "window_attribution"]
+__all__ = ["ResponseMatrix", "WindowAttribution", "jacobian", "response_matrix", "window_attribution"]

@@ -5,6 +5,8 @@ missing.
 
 - `regression` has metrics of predicted labels, `probabilistic` metrics of their standard deviations.
 - `residual_tables` has a table of the residuals of each label.
+- `responses` has the change of each predicted label with the true labels, and `errors_in_variables` the regression for
+  it. Their public names are in `skbcnn.inspection`.
 - `magic` wraps any metric of scikit-learn, and `scorers` makes scorers for `GridSearchCV`.
 - Steps of all metrics: `label_pairs` (checks), `label_scales` (scaled residuals), `weighted_statistics` and `averaging`
   (over labels).
