@@ -22,7 +22,7 @@ from skbcnn._flux_level import are_near_one
 from skbcnn._masked import fill_masked
 from skbcnn._validation import finite_spectra
 from skbcnn.novelty.flags import NoveltyFlag, as_columns, flag_where, prediction_flags
-from skbcnn.novelty.limits import label_limits, model_limit, relative_spread, spectrum_limits
+from skbcnn.novelty.limits import cross_fitted_limits, label_limits, model_limit, relative_spread, spectrum_limits
 from skbcnn.novelty.principal_components import (
     PrincipalComponents,
     SpectrumStatistics,
@@ -35,7 +35,8 @@ from skbcnn.survey import is_missing
 if TYPE_CHECKING:
     from skbcnn._prediction import Prediction
 
-_MAX_STARS = 3000  # from which the components are computed: more hardly change them
+_MAX_STARS = 1500  # half of them for the components, which more hardly change, and half for the limits
+_FEW_STARS = 1000  # all of fewer stars are used for both
 _NOISE_RATIO = 2  # above this multiple of the training noise, draws with flux errors vary because of the noise
 _MARK_SHARE = 0.2  # a flux of exactly 0 or 1 marks a bad pixel if at most this share of all pixels has it
 
@@ -111,11 +112,12 @@ class TrainingDomain:
 
     Notes
     -----
-    The limits are computed from spectra that do not enter the components: the stars are halved, and each half is
-    compared with the components of the other half. The logarithms of the largest tenth of each statistic are taken to
-    have an exponential distribution, as for heavy tails [1]_. The scale of this distribution is increased by two
-    standard errors, so that a smaller training set gives wider limits. Using one distance within the subspace of the
-    components and one from it is common in the control of chemical processes [2]_.
+    The limits are computed from spectra that do not enter the components: the stars are halved, the components come
+    from one half, and the limits from the other. With fewer than 1000 stars, the components come from all of them, and
+    the limits from comparing each half with components of the other half. The logarithms of the largest tenth of each
+    statistic are taken to have an exponential distribution, as for heavy tails [1]_. The scale of this distribution is
+    increased by two standard errors, so that a smaller training set gives wider limits. Using one distance within the
+    subspace of the components and one from it is common in the control of chemical processes [2]_.
 
     Noise alone does not make a spectrum novel: the covariance of pixels two apart excludes it, and noise beyond that of
     the training spectra is added to the spread of the scores. The noise is estimated from the spectrum itself, so that
@@ -200,7 +202,7 @@ class TrainingDomain:
         Parameters
         ----------
         x : array-like of shape (n_samples, n_pixels)
-            Continuum-normalised flux, as in `fit` of the regressor. At most 3000 random stars are used.
+            Continuum-normalised flux, as in `fit` of the regressor. At most 1500 random stars are used.
         labels : array-like of shape (n_samples, n_labels) or (n_samples,)
             Labels of the stars; NaN or -9999 where missing.
         x_err : array-like of shape (n_samples, n_pixels), default=None
@@ -211,7 +213,7 @@ class TrainingDomain:
         added_noise : float, default=0.0
             Largest noise that training added to spectra, in units of the flux errors. It raises the limit of the noise.
         random_state : int, RandomState instance or None, default=None
-            Seed of the random numbers that select and halve the stars.
+            Seed of the random numbers that select and divide the stars.
 
         Returns
         -------
@@ -228,14 +230,13 @@ class TrainingDomain:
         labels = as_columns(fill_masked(labels))
         check_consistent_length(x, labels)
         labels = np.where(is_missing(labels), np.nan, labels)
-        rows = np.sort(rng.permutation(len(x))[:_MAX_STARS])
+        rows = rng.permutation(len(x))[:_MAX_STARS]
         x = clip_flux(x[rows])
         x_err = None if x_err is None else np.asarray(x_err)[rows]
         marks = np.array([(x == value).mean() <= _MARK_SHARE for value in (0, 1)], dtype=np.float64)
         bad = find_bad_pixels(x, x_err, marks)
-        components = PrincipalComponents.fit(x, bad, rng)
+        components, (*limits, limit_of_noise) = _components_and_limits(x, bad, rng)
         model_scale, limit_of_model = model_limit(model_std, labels.shape[1])
-        *limits, limit_of_noise = spectrum_limits(x, bad, rng)
         limits += [limit_of_noise * np.sqrt(1 + added_noise**2), limit_of_model]
         label_range, label_margin = label_limits(labels)
         return cls(
@@ -396,6 +397,17 @@ class TrainingDomain:
         if inverse_limit == 0:
             return np.full(len(model_std), np.nan)
         return relative_spread(model_std, self.model_scale) * inverse_limit
+
+
+def _components_and_limits(
+    x: np.ndarray, bad: np.ndarray, rng: np.random.RandomState
+) -> tuple[PrincipalComponents, list[float]]:
+    """Return the components of spectra in random order, and limits from spectra that did not enter their components."""
+    if len(x) < _FEW_STARS:
+        return PrincipalComponents.fit(x, bad, rng), cross_fitted_limits(x, bad, rng)
+    fitted, others = slice(len(x) // 2), slice(len(x) // 2, None)
+    components = PrincipalComponents.fit(x[fitted], bad[fitted], rng)
+    return components, spectrum_limits(components.chunked_statistics(x[others], bad[others]))
 
 
 def _checked_spectra(x: Any, x_err: Any, center: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skbcnn.novelty.flags import as_columns
-from skbcnn.novelty.principal_components import PrincipalComponents, concatenate
+from skbcnn.novelty.principal_components import PrincipalComponents, SpectrumStatistics, concatenate
 
 _FALSE_ALARMS = 1 / 400  # rate of each limit: all limits together flag fewer than 1 in 100 training-like stars
 _MIN_STARS = 10  # with fewer, there are no limits
@@ -18,35 +18,49 @@ _MIN_MODEL_LIMIT = 1.5
 _LABEL_MARGIN = 0.05  # share of the range of a label; for n stars at least 2 / sqrt(n)
 
 
-def spectrum_limits(x: np.ndarray, bad: np.ndarray, rng: np.random.RandomState) -> list[float]:
+def spectrum_limits(statistics: SpectrumStatistics) -> list[float]:
     """Return the limits of the statistics of spectra, infinite for fewer than 10 spectra.
-
-    The spectra are halved, and each half is compared with the components of the other half.
 
     Parameters
     ----------
-    x : ndarray of shape (n_samples, n_pixels), float32
-        Flux.
-    bad : ndarray of bool of shape (n_samples, n_pixels)
-        Bad pixels.
-    rng : RandomState
-        Random numbers that halve the spectra.
+    statistics : SpectrumStatistics
+        Statistics of spectra that did not enter the components.
 
     Returns
     -------
     limits : list of float
         One limit for each of the `SpectrumStatistics`.
     """
+    if len(statistics.noise) < _MIN_STARS:
+        return [np.inf] * len(_MIN_LIMITS)
+    return [upper_limit(*limit) for limit in zip(statistics, _MIN_LIMITS.values(), strict=True)]
+
+
+def cross_fitted_limits(x: np.ndarray, bad: np.ndarray, rng: np.random.RandomState) -> list[float]:
+    """Return the limits of the statistics of few spectra: each half is compared with the components of the other half.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, n_pixels), float32
+        Flux, in random order.
+    bad : ndarray of bool of shape (n_samples, n_pixels)
+        Bad pixels.
+    rng : RandomState
+        Random numbers of the decomposition.
+
+    Returns
+    -------
+    limits : list of float
+        As from `spectrum_limits`.
+    """
     if len(x) < _MIN_STARS:
         return [np.inf] * len(_MIN_LIMITS)
-    order = rng.permutation(len(x))
-    halves = order[::2], order[1::2]
+    halves = slice(0, None, 2), slice(1, None, 2)
     parts = [
-        PrincipalComponents.fit(x[fitted], bad[fitted], rng).statistics(x[others], bad[others])
+        PrincipalComponents.fit(x[fitted], bad[fitted], rng).chunked_statistics(x[others], bad[others])
         for fitted, others in (halves, halves[::-1])
     ]
-    smallest = _MIN_LIMITS.values()
-    return [upper_limit(*limit) for limit in zip(concatenate(parts), smallest, strict=True)]
+    return spectrum_limits(concatenate(parts))
 
 
 def label_limits(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ from skbcnn._chunks import row_chunks
 
 _MAX_COMPONENTS, _STARS_PER_COMPONENT, _PIXELS_PER_COMPONENT = 30, 5, 4
 _QUANTILE, _QUANTILE_OF_NORMAL = 0.99, 2.576  # a share of |scores|, and its limit in standard deviations of a Gaussian
+_MAX_NOISE_STARS = 300  # from which the median noise is computed
 _LAG = 2  # pixels: resampled spectra share their noise with the next pixel, and lines are wider
 _NOISE_SIGMAS = 4  # allowance for chance effects of noise
 _MAX_FLUX = 1e8  # larger flux is clipped, so that the sum of squares stays finite
@@ -75,7 +76,7 @@ class PrincipalComponents(NamedTuple):
         Parameters
         ----------
         x : ndarray of shape (n_samples, n_pixels), float32
-            Flux.
+            Flux, in random order.
         bad : ndarray of bool of shape (n_samples, n_pixels)
             Bad pixels.
         rng : RandomState
@@ -91,16 +92,20 @@ class PrincipalComponents(NamedTuple):
         center = np.where(n_good > 0, mean, 1).astype(np.float32)
         offsets = np.where(bad, np.float32(0), x - center)
         n_components = max(1, min(_MAX_COMPONENTS, n_stars // _STARS_PER_COMPONENT, n_pixels // _PIXELS_PER_COMPONENT))
-        for _ in range(2):
+        for _ in range(2 if bad.any() else 1):
             _, _, components = randomized_svd(
-                offsets, n_components, n_iter=2, power_iteration_normalizer="QR", random_state=rng
+                offsets, n_components, n_iter=2, power_iteration_normalizer="LU", random_state=rng
             )
             np.copyto(offsets, offsets @ components.T @ components, where=bad)  # fill bad pixels from the good ones
         components = np.ascontiguousarray(components, dtype=np.float32)  # so that sums round as after loading
         limits = np.quantile(np.abs(offsets @ components.T).astype(np.float64), _QUANTILE, axis=0)
         fitted = cls(center, components, limits / _QUANTILE_OF_NORMAL, np.zeros(()))
-        noise = [fitted.statistics(x[rows], bad[rows]).noise for rows in row_chunks(n_stars, n_pixels)]
-        return fitted._replace(noise=np.asarray(np.median(np.concatenate(noise))))
+        rows = slice(_MAX_NOISE_STARS)
+        return fitted._replace(noise=np.asarray(np.median(fitted.chunked_statistics(x[rows], bad[rows]).noise)))
+
+    def chunked_statistics(self, x: np.ndarray, bad: np.ndarray) -> SpectrumStatistics:
+        """Return `statistics`, computed for a part of the spectra after the other to save memory."""
+        return concatenate([self.statistics(x[rows], bad[rows]) for rows in row_chunks(*x.shape)])
 
     def statistics(self, x: np.ndarray, bad: np.ndarray) -> SpectrumStatistics:
         """Return the statistics of spectra.

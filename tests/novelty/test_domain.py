@@ -253,6 +253,15 @@ def test_noise_alone_is_not_novel(small_domain, noise):
     assert (noisier > 0).mean() == pytest.approx(float(noise > 0.01), abs=0.01)
 
 
+def test_limits_of_many_stars_come_from_the_half_that_is_not_in_the_components():
+    x = np.random.default_rng(0).normal(size=(1200, 400))  # pure noise, which components fit well in their own stars
+    domain = TrainingDomain.learn(x, np.zeros(1200), random_state=0)
+    assert (domain.score(np.random.default_rng(1).normal(size=(4000, 400))) > 1).mean() <= 0.005
+    order = np.random.RandomState(0).permutation(1200)
+    center = x[order[:600]].mean(axis=0)
+    np.testing.assert_allclose(domain.center, center, rtol=1e-5, atol=1e-6)
+
+
 def test_noise_added_in_training_raises_the_limit():
     x, noisier = spectra_by_hand(300, 0.01, seed=0), spectra_by_hand(300, 0.035, seed=1)
     for added_noise, expected in ((0, 1), (4, 0)):
