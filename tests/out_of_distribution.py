@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from skbcnn.datasets import synthetic
+from skbcnn.datasets.synthetic.instrument import noise_shape, observed_spectra
+from skbcnn.datasets.synthetic.star import hydrogen_profile
+from skbcnn.datasets.synthetic.streams import random_streams
 from skbcnn.novelty import NoveltyFlag
 from skbcnn.survey import APOGEE_LABELS, chip_slices
 
@@ -10,8 +12,8 @@ from skbcnn.survey import APOGEE_LABELS, chip_slices
 def hot_dwarfs(stars, snr, rng):
     """Return spectra with hydrogen lines only, up to 0.45 of the continuum deep."""
     depth = rng.uniform(0.25, 0.45, (len(stars.X), 1))
-    flux = np.exp(-depth * synthetic._hydrogen_profile())
-    error = synthetic._noise_shape() / snr
+    flux = np.exp(-depth * hydrogen_profile())
+    error = noise_shape() / snr
     return flux + error * rng.standard_normal(flux.shape), np.broadcast_to(error, flux.shape)
 
 
@@ -19,8 +21,8 @@ def simulated_hot_dwarfs(stars, snr, rng):
     """Return synthetic spectra for 9000 K and log g 4, far from the range of the simulation."""
     labels = stars.truth.copy()
     labels[:, APOGEE_LABELS.index("teff")], labels[:, APOGEE_LABELS.index("logg")] = 9000, 4
-    streams = synthetic._random_streams(rng.integers(2**31))
-    return synthetic._observed_spectra(labels, np.full(len(labels), float(snr)), streams)
+    streams = random_streams(rng.integers(2**31))
+    return observed_spectra(labels, np.full(len(labels), float(snr)), streams)
 
 
 def shifted(stars, snr, rng):

@@ -20,7 +20,9 @@ from sklearn.preprocessing import StandardScaler
 
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor
 from skbcnn.apogee import preset
-from skbcnn.datasets import make_apogee_spectra, synthetic
+from skbcnn.datasets import make_apogee_spectra
+from skbcnn.datasets.synthetic.instrument import observed_spectra
+from skbcnn.datasets.synthetic.streams import random_streams
 from skbcnn.survey import APOGEE_LABELS, apogee_windows, is_missing
 from tests.benchmarks.markdown import print_table
 from tests.benchmarks.synthetic_stars import fit_to, residual_scatter
@@ -56,7 +58,7 @@ class Stars(NamedTuple):
 
 def observe(labels, seed):
     """Return spectra of stars with given labels. The noise depends only on the seed and the number of the star."""
-    return synthetic._observed_spectra(labels, np.full(len(labels), SNR), synthetic._random_streams(seed))[0]
+    return observed_spectra(labels, np.full(len(labels), SNR), random_streams(seed))[0]
 
 
 def add_to_label(labels, column, amount):
