@@ -12,8 +12,11 @@ from skbcnn.cli.output_paths import check_model_folder
 from skbcnn.cli.terminal_tables import stage
 from skbcnn.datasets import H5Loader
 from skbcnn.datasets.h5 import dataset_names, with_suffix
+from skbcnn.inspection import ResponseMatrix
 from skbcnn.persistence import save_folder
 from skbcnn.survey import resolve_target
+
+_N_LOWEST = 3  # elements that are named because they respond least
 
 
 def run_train(
@@ -104,3 +107,23 @@ def print_history(model: Any, n_stars: int) -> None:
             f"{text} loss: {losses[0]:.3f} in the first epoch, {losses[best]:.3f} in the best ({best + 1}), "
             f"{losses[-1]:.3f} in the last; learning rate {history['lr'][0]:.2g} to {history['lr'][-1]:.2g}."
         )
+    responses = model.validation_responses_
+    if responses is not None and responses.elements:
+        print_responses(responses)
+
+
+def print_responses(responses: ResponseMatrix) -> None:
+    """Print whether the labels of the held-out stars measure themselves.
+
+    Parameters
+    ----------
+    responses : ResponseMatrix
+        Responses of the held-out stars.
+    """
+    own = dict(zip(responses.label_names, responses.own, strict=True))
+    lowest = sorted(responses.elements, key=own.__getitem__)[:_N_LOWEST]
+    click.echo(
+        f"Response of the elements to their own true values: {responses.mean_own:.2f} +- "
+        f"{responses.mean_own_error:.2f} on average (lowest: "
+        f"{', '.join(f'{name} {own[name]:.2f}' for name in lowest)}); to each other: {responses.rms_foreign:.3f} (rms)."
+    )

@@ -17,25 +17,55 @@ _MAX_NOISE = 0.95  # of the variance of any combination of terms: more is not ta
 _SINGULAR = 1e-10  # ratio of eigenvalues of the matrix of the sums of products, of terms of equal size
 
 
-class Coefficients(NamedTuple):
-    """Coefficients of a regression.
+class Regression(NamedTuple):
+    """Regression of outputs on terms, solved.
 
     Attributes
     ----------
-    values : ndarray of shape (n_terms, n_outputs)
+    coefficients : ndarray of shape (n_terms, n_outputs)
         Coefficients.
-    influences : ndarray of shape (n_outputs, n_samples, n_terms)
-        Effect of each sample on each coefficient. The sum of their products over the samples is the covariance of the
-        coefficients.
+    inverse : ndarray of shape (n_terms, n_terms)
+        Inverse of the sums of products of the terms, without noise.
+    z : ndarray of shape (n_samples, n_terms)
+        Terms.
+    noise : mapping of (int, int) to ndarray of shape (n_samples,)
+        Expected excess of the product of two terms, for pairs of terms that share a variable.
+    y : ndarray of shape (n_samples, n_outputs)
+        Outputs.
+    weight : ndarray of shape (n_samples,)
+        Weight of each sample.
     """
 
-    values: np.ndarray
-    influences: np.ndarray
+    coefficients: np.ndarray
+    inverse: np.ndarray
+    z: np.ndarray
+    noise: Mapping[tuple[int, int], np.ndarray]
+    y: np.ndarray
+    weight: np.ndarray
 
-    @property
-    def standard_errors(self) -> np.ndarray:
-        """Standard error of each coefficient: ndarray of shape (n_terms, n_outputs)."""
-        return np.sqrt((self.influences**2).sum(axis=1)).T
+    def influences(self, output: int) -> np.ndarray:
+        """Return the effect of each sample on the coefficients of one output.
+
+        Parameters
+        ----------
+        output : int
+            Column of the outputs.
+
+        Returns
+        -------
+        influences : ndarray of shape (n_samples, n_terms)
+            The sums of squares over the samples are the variances of the coefficients, and the sums of products of two
+            coefficients, also of different outputs, their covariances.
+        """
+        coefficients = self.coefficients[:, output]
+        scores = self.z * (self.y[:, output] - self.z @ coefficients)[:, np.newaxis]
+        for (a, b), values in self.noise.items():
+            scores[:, a] += values * coefficients[b]
+            if a != b:
+                scores[:, b] += values * coefficients[a]
+        influences = (self.weight[:, np.newaxis] * scores) @ self.inverse
+        n_samples, n_terms = self.z.shape
+        return (influences - influences.mean(axis=0)) * np.sqrt(n_samples / max(n_samples - n_terms, 1))
 
 
 def polynomial_terms(n_variables: int, squared: Sequence[int]) -> np.ndarray:
@@ -64,7 +94,7 @@ def polynomial_terms(n_variables: int, squared: Sequence[int]) -> np.ndarray:
     return np.array([np.zeros(n_variables, dtype=int), *one, *products])
 
 
-def regress(x: np.ndarray, x_err: np.ndarray, y: np.ndarray, weight: np.ndarray, exponents: np.ndarray) -> Coefficients:
+def regress(x: np.ndarray, x_err: np.ndarray, y: np.ndarray, weight: np.ndarray, exponents: np.ndarray) -> Regression:
     """Regress outputs on a polynomial of variables whose errors are known.
 
     Parameters
@@ -82,9 +112,9 @@ def regress(x: np.ndarray, x_err: np.ndarray, y: np.ndarray, weight: np.ndarray,
 
     Returns
     -------
-    coefficients : Coefficients
-        The standard errors hold whatever the distribution of the residuals is, and include the effect of the errors of
-        the variables.
+    regression : Regression
+        Coefficients, and what their errors follow from. These errors hold whatever the distribution of the residuals
+        is, and include the effect of the errors of the variables.
 
     Raises
     ------
@@ -97,8 +127,8 @@ def regress(x: np.ndarray, x_err: np.ndarray, y: np.ndarray, weight: np.ndarray,
     their error covariance in one sample, the coefficients b solve ``sum(w (z z' - k D)) b = sum(w z y)`` [1]_ [2]_.
     The factor ``k = 1 - (n_terms + 1) / n`` removes most of the bias in small samples ([1]_, section 2.5). For
     combinations of terms that consist almost entirely of noise, at most 95 % of the variance is taken off, so that the
-    matrix stays positive definite. The standard errors are those of the sandwich estimator for estimating equations
-    [3]_, times ``sqrt(n / (n - n_terms))``.
+    matrix stays positive definite. The errors of the coefficients are those of the sandwich estimator for estimating
+    equations [3]_, times ``sqrt(n / (n - n_terms))``.
 
     References
     ----------
@@ -116,9 +146,9 @@ def regress(x: np.ndarray, x_err: np.ndarray, y: np.ndarray, weight: np.ndarray,
     >>> exact, errors = rng.normal(size=(10_000, 1)), np.full((10_000, 1), 0.5)
     >>> observed, weight = exact + errors * rng.normal(size=exact.shape), np.ones(10_000)
     >>> terms = polynomial_terms(1, [])
-    >>> regress(observed, 0 * errors, 3 * exact, weight, terms).values[1].round(1)
+    >>> regress(observed, 0 * errors, 3 * exact, weight, terms).coefficients[1].round(1)
     array([2.4])
-    >>> regress(observed, errors, 3 * exact, weight, terms).values[1].round(1)
+    >>> regress(observed, errors, 3 * exact, weight, terms).coefficients[1].round(1)
     array([3.])
     """
     powers = _unbiased_powers(x, x_err)
@@ -126,15 +156,7 @@ def regress(x: np.ndarray, x_err: np.ndarray, y: np.ndarray, weight: np.ndarray,
     noise = _noise_of_products(z, powers, exponents)
     n = weight.sum() ** 2 / (weight**2).sum()
     inverse = np.linalg.inv(_products_without_noise(z, noise, weight, 1 - (len(exponents) + 1) / n))
-    values = inverse @ (z.T @ (weight[:, np.newaxis] * y))
-    influences = np.array(
-        [
-            (weight[:, np.newaxis] * _scores(z, noise, y[:, output], values[:, output])) @ inverse
-            for output in range(y.shape[1])
-        ]
-    )
-    influences -= influences.mean(axis=1, keepdims=True)
-    return Coefficients(values, influences * np.sqrt(len(x) / max(len(x) - len(exponents), 1)))
+    return Regression(inverse @ (z.T @ (weight[:, np.newaxis] * y)), inverse, z, noise, y, weight)
 
 
 def _unbiased_powers(x: np.ndarray, x_err: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -188,15 +210,3 @@ def _products_without_noise(
     kept = 1 - share * np.minimum(share_of_noise, _MAX_NOISE)
     half = root @ directions
     return (half * kept) @ half.T
-
-
-def _scores(
-    z: np.ndarray, noise: Mapping[tuple[int, int], np.ndarray], y: np.ndarray, coefficients: np.ndarray
-) -> np.ndarray:
-    """Return the estimating equations of one output in each sample: ndarray of shape (n_samples, n_terms)."""
-    scores = z * (y - z @ coefficients)[:, np.newaxis]
-    for (a, b), values in noise.items():
-        scores[:, a] += values * coefficients[b]
-        if a != b:
-            scores[:, b] += values * coefficients[a]
-    return scores

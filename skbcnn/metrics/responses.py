@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from skbcnn import _label_tables
 from skbcnn._prediction import Prediction
 from skbcnn._sklearn import check_sample_weight
 from skbcnn._validation import check_label_errors, check_labels
-from skbcnn.metrics.errors_in_variables import Coefficients, polynomial_terms, regress
+from skbcnn.metrics.errors_in_variables import polynomial_terms, regress
 from skbcnn.survey import find_label, is_missing
 
 if TYPE_CHECKING:
@@ -143,14 +143,19 @@ class ResponseMatrix:
             raise ValueError(_too_few_stars(true, weight, names, used, len(rows), _STARS_PER_TERM * len(terms)))
         known = true[rows][:, used]
         known_err = np.zeros_like(known) if errors is None else errors[rows][:, used]
-        summarised = _elements(elements, names)
-        found = _estimate(known, known_err, predicted[rows], weight[rows], terms)
-        own = [found.influences[column, :, k] for k, column in enumerate(used) if names[column] in summarised]
+        summarised = [names[j] for j in used if names[j] in _elements(elements, names)]
+        responses, influences = _responses(known, known_err, predicted[rows], weight[rows], terms)
+        standard_errors, own = [], []
+        for j, name in enumerate(names):
+            of_row = influences(j)
+            standard_errors.append(np.linalg.norm(of_row, axis=0))
+            if name in summarised:
+                own.append(of_row[:, used.index(j)])
         return cls(
             label_names=names,
-            matrix=_in_columns(found.values.T, used, len(names)),
-            standard_errors=_in_columns(found.standard_errors.T, used, len(names)),
-            elements=tuple(names[column] for column in used if names[column] in summarised),
+            matrix=_in_columns(responses, used, len(names)),
+            standard_errors=_in_columns(np.array(standard_errors), used, len(names)),
+            elements=tuple(summarised),
             n_stars=len(rows),
             spreads=_in_columns(known.std(axis=0)[np.newaxis], used, len(names))[0],
             mean_own_error=float(np.linalg.norm(np.mean(own, axis=0))) if own else np.nan,
@@ -304,17 +309,24 @@ def _columns_and_rows(true: np.ndarray, weight: np.ndarray, names: Sequence[str]
     return used, rows
 
 
-def _estimate(
+def _responses(
     true: np.ndarray, errors: np.ndarray, predicted: np.ndarray, weight: np.ndarray, terms: np.ndarray
-) -> Coefficients:
-    """Return the responses to the labels of `true`, without the other terms, in label units: (n_true, n_predicted)."""
+) -> tuple[np.ndarray, Callable[[int], np.ndarray]]:
+    """Return the responses to the labels of `true`, and a function that returns the influences of the stars on a row.
+
+    Both are in label units, of shape (n_predicted, n_true) and (n_stars, n_true).
+    """
     spread, size = true.std(axis=0), predicted.std(axis=0)
     size = np.where(size > 0, size, 1.0)
     x = (true - np.average(true, axis=0, weights=weight)) / spread
     y = (predicted - np.average(predicted, axis=0, weights=weight)) / size
-    found = regress(x, errors / spread, y, weight, terms)
-    unit, linear = size / spread[:, np.newaxis], slice(1, true.shape[1] + 1)
-    return Coefficients(found.values[linear] * unit, found.influences[:, :, linear] * unit.T[:, np.newaxis])
+    regression = regress(x, errors / spread, y, weight, terms)
+    linear, unit = slice(1, true.shape[1] + 1), size[:, np.newaxis] / spread
+
+    def influences(row: int) -> np.ndarray:
+        return regression.influences(row)[:, linear] * unit[row]
+
+    return regression.coefficients[linear].T * unit, influences
 
 
 def _too_few_stars(

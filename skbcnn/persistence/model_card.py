@@ -50,6 +50,7 @@ def card_of(model: Any, document: Mapping[str, Any]) -> str:
         "Labels": _labels(regressor),
         "Training": _training(regressor, document["provenance"]),
         "Accuracy": _accuracy(regressor),
+        "Responses": _responses(regressor),
         "Uncertainties": _uncertainties(regressor),
         "Versions": _table(("made with", "version"), _entries(document["written_with"])),
         "Citation": _CITATION,
@@ -160,6 +161,33 @@ def _accuracy(regressor: Any) -> str:
     return (
         "The bias is the median of predicted minus known label of the held-out stars. The scatter is 1.4826 times the "
         "median absolute deviation.\n\n" + _table(("label", "bias", "scatter", "stars"), rows)
+    )
+
+
+def _responses(regressor: Any) -> str:
+    """Return how the predicted labels of the held-out stars answer to their known labels, or nothing."""
+    responses = regressor.validation_responses_
+    if responses is None:
+        return ""
+    rows = [
+        (
+            _text(row["label"]),
+            f"{_number(row['own'], 2)} \N{PLUS-MINUS SIGN} {_number(row['own_error'], 2)}",
+            _number(row["foreign"], 2 if row["foreign"] < 1 else 0),
+            _text(str(row["strongest"])),
+            _number(row["response"], 2 if abs(row["response"]) < 1 else 0),
+        )
+        for row in responses.to_table()
+    ]
+    errors = "" if responses.errors_removed else " Label errors were not given, so that own responses are too small."
+    return (
+        "A response is the change of a predicted label per unit of a true label, while all other true labels stay, "
+        f"among {_counted(responses.n_stars, 'held-out star')}. The own response of a measured label is near 1; that "
+        "of a label that is shrunk towards the mean is smaller. Foreign is the root mean square of the responses to "
+        f"other elements, which is near 0 unless the label is guessed from them.{errors}\n\n"
+        f"Mean own response of the elements: {_number(responses.mean_own, 3)} \N{PLUS-MINUS SIGN} "
+        f"{_number(responses.mean_own_error, 3)}; foreign: {_number(responses.rms_foreign, 3)}.\n\n"
+        + _table(("label", "own", "foreign", "strongest", "response"), rows)
     )
 
 

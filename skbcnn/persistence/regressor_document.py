@@ -13,6 +13,7 @@ import numpy as np
 from skbcnn._fitted_state import FITTED_STATE, FittedAttribute, Storage, restore
 from skbcnn.calibration import ErrorModel
 from skbcnn.calibration.absence import Uncalibrated
+from skbcnn.metrics.responses import ResponseMatrix
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.novelty import TrainingDomain
 from skbcnn.persistence.estimator_parameters import describe_estimator, set_feature_names, unfitted_estimator
@@ -27,6 +28,8 @@ _SPEC_ADDED_LATER = {"context_layer": "output"}  # value of networks in early fo
 _NORMALIZERS = {"spectra_normalizer_": SpectraNormalizer, "label_normalizer_": LabelNormalizer}
 _MISSING_SCORE = -1.0  # stands for NaN, which no array in a file may hold
 _RESIDUALS = ("bias", "scatter", "n_stars")
+_RESPONSE_MATRICES = ("matrix", "standard_errors")
+_RESPONSE_VALUES = ("elements", "n_stars", "mean_own_error", "errors_removed")
 _ERROR_MODEL_ARRAYS = ("scale", "offset", "n_differences", "noise_slope", "noise_curve")
 
 
@@ -330,7 +333,33 @@ def _residuals_from_json(
     return residuals
 
 
+def _responses_to_json(responses: ResponseMatrix) -> dict[str, Any]:
+    values = {name: getattr(responses, name) for name in (*_RESPONSE_MATRICES, "spreads", *_RESPONSE_VALUES)}
+    return {name: to_json(value, "validation_responses_") for name, value in values.items()}
+
+
+def _responses_from_json(entry: Mapping[str, Any], label_names: Sequence[str]) -> ResponseMatrix:
+    n_labels = len(label_names)
+    matrix, errors = (np.array(entry[name], dtype=np.float64) for name in _RESPONSE_MATRICES)
+    spreads, elements = np.array(entry["spreads"], dtype=np.float64), tuple(map(as_text, entry["elements"]))
+    if not matrix.shape == errors.shape == (n_labels, n_labels) or spreads.shape != (n_labels,):
+        raise ValueError(f"the responses are not of {n_labels} labels")
+    if np.isinf(matrix).any() or np.isinf(errors).any() or (errors < 0).any() or not set(elements) <= set(label_names):
+        raise ValueError("the responses are infinite, have negative errors, or are of other labels")
+    return ResponseMatrix(
+        label_names=tuple(label_names),
+        matrix=matrix,
+        standard_errors=errors,
+        elements=elements,
+        n_stars=as_int(entry["n_stars"], 0),
+        spreads=spreads,
+        mean_own_error=float(entry["mean_own_error"]),
+        errors_removed=bool(entry["errors_removed"]),
+    )
+
+
 _CONVERTERS: Mapping[str, _Converter] = {
     "error_model_": _Converter(_error_model_to_json, _error_model_from_json),
     "validation_residuals_": _Converter(_residuals_to_json, _residuals_from_json),
+    "validation_responses_": _Converter(_responses_to_json, _responses_from_json),
 }

@@ -13,6 +13,7 @@ from skbcnn.plotting.jacobian import JacobianDisplay
 from skbcnn.plotting.kiel import KielDisplay
 from skbcnn.plotting.residual_overview import ResidualOverviewDisplay, overview_size
 from skbcnn.plotting.residuals import ResidualDisplay
+from skbcnn.plotting.responses import ResponseDisplay
 from skbcnn.plotting.spectrum import SpectrumDisplay
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "KielDisplay",
     "ResidualDisplay",
     "ResidualOverviewDisplay",
+    "ResponseDisplay",
     "SpectrumDisplay",
     "TrainingHistoryDisplay",
     "new_figure",
