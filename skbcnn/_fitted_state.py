@@ -98,6 +98,7 @@ FITTED_STATE: Mapping[str, FittedAttribute] = MappingProxyType(
         "interval_scores_": FittedAttribute(Storage.ARRAY, None, _ANY_TRAINING, shape=("n_scores", "n_labels")),
         "interval_noise_": FittedAttribute(Storage.ARRAY, None, _ANY_TRAINING, shape=("n_scores",)),
         "validation_residuals_": FittedAttribute(Storage.OBJECT, None, _ANY_TRAINING),
+        "validation_responses_": FittedAttribute(Storage.OBJECT, None, _ANY_TRAINING),
         "_uncalibrated": FittedAttribute(Storage.JSON, Uncalibrated.UNKNOWN, _ANY_FIT),
         "domain_": FittedAttribute(Storage.ARRAYS, None, _ANY_FIT),
         "preprocessing_": FittedAttribute(Storage.JSON, ABSENT, _FIT),

@@ -44,6 +44,7 @@ from skbcnn.calibration.held_out import (
     label_residuals,
     with_training_noise,
 )
+from skbcnn.calibration.responses import held_out_responses
 from skbcnn.network.backends import require_tensorflow
 from skbcnn.network.forking import refuse_after_fork
 from skbcnn.network.training_recipe import Stars
@@ -125,8 +126,8 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         Share of the stars held out from the training. They measure the validation loss and calibrate the model. 0: no
         star is held out, and the training loss replaces the validation loss. Not used if `fit` gets validation data.
     calibrate : bool, default=True
-        Whether `fit` learns `error_model_`, `interval_scores_` and `validation_residuals_` from the held-out stars, and
-        `domain_` from the training stars. The network does not depend on it.
+        Whether `fit` learns `error_model_`, `interval_scores_`, `validation_residuals_` and `validation_responses_`
+        from the held-out stars, and `domain_` from the training stars. The network does not depend on it.
     early_stopping : bool, default=False
         Whether to stop when the validation loss has not improved for `n_iter_no_change` epochs, and to restore the best
         weights.
@@ -186,6 +187,9 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     validation_residuals_ : dict of str to tuple of (float, float, int), or None
         Residuals of the held-out stars by label: median and `mad_std` of predicted minus known label, in label units
         and with noise as in the training, and number of stars.
+    validation_responses_ : ResponseMatrix or None
+        Responses of the predicted labels of these stars to their known labels: whether each label measures itself.
+        None if fewer than 200 held-out stars have all labels.
     domain_ : TrainingDomain or None
         Summary of the training set, used by `assess` to detect out-of-distribution spectra. None without `calibrate`.
     target_names_ : tuple of str
@@ -672,7 +676,9 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         if can_calibrate(stars.y):
             noise = self.domain_._pixel_noise_checked(x, stars.x_err) if smallest < largest else None
             self._calibrate_errors(prediction, stars.y, stars.y_err, noise)
-            self.validation_residuals_ = label_residuals(self._like_prediction(stars.y), prediction)
+            y, y_err = self._like_prediction(stars.y), self._like_prediction(stars.y_err)
+            self.validation_residuals_ = label_residuals(y, prediction)
+            self.validation_responses_ = held_out_responses(prediction, y, y_err, self.spec_.windows)
             self._uncalibrated = Uncalibrated.UNKNOWN
 
     # Pickles
