@@ -241,8 +241,8 @@ def as_float64(values: Any, argument: str, remedy: str) -> np.ndarray:
         raise ValueError(f"{argument} holds values that are not numbers ({error}). {remedy}.") from error
 
 
-def check_groups(values: Any, argument: str, n_samples: int) -> np.ndarray:
-    """Return the name or number of the star of each spectrum.
+def check_groups(values: Any, argument: str, n_samples: int, kind: str = "star") -> np.ndarray:
+    """Return the name or number of the star, or of another group, of each spectrum.
 
     Parameters
     ----------
@@ -252,6 +252,8 @@ def check_groups(values: Any, argument: str, n_samples: int) -> np.ndarray:
         Name of the argument.
     n_samples : int
         Number of spectra.
+    kind : str, default="star"
+        What the names are of, for error messages.
 
     Returns
     -------
@@ -272,15 +274,15 @@ def check_groups(values: Any, argument: str, n_samples: int) -> np.ndarray:
     groups, missing = np.asarray(values), is_masked(values)
     if groups.shape != (n_samples,):
         raise ValueError(
-            f"{argument} has shape {groups.shape}, expected ({n_samples},): the name or number of the star of each "
+            f"{argument} has shape {groups.shape}, expected ({n_samples},): the name or number of the {kind} of each "
             "spectrum."
         )
     if groups.dtype.kind in NO_NUMBERS:
-        raise ValueError(f"{argument} holds {groups.dtype}, expected names or numbers of stars.")
+        raise ValueError(f"{argument} holds {groups.dtype}, expected names or numbers of {kind}s.")
     if n_missing := int((missing | _is_no_name(groups)).sum()):
         raise ValueError(
             f"{argument} is masked or missing (NaN, None, -9999 or empty) for {n_missing} of {n_samples} spectra. Name "
-            "the star of each spectrum; a spectrum whose star is unknown needs a name of its own."
+            f"the {kind} of each spectrum; a spectrum whose {kind} is unknown needs a name of its own."
         )
     return groups.astype(str) if groups.dtype == object else groups
 

@@ -1,4 +1,4 @@
-"""Mean and standard deviations of the posterior draws, in label units, computed chunk by chunk.
+"""Mean and standard deviations of the posterior draws, and the draws, in label units, computed chunk by chunk.
 
 Each chunk of spectra is cast to float32, normalised, passed through all draws, and converted to label units, so that no
 second array of the size of the spectra is ever made.
@@ -93,6 +93,55 @@ def posterior_moments(
     moments : ndarray of shape (4, n_samples, n_labels)
         Mean, and the model, predictive and total standard deviation, in label units.
     """
+    normalizers = spectra_normalizer, label_normalizer
+    return _moments_and_draws(posterior, *normalizers, X, x_err, n_draws, None, verbose, title)[0]
+
+
+def posterior_draws(
+    posterior: Any,
+    spectra_normalizer: SpectraNormalizer,
+    label_normalizer: LabelNormalizer,
+    X: np.ndarray,
+    x_err: np.ndarray | None = None,
+    *,
+    n_draws: int,
+    kept: np.ndarray | None = None,
+    verbose: int = 0,
+    title: str = "Predicting",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the moments of the labels over posterior draws, and the labels of each draw.
+
+    Parameters
+    ----------
+    posterior, spectra_normalizer, label_normalizer, X, x_err, n_draws, verbose, title
+        As in `posterior_moments`.
+    kept : ndarray of int of shape (n_kept,), default=None
+        Numbers of the draws to return. None: all.
+
+    Returns
+    -------
+    moments : ndarray of shape (4, n_samples, n_labels)
+        The same as `posterior_moments` returns.
+    draws : ndarray of shape (n_kept, n_samples, n_labels), float32
+        Mean labels that the network of each draw predicts, in label units.
+    """
+    kept = np.arange(n_draws) if kept is None else kept
+    normalizers = spectra_normalizer, label_normalizer
+    return _moments_and_draws(posterior, *normalizers, X, x_err, n_draws, kept, verbose, title)
+
+
+def _moments_and_draws(
+    posterior: Any,
+    spectra_normalizer: SpectraNormalizer,
+    label_normalizer: LabelNormalizer,
+    X: np.ndarray,
+    x_err: np.ndarray | None,
+    n_draws: int,
+    kept: np.ndarray | None,
+    verbose: int,
+    title: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the moments, and the draws with the numbers `kept`: none if it is None."""
 
     def normalized(rows: slice) -> tuple[np.ndarray, np.ndarray | None]:
         flux = spectra_normalizer.transform(np.asarray(X[rows], dtype=np.float32))
@@ -102,9 +151,16 @@ def posterior_moments(
 
     chunks = list(gen_batches(len(X), posterior.chunk))
     moments = np.empty((4, len(X), len(label_normalizer.mean_)))
-    answers = posterior.moments((normalized(rows) for rows in chunks), n_draws)
+    draws = np.empty((0 if kept is None else len(kept), *moments.shape[1:]), dtype=np.float32)
+    inputs = (normalized(rows) for rows in chunks)
+    if kept is None:
+        answers = ((found, None) for found in posterior.moments(inputs, n_draws))
+    else:
+        answers = posterior.moments_and_draws(inputs, n_draws)
     bar = tqdm(chunks, desc=title, unit="chunk", disable=not verbose)
-    for rows, (mean, model, predictive) in zip(bar, answers, strict=True):
+    for rows, ((mean, model, predictive), means_of_draws) in zip(bar, answers, strict=True):
         stds = map(np.sqrt, (model, predictive, model + predictive))
         moments[:, rows] = label_normalizer.inverse_moments(mean, *stds)
-    return moments
+        if kept is not None:
+            (draws[:, rows],) = label_normalizer.inverse_moments(means_of_draws[kept].astype(np.float64))
+    return moments, draws

@@ -1,4 +1,4 @@
-"""Predicted labels with their uncertainties."""
+"""Predicted labels with their uncertainties, of single spectra and averaged over groups of stars."""
 
 import re
 from collections.abc import Sequence
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from skbcnn._grouping import Grouping
 from skbcnn._optional_dependencies import require_extra
 
 if TYPE_CHECKING:
     from astropy.table import Table
+    from numpy.typing import ArrayLike
     from pandas import DataFrame
 
 ErrorKind = Literal["total", "predictive", "model", "calibrated"]
@@ -37,6 +39,7 @@ _DESCRIPTIONS = {  # of the columns
     "predictive": "Standard deviation of {} by the spectrum",
     "calibrated": "Calibrated standard deviation of {}",
 }
+_BLOCK = 1000  # stars whose covariance is computed at once
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,12 @@ class Prediction:
     calibrated : ndarray of shape (n_samples, n_labels) or None
         Standard deviation that agrees with the residuals of held-out stars or with the scatter of repeat visits:
         `total`, corrected by the `error_model_` of the model. None if the model has none.
+    draws : ndarray of shape (n_draws, n_samples, n_labels) or None, float32
+        Labels that the network of each posterior draw predicts, without predictive noise. None without
+        ``predict_distribution(X, keep_draws=True)``.
+    calibrated_by : str or None
+        Origin of `calibrated`: "known labels", or "repeat visits", which do not show errors that all visits of a star
+        share. None if it is unknown.
 
     References
     ----------
@@ -75,6 +84,8 @@ class Prediction:
     label_names: tuple[str, ...]
     noisier: np.ndarray | None = None
     calibrated: np.ndarray | None = None
+    draws: np.ndarray | None = None
+    calibrated_by: str | None = None
 
     def std(self, kind: ErrorKind = "total") -> np.ndarray:
         """Return the standard deviation of one kind.
@@ -103,6 +114,142 @@ class Prediction:
                 "of known labels, or with fit_noise_model on repeat visits, and predict again."
             )
         return std
+
+    def covariance(self, kind: ErrorKind = "total") -> np.ndarray:
+        """Return the covariance matrix of the labels of each star.
+
+        It is the covariance between the posterior draws plus, on the diagonal, the predictive variances, because the
+        network does not predict correlations of the predictive noise.
+
+        Parameters
+        ----------
+        kind : {"total", "predictive", "model", "calibrated"}, default="total"
+            Kind of standard deviation on the diagonal. The calibrated covariance has the correlations of the total one.
+
+        Returns
+        -------
+        covariance : ndarray of shape (n_samples, n_labels, n_labels)
+            In products of label units. Its diagonal is ``std(kind)**2``. A single label has matrices of one element.
+
+        Raises
+        ------
+        ValueError
+            If the kind is unknown, the model is not calibrated, or the prediction has no draws.
+
+        Examples
+        --------
+        Two draws, which differ by 0.2 dex in both labels:
+
+        >>> import numpy as np
+        >>> from skbcnn import Prediction
+        >>> draws = np.array([[[0.1, 0.3]], [[0.3, 0.5]]])
+        >>> model, predictive = np.full((1, 2), 0.1), np.full((1, 2), 0.2)
+        >>> total = np.hypot(model, predictive)
+        >>> stars = Prediction(draws.mean(axis=0), model, predictive, total, ("Fe", "Mg"), draws=draws)
+        >>> stars.covariance().round(6)
+        array([[[0.05, 0.01],
+                [0.01, 0.05]]])
+        """
+        std = columns_of(self.std(kind))
+        on_diagonal = np.arange(std.shape[1])
+        covariance = np.zeros((*std.shape, len(on_diagonal)))
+        if kind != "predictive":
+            draws = self._known_draws("covariance")
+            noise = 0 * std if kind == "model" else columns_of(self.predictive)
+            for start in range(0, len(std), _BLOCK):
+                rows = slice(start, start + _BLOCK)
+                block = np.moveaxis(draws[:, rows].astype(np.float64), 0, -1)  # (stars, labels, draws)
+                block -= block.mean(axis=-1, keepdims=True)
+                found = block @ block.swapaxes(1, 2) / len(draws)
+                found[:, on_diagonal, on_diagonal] += noise[rows] ** 2
+                ratio = _ratio(std[rows], np.sqrt(found[:, on_diagonal, on_diagonal]))
+                covariance[rows] = found * ratio[:, :, None] * ratio[:, None, :]
+        covariance[:, on_diagonal, on_diagonal] = std**2
+        return covariance
+
+    def group_mean(self, groups: "ArrayLike") -> "GroupMean":
+        """Return the mean labels of groups of stars, such as clusters, with their errors.
+
+        The network makes similar errors for similar stars, and these do not average away. Therefore the mean of a group
+        is computed for each posterior draw, and the model error is the standard deviation of these means. The
+        predictive errors of different stars are independent: their error of the mean of n stars is about a predictive
+        error divided by sqrt(n).
+
+        Parameters
+        ----------
+        groups : array-like of shape (n_samples,)
+            Name or number of the group of each spectrum.
+
+        Returns
+        -------
+        means : GroupMean
+            One row for each group, in the order of the sorted names. The calibrated error assumes that the model error
+            and the predictive error of each star are both wrong by the factor ``calibrated / total``.
+
+        Raises
+        ------
+        ValueError
+            If there is not one group for each spectrum, one is missing, a label is not finite, or the prediction has no
+            draws.
+
+        See Also
+        --------
+        skbcnn.calibration.combine_visits : Weighted means of the visits of each star.
+
+        Notes
+        -----
+        The means are not weighted. Their errors are those of the labels of the member stars; the error by which a
+        finite sample of stars represents a whole cluster is not included.
+
+        Examples
+        --------
+        The draws of both stars differ by 0.2 dex in the same direction, so that the model error stays 0.1 dex:
+
+        >>> import numpy as np
+        >>> from skbcnn import Prediction
+        >>> draws = np.array([[[0.1], [0.3]], [[0.3], [0.5]]])
+        >>> model, predictive = np.full((2, 1), 0.1), np.full((2, 1), 0.2)
+        >>> total = np.hypot(model, predictive)
+        >>> stars = Prediction(draws.mean(axis=0), model, predictive, total, ("Al",), draws=draws)
+        >>> cluster = stars.group_mean(["M13", "M13"])
+        >>> [array.round(4).item() for array in (cluster.mean, cluster.model, cluster.predictive, cluster.total)]
+        [0.3, 0.1, 0.1414, 0.1732]
+        """
+        draws = self._known_draws("group_mean")
+        grouping = Grouping.of(groups, "groups", len(self.mean), "group")
+        grouping.refuse_infinite(columns_of(self.mean))
+        predictive_of_stars = columns_of(self.predictive)
+        model, predictive, means_of_draws = _error_of_means(grouping, draws, predictive_of_stars)
+        calibrated = None
+        if self.calibrated is not None:
+            factor = _ratio(columns_of(self.calibrated), columns_of(self.total))
+            calibrated = np.hypot(*_error_of_means(grouping, draws, predictive_of_stars, factor)[:2])
+
+        def shaped(values: np.ndarray) -> np.ndarray:
+            return values.reshape(*values.shape[:-2], len(grouping.names), *self.mean.shape[1:])
+
+        return GroupMean(
+            shaped(grouping.sum(columns_of(self.mean)) / grouping.counts[:, None]),
+            shaped(model),
+            shaped(predictive),
+            shaped(np.hypot(model, predictive)),
+            self.label_names,
+            None if self.noisier is None else grouping.any(self.noisier),
+            None if calibrated is None else shaped(calibrated),
+            shaped(means_of_draws),
+            self.calibrated_by,
+            group=grouping.names,
+            n_spectra=grouping.counts,
+        )
+
+    def _known_draws(self, method: str) -> np.ndarray:
+        """Return the draws, with an axis for the labels; raise an error if there are none."""
+        if self.draws is None:
+            raise ValueError(
+                f"{method} needs the posterior draws, which this prediction does not hold. Predict with "
+                "model.predict_distribution(X, keep_draws=True)."
+            )
+        return self.draws[:, :, None] if self.draws.ndim == 2 else self.draws
 
     def to_table(self, errors: ErrorKind | Sequence[ErrorKind] = ("total",), naming: Naming = "skbcnn") -> "Table":
         """Return the labels and their error bars as a table with units.
@@ -194,6 +341,71 @@ class Prediction:
         """
         require_extra("pandas", "Prediction.to_pandas")
         return self.to_table(errors, naming).to_pandas()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupMean(Prediction):
+    """Mean labels of groups of stars with their uncertainties, from `Prediction.group_mean`.
+
+    Attributes
+    ----------
+    mean, model, predictive, total, label_names, noisier, calibrated, draws, calibrated_by
+        As in `Prediction`, with one row for each group. `noisier` is True if it is for any member.
+    group : ndarray of shape (n_groups,)
+        Names of the groups, sorted.
+    n_spectra : ndarray of int of shape (n_groups,)
+        Number of spectra of each group.
+    """
+
+    group: np.ndarray
+    n_spectra: np.ndarray
+
+    def to_table(self, errors: ErrorKind | Sequence[ErrorKind] = ("total",), naming: Naming = "skbcnn") -> "Table":
+        """Return the groups, their labels and the error bars as a table with units.
+
+        Parameters
+        ----------
+        errors, naming
+            As in `Prediction.to_table`.
+
+        Returns
+        -------
+        table : astropy.table.Table
+            Columns ``group``, ``n_spectra``, and those of `Prediction.to_table`.
+        """
+        table = super().to_table(errors, naming)
+        table.add_columns([self.group, self.n_spectra], indexes=[0, 0], names=["group", "n_spectra"])
+        return table
+
+
+def _error_of_means(
+    grouping: Grouping, draws: np.ndarray, predictive: np.ndarray, factor: np.ndarray | float = 1.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return model and predictive errors of group means, if all errors are `factor` times as large, and their draws."""
+    centre, counts = draws.mean(axis=0, dtype=np.float64), grouping.counts[:, None]
+    deviations = np.stack([grouping.sum((draw - centre) * factor) / counts for draw in draws])
+    noise = np.sqrt(grouping.sum((predictive * factor) ** 2)) / counts
+    return deviations.std(axis=0), noise, (deviations + grouping.sum(centre) / counts).astype(np.float32)
+
+
+def columns_of(values: np.ndarray) -> np.ndarray:
+    """Return values of labels with an axis for the labels.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_labels) or (n_samples,)
+        Attribute of a `Prediction`, which has one dimension for a single label.
+
+    Returns
+    -------
+    values : ndarray of shape (n_samples, n_labels)
+    """
+    return values[:, None] if values.ndim == 1 else values
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Return the ratio of standard deviations; 1 where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.ones_like(numerator), where=denominator > 0)
 
 
 def column_names(name: str, naming: Naming) -> dict[str, str]:

@@ -1,14 +1,15 @@
-"""Predictions as tables: labels and their error bars, with units."""
+"""Predictions as tables with units, covariances of labels, and means of groups."""
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import skbcnn
 from skbcnn import Prediction
@@ -86,3 +87,95 @@ def test_importing_it_is_light():
     code = "import sys, skbcnn._prediction; assert not {'astropy', 'pandas', 'sklearn'} & set(sys.modules)"
     root = Path(skbcnn.__file__).parents[1]
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+
+
+class TestCovariance:
+    """One star, two labels, and four draws with variances 1 and 4 and covariance 1."""
+
+    DRAWS = np.array([[1.0, 0.0], [1.0, 4.0], [-1.0, -4.0], [-1.0, 0.0]])[:, None] / np.sqrt([1, 2]) + [10, 20]
+
+    @pytest.fixture
+    def star(self):
+        model, predictive = np.array([[1.0, 2.0]]), np.array([[2.0, 1.5]])
+        total = np.hypot(model, predictive)
+        names = ("Fe", "Mg")
+        return Prediction(self.DRAWS.mean(axis=0), model, predictive, total, names, None, 2 * total, self.DRAWS)
+
+    def test_by_hand(self, star):
+        """The mean product of the deviations is (0 + 4 + 4 + 0) / sqrt(2) / 4."""
+        product = np.sqrt(2)
+        assert_allclose(star.covariance("model"), [[[1, product], [product, 4]]])
+        assert_allclose(star.covariance("predictive"), [[[4, 0], [0, 2.25]]])
+        assert_allclose(star.covariance(), [[[5, product], [product, 6.25]]])
+
+    def test_calibrated_errors_keep_the_correlation(self, star):
+        assert_allclose(star.covariance("calibrated"), 4 * star.covariance())
+
+    def test_many_stars_are_computed_in_blocks(self, star, monkeypatch):
+        monkeypatch.setattr("skbcnn._prediction._BLOCK", 2)
+        arrays = {name: np.repeat(getattr(star, name), 3, axis=0) for name in ("mean", "model", "predictive", "total")}
+        stars = Prediction(**arrays, label_names=star.label_names, draws=np.repeat(self.DRAWS, 3, axis=1))
+        assert_allclose(stars.covariance(), np.repeat(star.covariance(), 3, axis=0))
+
+    def test_no_spread_of_the_draws(self):
+        zero, one = np.zeros((1, 2)), np.ones((1, 2))
+        star = Prediction(zero, zero, zero, zero, ("Fe", "Mg"), None, one, np.zeros((3, 1, 2)))
+        assert_array_equal(star.covariance(), np.zeros((1, 2, 2)))
+        assert_array_equal(star.covariance("calibrated"), [np.eye(2)])
+
+    def test_without_draws(self, prediction):
+        with pytest.raises(ValueError, match=r"covariance needs the posterior draws.*keep_draws=True"):
+            prediction.covariance()
+        assert_allclose(prediction.covariance("predictive")[0], np.diag([200.0, 201, 202]) ** 2)
+
+    def test_one_label_in_one_dimension(self):
+        three = np.array([1.0, 2, 3])
+        flat = Prediction(three, 0 * three + 1, 0 * three, 0 * three + 1, ("teff",), draws=np.stack([three, three + 2]))
+        assert_allclose(flat.covariance(), np.ones((3, 1, 1)))
+
+
+class TestGroupMean:
+    def test_common_errors_do_not_average_away(self):
+        """Draws of the stars a differ in one direction, those of b in opposite directions."""
+        draws = np.array([[[-3.0], [-3], [-3], [3]], [[3.0], [3], [3], [-3]]]) + 10
+        predictive = np.array([[4.0], [3], [4], [3]])
+        model = draws.std(axis=0)
+        total = np.hypot(model, predictive)
+        calibrated = total * [[2], [2], [1], [1]]
+        stars = Prediction(
+            draws.mean(axis=0), model, predictive, total, ("Al",), None, calibrated, draws, "known labels"
+        )
+        means = stars.group_mean(["b", "b", "a", "a"])
+        assert_array_equal(means.group, ["a", "b"])
+        assert_array_equal(means.n_spectra, [2, 2])
+        assert_allclose(means.mean, [[10], [10]])
+        assert_allclose(means.model, [[0], [3]])
+        assert_allclose(means.predictive, [[2.5], [2.5]])  # sqrt(4**2 + 3**2) / 2
+        assert_allclose(means.total, [[2.5], [np.hypot(3, 2.5)]])
+        assert_allclose(means.calibrated, means.total * [[1], [2]])
+        assert_allclose(means.draws, [[[10], [7]], [[10], [13]]])
+        assert_allclose(means.covariance()[:, 0], means.total**2, rtol=1e-6)
+        assert means.calibrated_by == "known labels"
+
+    def test_groups_of_one(self, tiny_model, tiny_data):
+        stars = tiny_model.predict_distribution(tiny_data.X, tiny_data.X_err, keep_draws=True)
+        means = stars.group_mean(np.arange(30))
+        for name in ("mean", "model", "predictive", "total"):
+            assert_allclose(getattr(means, name), getattr(stars, name), rtol=1e-3)
+        assert_array_equal(means.noisier, stars.noisier)
+
+    def test_table(self):
+        ones = np.ones(3)
+        stars = Prediction(ones, ones, ones, ones, ("Al",), draws=np.ones((2, 3)))
+        table = stars.group_mean([1, 2, 2]).to_table()
+        assert table.colnames == ["group", "n_spectra", "Al", "Al_err"]
+        assert_array_equal(table["n_spectra"], [1, 2])
+
+    def test_invalid_input(self, prediction):
+        with pytest.raises(ValueError, match="group_mean needs the posterior draws"):
+            prediction.group_mean(["a", "a"])
+        stars = replace(prediction, draws=np.ones((2, 2, 3)))
+        with pytest.raises(ValueError, match=r"groups is masked or missing .* for 1 of 2 spectra. Name the group of"):
+            stars.group_mean(["a", ""])
+        with pytest.raises(ValueError, match="1 of 2 spectra have predicted labels that are NaN or infinite"):
+            replace(stars, mean=np.array([[1, np.nan, 2], [1, 2, 3]])).group_mean(["a", "a"])

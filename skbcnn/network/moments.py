@@ -69,13 +69,40 @@ class BasePosterior(ABC):
         moments : Moments
             Moments of each chunk.
         """
+        for moments, _ in self._map(chunks, n_draws, keep_draws=False):
+            yield moments
+
+    def moments_and_draws(
+        self, chunks: Iterable[tuple[np.ndarray, np.ndarray | None]], n_draws: int
+    ) -> Iterator[tuple[Moments, np.ndarray]]:
+        """Compute the moments of the draws, and keep the mean of each draw.
+
+        Parameters
+        ----------
+        chunks, n_draws
+            As in `moments`.
+
+        Yields
+        ------
+        moments : Moments
+            The same as without the draws.
+        draws : ndarray of shape (n_draws, n, n_labels), float32
+            Means of the draws of this chunk, in normalised units.
+        """
+        yield from self._map(chunks, n_draws, keep_draws=True)
+
+    def _map(
+        self, chunks: Iterable[tuple[np.ndarray, np.ndarray | None]], n_draws: int, keep_draws: bool
+    ) -> Iterator[tuple[Moments, np.ndarray]]:
         with self._threads() as n_threads:
-            yield from ordered_map(lambda chunk: self._chunk_moments(*chunk, n_draws), chunks, n_threads)
+            yield from ordered_map(lambda chunk: self._chunk_moments(*chunk, n_draws, keep_draws), chunks, n_threads)
 
     @abstractmethod
     def _threads(self) -> AbstractContextManager[int]:
         """Return a context that gives the number of chunks to compute at once."""
 
     @abstractmethod
-    def _chunk_moments(self, x: np.ndarray, x_err: np.ndarray | None, n_draws: int) -> Moments:
-        """Compute the moments of one chunk."""
+    def _chunk_moments(
+        self, x: np.ndarray, x_err: np.ndarray | None, n_draws: int, keep_draws: bool
+    ) -> tuple[Moments, np.ndarray]:
+        """Compute the moments of one chunk, and the means of its draws: an empty array if they are not kept."""

@@ -73,17 +73,23 @@ class NumpyPosterior(BasePosterior):
         with ONE_THREAD_PER_PRODUCT as n_threads:
             yield min(n_threads, _MAX_THREADS)
 
-    def _chunk_moments(self, x: np.ndarray, x_err: np.ndarray | None, n_draws: int) -> Moments:
+    def _chunk_moments(
+        self, x: np.ndarray, x_err: np.ndarray | None, n_draws: int, keep_draws: bool
+    ) -> tuple[Moments, np.ndarray]:
         """Accumulate the moments of one chunk by Welford's update."""
+        columns = self._columns[: len(x)]
+        kept = []
         mean = squares = logvar = np.zeros(())
         for count, outputs in enumerate(self._draws(self._columns_of(x), x_err, n_draws), start=1):
             mean_of_draw, logvar_of_draw = outputs.astype(float)
+            if keep_draws:
+                kept.append(outputs[0][:, columns].T)
             difference = mean_of_draw - mean
             mean = mean + difference / count
             squares = squares + difference * (mean_of_draw - mean)
             logvar = logvar + np.clip(logvar_of_draw, -LOGVAR_LIMIT, LOGVAR_LIMIT)  # as in the loss
         found = mean, squares / n_draws, np.exp(logvar / n_draws)
-        return Moments(*(part.T[self._columns[: len(x)]] for part in found))
+        return Moments(*(part.T[columns] for part in found)), np.array(kept)
 
     def _draws(self, x: np.ndarray, x_err: np.ndarray | None, n_draws: int) -> Iterator[np.ndarray]:
         """Yield the outputs of each draw (2, n_labels, columns). Steps that draws have in common are computed once."""

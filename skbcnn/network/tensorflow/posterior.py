@@ -50,16 +50,19 @@ class Posterior(BasePosterior):
     def _threads(self) -> AbstractContextManager[int]:
         return nullcontext(N_THREADS)
 
-    def _chunk_moments(self, x: np.ndarray, x_err: np.ndarray | None, n_draws: int) -> Moments:
-        """Compute the moments of one chunk."""
+    def _chunk_moments(
+        self, x: np.ndarray, x_err: np.ndarray | None, n_draws: int, keep_draws: bool
+    ) -> tuple[Moments, np.ndarray]:
+        """Compute the moments of one chunk, and the means of its draws: an empty array if they are not kept."""
         # noise makes each draw differ from the first pixel on, so that draws have nothing in common
         n_together = draws_per_mask("conv1", n_draws) if x_err is None else 1
         masks = self._draw_cache.masks(n_draws, n_together)
         inputs = [self.weights, masks, np.int32(n_draws), filled_chunk(x, self.chunk)]
         if x_err is not None:
             inputs += [filled_chunk(x_err, self.chunk), self._draw_cache.noise(n_draws)]
-        found = _compiled(self.spec, self.chunk, n_together, x_err is not None)(*inputs)
-        return Moments(*(part.numpy().T[: len(x)] for part in found))
+        found, draws = _compiled(self.spec, self.chunk, n_together, x_err is not None, keep_draws)(*inputs)
+        moments = Moments(*(part.numpy().T[: len(x)] for part in found))
+        return moments, draws.numpy()[:, :, : len(x)].swapaxes(1, 2) if keep_draws else np.empty(0)
 
 
 def posterior_chunk_size(spec: NetworkSpec) -> int:
@@ -79,38 +82,43 @@ def posterior_chunk_size(spec: NetworkSpec) -> int:
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled(spec: NetworkSpec, chunk: int, n_together: int, noisy: bool) -> Callable[..., tuple[Tensor, ...]]:
+def _compiled(spec: NetworkSpec, chunk: int, n_together: int, noisy: bool, keep_draws: bool) -> Callable[..., Any]:
     """Return the loop over the draws of all networks of an architecture.
 
-    It holds no weights. It is traced once for one number of draws, and once more for all others.
+    It holds no weights. It is traced once for one number of draws, and once more for all others. Its results are the
+    moments, and the means of the draws, (n_draws, n_labels, chunk), or an empty tuple.
     """
     graph, large = DrawGraph(spec), is_large(spec)
     features = fused(graph.features, large)
 
     def add(weights: Tensors, features: Any, masks: Tensors, n_before: Tensor, state: Any, n_draws: Tensor) -> Any:
-        outputs = tf.cast(graph.outputs(weights, features, masks), tf.float64)
+        of_draws = graph.outputs(weights, features, masks)
+        outputs = tf.cast(of_draws, tf.float64)
         for number in range(n_together):
             state = _welford(state, outputs[number], n_before + number, n_draws)
-        return state
+        return state, of_draws[:, 0] if keep_draws else ()
 
     add = fused(add, large)
 
-    def moments(weights: Tensors, masks: Tensors, n_draws: Tensor, x: Tensor, *noise: Tensor) -> tuple[Tensor, ...]:
+    def moments(weights: Tensors, masks: Tensors, n_draws: Tensor, x: Tensor, *noise: Tensor) -> Any:
         noiseless = None if noisy else features(weights, x)
 
-        def body(group: Tensor, state: Any) -> tuple[Tensor, Any]:
+        def body(group: Tensor, state: Any, kept: Any) -> tuple[Tensor, Any, Any]:
             draw = group * n_together
             of_draws = features(weights, x + noise[1][draw] * noise[0]) if noisy else noiseless
             of_group = {place: values[group] for place, values in masks.items()}
-            return group + 1, add(weights, of_draws, of_group, draw, state, n_draws)
+            state, means = add(weights, of_draws, of_group, draw, state, n_draws)
+            return group + 1, state, kept.write(group, means) if keep_draws else ()
 
         zeros = tf.zeros((spec.n_labels, chunk), tf.float64)
         n_groups = tf.shape(masks["conv1"])[0]
-        _, (mean, squares, logvar) = tf.while_loop(
-            lambda group, _: group < n_groups, body, (0, (zeros, zeros, zeros)), parallel_iterations=1
+        kept = tf.TensorArray(tf.float32, n_groups) if keep_draws else ()
+        _, (mean, squares, logvar), kept = tf.while_loop(
+            lambda group, *_: group < n_groups, body, (0, (zeros, zeros, zeros), kept), parallel_iterations=1
         )
         count = tf.cast(n_draws, tf.float64)
-        return mean, squares / count, tf.exp(logvar / count)
+        draws = tf.reshape(kept.stack(), (-1, spec.n_labels, chunk))[:n_draws] if keep_draws else ()
+        return (mean, squares / count, tf.exp(logvar / count)), draws
 
     return tf.function(moments, autograph=False, reduce_retracing=True)
 
