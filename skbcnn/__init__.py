@@ -21,6 +21,7 @@ _MODULES = {  # module of each public name
     "ContinuumNormalizer": "preprocessing",
     "ElementWindows": "survey",
     "ErrorCalibrationDisplay": "plotting",
+    "GroupMean": "_prediction",
     "H5Loader": "datasets",
     "JacobianDisplay": "plotting",
     "KielDisplay": "plotting",
