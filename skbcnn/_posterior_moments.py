@@ -154,7 +154,7 @@ def _moments_and_draws(
     draws = np.empty((0 if kept is None else len(kept), *moments.shape[1:]), dtype=np.float32)
     inputs = (normalized(rows) for rows in chunks)
     if kept is None:
-        answers = ((found, None) for found in posterior.moments(inputs, n_draws))
+        answers = ((found, draws) for found in posterior.moments(inputs, n_draws))
     else:
         answers = posterior.moments_and_draws(inputs, n_draws)
     bar = tqdm(chunks, desc=title, unit="chunk", disable=not verbose)

@@ -193,6 +193,22 @@ class TestAgainstTensorFlow:
             assert part.dtype == np.float64
             assert_allclose(part, of_tensorflow, rtol=rtol, atol=atol)
 
+    @pytest.mark.parametrize(("n_draws", "with_noise"), [(5, True), (103, False)])
+    def test_kept_draws(self, small_spec, random_weights, n_draws, with_noise):
+        """Both keep the same draws, whose moments are those without them. The last of 103 draws are incomplete groups."""
+        weights, x = random_weights(small_spec), spectra(small_spec)
+        x_err = np.full_like(x, 0.3) if with_noise else None
+        kept = []
+        for cls in (NumpyPosterior, Posterior):
+            posterior = cls(small_spec, weights, SEED)
+            ((moments, draws),) = posterior.moments_and_draws([(x, x_err)], n_draws)
+            assert_allclose(moments, ask(posterior, x, x_err, n_draws), rtol=1e-12)
+            assert (draws.shape, draws.dtype) == ((n_draws, *moments.mean.shape), np.float32)
+            assert_allclose(draws.mean(axis=0, dtype=float), moments.mean, rtol=1e-5, atol=1e-6)
+            assert_allclose(draws.var(axis=0, dtype=float), moments.model_variance, rtol=1e-4)
+            kept.append(draws)
+        assert_allclose(*kept, rtol=3e-5, atol=1e-5)
+
     def test_without_dropout_draws_do_not_differ(self, small_spec, random_weights):
         spec = dataclasses.replace(small_spec, dropout_rate=0.0)
         weights, x = random_weights(spec), spectra(spec)
