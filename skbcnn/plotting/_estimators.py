@@ -36,7 +36,7 @@ def find_regressor(estimator: Any) -> Any:
     return estimator
 
 
-def predict_labels(estimator: Any, X: Any, x_err: Any = None) -> Prediction:
+def predict_labels(estimator: Any, X: Any, x_err: Any = None, keep_draws: bool = False) -> Prediction:
     """Predict the labels of spectra with a regressor, a pipeline or a search.
 
     Parameters
@@ -47,6 +47,8 @@ def predict_labels(estimator: Any, X: Any, x_err: Any = None) -> Prediction:
         Input spectra of the estimator.
     x_err : array-like of shape (n_samples, n_pixels), default=None
         Flux errors of the spectra that reach the regressor.
+    keep_draws : bool, default=False
+        Whether the prediction keeps the labels of every draw.
 
     Returns
     -------
@@ -58,7 +60,8 @@ def predict_labels(estimator: Any, X: Any, x_err: Any = None) -> Prediction:
         If the spectra are invalid.
     """
     regressor, X = regressor_and_spectra(estimator, X)
-    return regressor.predict_distribution(X, x_err=x_err)
+    options = {"keep_draws": True} if keep_draws else {}
+    return regressor.predict_distribution(X, x_err=x_err, **options)
 
 
 def regressor_and_spectra(estimator: Any, X: Any) -> tuple[Any, Any]:

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from skbcnn._label_tables import canonical_name, label_columns, label_values
+from skbcnn._prediction import Prediction
 from skbcnn.plotting._axis_limits import set_limits
 from skbcnn.plotting._display import SinglePanelDisplay
 from skbcnn.plotting._estimators import predict_labels
@@ -76,8 +78,9 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
     -----
     ``"Mg/Fe"`` means [Mg/H] - [Fe/H]. Error bars of different labels are assumed independent. The errors of a ratio
     then add in quadrature. Two quantities that share a label have correlated errors: the covariance of [Mg/Fe] and
-    [Fe/H] is ``-sigma_Fe**2``, so that their ellipses are tilted. Posterior draws, if passed, give the covariance
-    without this assumption. The ellipses are at one standard deviation and contain 39 of 100 stars.
+    [Fe/H] is ``-sigma_Fe**2``, so that their ellipses are tilted. A prediction that keeps its draws, or draws that are
+    passed, give the covariance without this assumption. The ellipses are at one standard deviation and contain 39 of
+    100 stars.
 
     Examples
     --------
@@ -103,7 +106,19 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
         self.errors = errors
 
     @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, x_name="Fe", y_name="Mg/Fe", x_err=None, errors="auto", ax=None):
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y=None,
+        *,
+        x_name="Fe",
+        y_name="Mg/Fe",
+        x_err=None,
+        correlated=False,
+        errors="auto",
+        ax=None,
+    ):
         """Predict the labels of spectra, and draw two of them, or their ratios.
 
         Parameters
@@ -118,6 +133,9 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
             Quantities along the axes, as in `from_predictions`.
         x_err : array-like of shape (n_samples, n_pixels), default=None
             Flux errors, which are propagated into the error bars.
+        correlated : bool, default=False
+            Whether the errors of different labels are correlated as in the posterior draws (`Prediction.covariance`),
+            or independent.
         errors : {"auto", "ellipses", "bars", "typical"} or None, default="auto"
             Way of drawing errors, as in `AbundancePlaneDisplay`.
         ax : matplotlib.axes.Axes, default=None
@@ -132,14 +150,12 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
         ValueError
             If the estimator does not have the labels, or shapes differ.
         """
-        prediction = predict_labels(estimator, X, x_err)
+        prediction = predict_labels(estimator, X, x_err, keep_draws=correlated)
         names = prediction.label_names
         return cls.from_predictions(
-            prediction.mean,
-            prediction.total,
+            replace(prediction, calibrated=None),
             x_name=x_name,
             y_name=y_name,
-            label_names=names,
             y_true=None if y is None else label_values(y, names),
             errors=errors,
             ax=ax,
@@ -167,7 +183,7 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
             Predicted labels; NaN or at most -9990 where missing.
         y_std : array-like of shape (n_samples, n_labels), or table, default=None
             Error bars of the labels, which are assumed independent. None: those of a `Prediction`, calibrated if it has
-            such.
+            such, with their covariance if it has draws.
         x_name, y_name : str
             Quantities along the axes: a label in any spelling, such as ``"Fe"``, or the ratio of two abundances, such
             as ``"Mg/Fe"``.
@@ -177,7 +193,8 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
         y_true : array-like of shape (n_samples, n_labels), default=None
             True labels, drawn behind in grey.
         draws : array-like of shape (n_draws, n_samples, n_labels), default=None
-            Posterior draws of the labels. Their covariance is used instead of `y_std`.
+            Posterior draws of the labels, such as ``np.moveaxis(model.sample_y(X, 100), -1, 0)``. Their covariance is
+            used instead of `y_std`.
         errors : {"auto", "ellipses", "bars", "typical"} or None, default="auto"
             Way of drawing errors, as in `AbundancePlaneDisplay`.
         ax : matplotlib.axes.Axes, default=None
@@ -192,6 +209,7 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
         ValueError
             If shapes differ, a name is neither a label nor a ratio of abundances, or no star has both quantities.
         """
+        of_labels = _covariance_of_labels(y_pred) if y_std is None and draws is None else None
         y_pred, y_std = labels_and_errors(y_pred, y_std)
         names = column_names(label_names, y_pred, "y_pred")
         quantities = [
@@ -201,7 +219,11 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
         y_pred = as_columns(columns)
         y_true = None if y_true is None else as_columns(y_true, "y_true", columns)
         check_shapes({"y_pred": y_pred}, y_true=y_true)
-        covariance = _covariance(quantities, error_columns(y_std, y_pred, columns), _check_draws(draws, y_pred))
+        if of_labels is None:
+            covariance = _covariance(quantities, error_columns(y_std, y_pred, columns), _check_draws(draws, y_pred))
+        else:
+            signs = _signs(quantities, y_pred.shape[1])
+            covariance = signs @ of_labels @ signs.T
         points, truth = (None if labels is None else _coordinates(quantities, labels) for labels in (y_pred, y_true))
         texts = tuple(quantity.text for quantity in quantities)
         return cls(points=points, covariance=covariance, truth=truth, axis_texts=texts, errors=errors).plot(ax)
@@ -308,11 +330,24 @@ def _covariance(
         return np.einsum("dni,dnj->nij", points, points) / len(points)
     if y_std is None:
         return None
-    signs = np.zeros((2, y_std.shape[1]))
-    for row, quantity in zip(signs, quantities, strict=True):
-        np.add.at(row, quantity.columns, quantity.signs)
+    signs = _signs(quantities, y_std.shape[1])
     used = signs.any(axis=0)
     return np.einsum("il,jl,nl->nij", signs[:, used], signs[:, used], y_std[:, used] ** 2)
+
+
+def _covariance_of_labels(y_pred: Any) -> np.ndarray | None:
+    """Return the covariance matrices of the labels of a prediction that keeps its draws, else None."""
+    if not isinstance(y_pred, Prediction) or y_pred.draws is None:
+        return None
+    return y_pred.covariance("total" if y_pred.calibrated is None else "calibrated")
+
+
+def _signs(quantities: Sequence[_Quantity], n_labels: int) -> np.ndarray:
+    """Return the matrix that converts labels to both quantities: (2, n_labels)."""
+    signs = np.zeros((2, n_labels))
+    for row, quantity in zip(signs, quantities, strict=True):
+        np.add.at(row, quantity.columns, quantity.signs)
+    return signs
 
 
 def _standard_deviations(covariance: np.ndarray) -> np.ndarray:

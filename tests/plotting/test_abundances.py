@@ -1,9 +1,12 @@
 """The plane of two labels or ratios of abundances: quantities, points, covariances and drawn errors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from skbcnn import Prediction
 from skbcnn.plotting import AbundancePlaneDisplay, new_figure
 from tests.plotting.artists import NAMES, artists, legend_texts, positions
 
@@ -122,6 +125,16 @@ class TestCovariance:
         display = draw(np.zeros((3, 2)), names=["Fe", "Mg"], draws=draws, y_name="Mg")
         assert_allclose(display.covariance, [cov] * 3, rtol=0.05, atol=2e-3)
 
+    def test_of_a_prediction_with_draws(self):
+        """Both labels have the same error 0.1 in the draws, and independent errors of 0.2 and 0.1."""
+        draws, predictive = np.array([[[0.1, 0.3]], [[0.3, 0.5]]]), np.array([[0.2, 0.1]])
+        total = np.hypot(0.1, predictive)
+        stars = Prediction(draws.mean(axis=0), 0 * total + 0.1, predictive, total, ("Fe", "Mg"), draws=draws)
+        assert_allclose(draw(stars, names=None, y_name="Mg").covariance, [[[0.05, 0.01], [0.01, 0.02]]])
+        assert_allclose(draw(stars, names=None).covariance, [[[0.05, -0.04], [-0.04, 0.05]]], atol=1e-12)
+        assert_allclose(draw(replace(stars, calibrated=2 * total), names=None).covariance[0, 0], [0.2, -0.16])
+        assert_allclose(draw(stars, total, names=None, y_name="Mg").covariance, [[[0.05, 0], [0, 0.02]]])
+
     def test_errors_of_other_labels_may_be_missing(self):
         display = draw(np.zeros((1, 5)), [[np.nan, -9999, 0.04, 0.03, 0.02]], x_name="Al", y_name="Mg")
         assert np.isfinite(display.covariance).all()
@@ -215,6 +228,17 @@ class TestFromEstimator:
         noisy = AbundancePlaneDisplay.from_estimator(oracle, star_numbers, x_err=star_numbers, ax=new_axes(), **options)
         assert_allclose(noisy.covariance, 4 * display.covariance)
         assert noisy.truth is None
+
+    def test_correlated_errors(self, tiny_model, tiny_data, new_axes):
+        axes = {"x_name": "Mg", "y_name": "Al/C"}
+        independent, correlated = (
+            AbundancePlaneDisplay.from_estimator(tiny_model, tiny_data.X, correlated=option, ax=new_axes(), **axes)
+            for option in (False, True)
+        )
+        covariance = tiny_model.predict_distribution(tiny_data.X, keep_draws=True).covariance()
+        assert_allclose(correlated.covariance[:, 0, 0], independent.covariance[:, 0, 0])
+        assert_allclose(correlated.covariance[:, 0, 1], covariance[:, 1, 2] - covariance[:, 1, 3])
+        assert_allclose(independent.covariance[:, 0, 1], 0)
 
 
 class TestPlot:

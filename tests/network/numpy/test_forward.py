@@ -195,7 +195,7 @@ class TestAgainstTensorFlow:
 
     @pytest.mark.parametrize(("n_draws", "with_noise"), [(5, True), (103, False)])
     def test_kept_draws(self, small_spec, random_weights, n_draws, with_noise):
-        """Both keep the same draws, whose moments are those without them. The last of 103 draws are incomplete groups."""
+        """Both keep the same draws, whose moments are those without them. 103 draws end with an incomplete group."""
         weights, x = random_weights(small_spec), spectra(small_spec)
         x_err = np.full_like(x, 0.3) if with_noise else None
         kept = []
