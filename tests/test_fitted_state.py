@@ -50,6 +50,7 @@ class TestFittedState:
     def test_what_an_early_pickle_lacks_gets_its_default(self, tiny_model, tiny_data):
         state = tiny_model.__getstate__()
         lacks = {"error_model_", "interval_scores_", "interval_noise_", "validation_residuals_", "domain_"}
+        lacks |= {"validation_responses_"}
         old = CensoredBCNNRegressor.__new__(CensoredBCNNRegressor)
         old.__setstate__({name: value for name, value in state.items() if name not in lacks})
         assert all(getattr(old, name) is None for name in lacks)

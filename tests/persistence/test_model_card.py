@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 
 from skbcnn import CensoredBCNNRegressor, ChipGapRemover
 from skbcnn.calibration import ErrorModel
+from skbcnn.inspection import ResponseMatrix
 from skbcnn.persistence import load_folder, save_folder
 
 HOSTILE = (
@@ -52,6 +53,16 @@ def known(saved):
         ("teff", "Mg"), np.array([1.25, 0.8]), np.array([3.2, 0.0151]), np.array([30, 28]), "repeat visits"
     )
     model.validation_residuals_ = {"teff": (-12.4, 81.6, 30), "Mg": (-0.0004, 0.0712, 28)}
+    model.validation_responses_ = ResponseMatrix(
+        label_names=("teff", "Mg"),
+        matrix=np.array([[0.912, 55.4], [1e-4, 0.8]]),
+        standard_errors=np.array([[0.021, 3.0], [1e-5, 0.013]]),
+        elements=("Mg",),
+        n_stars=321,
+        spreads=np.array([290.0, 0.3]),
+        mean_own_error=0.013,
+        errors_removed=True,
+    )
     return model
 
 
@@ -71,6 +82,13 @@ def test_sections_of_a_complete_model(known, tmp_path):
     assert (training["n\\_stars"], training["snr"], training["epochs"]) == ("30067", "200", "2")
     assert (training["loss at the end"], training["validation loss at the end"]) == ("0.5123", "0.7")
     assert rows(section(text, "Accuracy")) == [["teff", f"{MINUS}12", "82", "30"], ["Mg", "0.000", "0.071", "28"]]
+    responses = section(text, "Responses")
+    assert "among 321 held-out stars." in responses
+    assert "Mean own response of the elements: 0.800 \N{PLUS-MINUS SIGN} 0.013; foreign: -.\n" in responses
+    assert rows(responses) == [
+        ["teff", "0.91 \N{PLUS-MINUS SIGN} 0.02", "55", "Mg", "55"],
+        ["Mg", "0.80 \N{PLUS-MINUS SIGN} 0.01", "-", "-", "-"],
+    ]
     assert "were fitted to repeat visits" in section(text, "Uncertainties")
     assert rows(section(text, "Uncertainties")) == [["teff", "1.25", "3", "30"], ["Mg", "0.80", "0.015", "28"]]
     assert {"skbcnn", "numpy", "keras"} < {name for name, _ in rows(section(text, "Versions"))}
@@ -79,13 +97,14 @@ def test_sections_of_a_complete_model(known, tmp_path):
 
 def test_sections_of_a_model_without_calibration(saved, tmp_path):
     model = load_folder(saved)
-    model.domain_ = model.error_model_ = model.validation_residuals_ = None
+    model.domain_ = model.error_model_ = model.validation_residuals_ = model.validation_responses_ = None
     model.history_ = {}
     model.label_normalizer_.mode = 0
     text = card(model.save(tmp_path / "model"))
     assert not any(line.startswith("license") for line in front_matter(text))
     assert "stars with known labels were held out" in section(text, "Accuracy")
     assert "are not calibrated" in section(text, "Uncertainties")
+    assert "## Responses" not in text
     assert len(rows(section(text, "Labels"))[0]) == 3
     assert "Values of the training set" not in text
     assert "loss" not in section(text, "Training")

@@ -19,6 +19,7 @@ from sklearn.multioutput import MultiOutputRegressor
 
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, ContinuumNormalizer, ElementWindows
 from skbcnn._fitted_state import FITTED_STATE, Storage
+from skbcnn.inspection import ResponseMatrix
 from skbcnn.persistence import ModelFolderError, load_folder, model_files, model_folder, regressor_document, save_folder
 
 FITTED = ("history_", "n_iter_", "interrupted_", "inv_tau_", "noise_level_", "target_names_", "n_outputs_", "spec_")
@@ -449,6 +450,46 @@ def test_residuals_come_back(saved, tmp_path):
     assert np.isnan(again["Mg"][:2]).all()
     assert again["Mg"][2] == 0
     assert list(again) == ["teff", "Mg"]
+
+
+RESPONSES = ResponseMatrix(
+    label_names=("teff", "Mg"),
+    matrix=np.array([[0.9, np.nan], [1e-4, np.nan]]),
+    standard_errors=np.array([[0.01, np.nan], [1e-5, np.nan]]),
+    elements=(),
+    n_stars=321,
+    spreads=np.array([290.0, np.nan]),
+    mean_own_error=np.nan,
+    errors_removed=True,
+)
+
+
+def test_responses_come_back(saved, tmp_path):
+    model = load_folder(saved)
+    assert model.validation_responses_ is None
+    model.validation_responses_ = RESPONSES
+    again = load_folder(save_folder(model, tmp_path / "model")).validation_responses_
+    np.testing.assert_equal(vars(again), vars(RESPONSES))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"matrix": [[0.9, 0.1]]},
+        {"matrix": [[0.9, 0.1], [0.0]]},
+        {"standard_errors": [[0.1, -0.1], [0.1, 0.1]]},
+        {"spreads": [1.0]},
+        {"elements": ["Al"]},
+        {"n_stars": -1},
+    ],
+)
+def test_responses_that_are_damaged(saved, tmp_path, change):
+    model = load_folder(saved)
+    model.validation_responses_ = RESPONSES
+    damaged = save_folder(model, tmp_path / "model")
+    edit(damaged, lambda document: document["validation_responses"].update(change))
+    with pytest.raises(ModelFolderError):
+        load_folder(damaged)
 
 
 def test_windows_are_counted_before_memory_is_allocated(folder):
