@@ -22,7 +22,7 @@ SMALL_README = {  # replacements that make the program of the README quick
 }
 SMALL_GALLERY = {  # constants of the programs of the gallery, with values that make them quick
     "plot_cluster.py": {"N_STARS": 60, "N_CLUSTER": 20, "N_EPOCHS": 1},
-    "plot_displays.py": {"N_STARS": 240, "N_TEST": 30, "N_EPOCHS": 1},  # 20 held-out stars are enough to calibrate
+    "plot_displays.py": {"N_STARS": 240, "N_TEST": 70, "N_EPOCHS": 1},  # 20 held-out stars are enough to calibrate
 }
 
 

@@ -21,6 +21,7 @@ from skbcnn.plotting import (
     KielDisplay,
     ResidualDisplay,
     ResidualOverviewDisplay,
+    ResponseDisplay,
     SpectrumDisplay,
     TrainingHistoryDisplay,
 )
@@ -115,6 +116,16 @@ AbundancePlaneDisplay.from_predictions(
     y_name="Mg/Fe",
     y_true=test.truth,
 )
+
+# %%
+# Does each label measure itself?
+# -------------------------------
+#
+# The change of each predicted label (row) when one true label (column) changes and all others stay. A measured label
+# has an own response near 1, on the diagonal, and foreign responses near 0. Responses within two standard errors of 0
+# are white.
+
+ResponseDisplay.from_predictions(test.truth, prediction)
 
 # %%
 # Pixels that the network uses
