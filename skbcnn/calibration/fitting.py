@@ -1,4 +1,4 @@
-"""Maximum-likelihood fits of an `ErrorModel` to residuals of known labels, or to differences between repeat visits."""
+"""Fits of an `ErrorModel` to residuals of known labels, or to differences between repeat visits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from skbcnn._masked import check_groups, plain_numbers
 from skbcnn.calibration.error_model import NOISE_EXPECTED, ErrorModel, log_noise, noise_factor
+from skbcnn.calibration.population import Population
 from skbcnn.calibration.residuals import check_prediction, residuals_and_errors
 
 if TYPE_CHECKING:
@@ -18,9 +19,17 @@ if TYPE_CHECKING:
 MIN_DIFFERENCES = 20  # fewer do not determine two parameters
 _OUTLIER = 5.0  # standard deviations: larger differences are not noise
 _MAX_ROUNDS = 10  # of fitting and leaving out outliers
-_MIN_LABELS_FOR_PRIOR = 5  # fewer do not tell how much labels differ from each other
-_MIN_PRIOR_WIDTH = 0.1  # of the logarithm of the scale
-_REAL_SHARE = 0.4  # share of the scatter of the noise coefficients between labels that is not chance
+_DOF = 8.0  # degrees of freedom of the Student distribution
+_DOF_VARIANCE = 0.8116  # of the Student scale, so that a normal distribution gets its own variance
+_WITHIN_ONE_SIGMA = 0.6827  # share of a normal distribution
+_SLOPE_AT_ONE_SIGMA = 0.4839  # increase of this share with the logarithm of the standard deviation
+_BISECTIONS = 20
+
+# What is assumed of the labels before their residuals are known
+_LOG_RATIOS = Population(center=0.0, center_error=0.7, typical_width=0.3)  # of calibrated to predicted, logarithm
+_NOISE_SLOPES = Population(center=0.0, center_error=0.5, typical_width=0.1)
+_NOISE_CURVES = Population(center=0.0, center_error=0.1, typical_width=0.03)
+_LOG_TAIL_FACTORS = Population(center=0.0, center_error=0.2, typical_width=0.05)
 
 
 def fit_error_model(
@@ -28,9 +37,9 @@ def fit_error_model(
 ) -> ErrorModel:
     """Fit scale and offset of the standard deviations to stars with known labels.
 
-    The fit maximises the likelihood of the residuals, which are taken as normal with standard deviation
-    ``sqrt((scale*total + offset)**2 + y_err**2)``. Residuals beyond five standard deviations are left out. If `noise`
-    is given, the standard deviations also depend on a power of it.
+    The standard deviation of a residual is ``sqrt((scale*total + offset)**2 + y_err**2)``, and 68.3 % of the residuals
+    are within one standard deviation, whatever their distribution. Residuals beyond five standard deviations are left
+    out. If `noise` is given, the standard deviations also depend on a power of it.
 
     Parameters
     ----------
@@ -60,9 +69,20 @@ def fit_error_model(
 
     Notes
     -----
-    With five labels or more, each label gets a prior from the others (empirical Bayes): the factor on its median
-    standard deviation and both noise coefficients are drawn towards the medians over the labels. This matters for
-    labels whose own errors are so large that residuals hardly constrain the network's part.
+    The labels are partially pooled, so that a few hundred stars suffice [1]_. The factor on the median standard
+    deviation and both noise coefficients of each label are first fitted by themselves. Their mean and scatter over the
+    labels, without the scatter that their standard errors explain, are the prior of a second fit. It changes those
+    labels most whose residuals tell least, because their stars are few or their own errors are large. A single label is
+    drawn slightly towards the predicted standard deviations.
+
+    The fit uses the likelihood of a Student distribution with 8 degrees of freedom, because residuals with heavy tails
+    would otherwise dominate it. Last, a factor of each label, again partially pooled, brings the share of residuals
+    within one standard deviation to 68.3 %. With heavy tails, fewer than 95 % are then within 1.96; use
+    `interval_factor` for such shares.
+
+    References
+    ----------
+    .. [1] Gelman et al. (2013), Bayesian Data Analysis, third edition, section 5.4.
 
     Examples
     --------
@@ -85,14 +105,14 @@ def fit_error_model(
     def fit_each_label(prior: _Prior) -> list[_Fit]:
         weight = np.ones(len(residual))
         return [
-            _maximum_likelihood(residual[:, j], [total[:, j]], label_error[:, j] ** 2, weight, log_noises, prior)
+            _most_probable(residual[:, j], [total[:, j]], label_error[:, j] ** 2, weight, log_noises, prior, _DOF)
             for j in range(residual.shape[1])
         ]
 
     fits = fit_each_label(_WIDE_PRIOR)
-    informative = [fit for fit in fits if fit.unit > 0]
-    if len(informative) >= _MIN_LABELS_FOR_PRIOR:
-        fits = fit_each_label(_Prior.from_fits(informative))
+    if any(fit.unit > 0 for fit in fits):
+        fits = fit_each_label(_Prior.from_fits([fit for fit in fits if fit.unit > 0]))
+    fits = _with_right_share(fits, residual, total, label_error, log_noises)
     return _error_model(prediction.label_names, fits, "known labels", "residuals", noise_range)
 
 
@@ -146,7 +166,7 @@ def fit_noise_model(prediction: Prediction, star: ArrayLike) -> ErrorModel:
     total = prediction.total.reshape(mean.shape)
     first, second, weight = _pairs_of_visits(check_groups(star, "star", len(mean)))
     fits = [
-        _maximum_likelihood(mean[first, j] - mean[second, j], [total[first, j], total[second, j]], 0.0, weight)
+        _most_probable(mean[first, j] - mean[second, j], [total[first, j], total[second, j]], 0.0, weight)
         for j in range(mean.shape[1])
     ]
     return _error_model(prediction.label_names, fits, "repeat visits", "pairs of visits")
@@ -182,6 +202,7 @@ class _Fit(NamedTuple):
     curve: float = 0.0
     n_used: int = 0
     unit: float = 0.0  # median of the predicted standard deviations; 0: there were too few differences to fit
+    errors: tuple[float, float, float] = (0.0, 0.0, 0.0)  # standard errors of log_ratio, slope and curve
 
     @property
     def log_ratio(self) -> float:
@@ -190,46 +211,38 @@ class _Fit(NamedTuple):
 
 
 class _Prior(NamedTuple):
-    """Normal prior of three parameters of a label, each as (mean, width)."""
+    """Normal prior of three parameters of a label, each as (mean, width), and the smallest curve."""
 
-    log_ratio: tuple[float, float] = (0.0, np.inf)
+    log_ratio: tuple[float, float] = (0.0, 1.0)
     slope: tuple[float, float] = (0.0, 0.5)
     curve: tuple[float, float] = (0.0, 0.1)
+    min_curve: float = -1.0
 
     @classmethod
     def from_fits(cls, fits: Sequence[_Fit]) -> _Prior:
-        """Make a prior from the median and the scatter of other labels.
-
-        The noise coefficients mostly scatter by chance, so the prior is narrower than their scatter.
-        """
-
-        def median_and_width(name: str, share: float, smallest: float) -> tuple[float, float]:
-            values = np.array([getattr(fit, name) for fit in fits])
-            return float(np.median(values)), max(share * _robust_std(values), smallest)
-
-        return cls(
-            log_ratio=median_and_width("log_ratio", 1.0, _MIN_PRIOR_WIDTH),
-            slope=median_and_width("slope", _REAL_SHARE, _MIN_PRIOR_WIDTH / 2),
-            curve=median_and_width("curve", _REAL_SHARE, _MIN_PRIOR_WIDTH / 3),
+        """Make the prior from the fits of all labels, each weighted by its standard error."""
+        populations = {"log_ratio": _LOG_RATIOS, "slope": _NOISE_SLOPES, "curve": _NOISE_CURVES}
+        errors = np.array([fit.errors for fit in fits])
+        log_ratio, slope, curve = (
+            population.mean_and_width(np.array([getattr(fit, name) for fit in fits]), errors[:, number])
+            for number, (name, population) in enumerate(populations.items())
         )
-
-    def negative_log_density(self, *values: float) -> float:
-        """Return twice the negative logarithm of the density, but for a constant, at values of the three parameters."""
-        return sum(((value - mean) / width) ** 2 for value, (mean, width) in zip(values, self, strict=True))
+        return cls(log_ratio, slope, curve, min_curve=0.0)
 
 
 _WIDE_PRIOR = _Prior()
 
 
-def _maximum_likelihood(
+def _most_probable(
     difference: np.ndarray,
     stds: Sequence[np.ndarray],
     known_variance: ArrayLike,
     weight: np.ndarray,
     log_noise: np.ndarray | None = None,
     prior: _Prior = _WIDE_PRIOR,
+    dof: float = np.inf,
 ) -> _Fit:
-    """Fit the parameters of one label to differences.
+    """Fit the parameters of one label to differences: normal, or with the tails of a Student distribution.
 
     `stds` are the predicted standard deviations that enter a difference: one of a residual, two of a pair of visits.
     The fit is repeated without outliers until they no longer change.
@@ -242,29 +255,106 @@ def _maximum_likelihood(
     if used.sum() < MIN_DIFFERENCES or unit == 0:
         return _Fit(n_used=int(used.sum()))
     log_noise = np.zeros(len(difference)) if log_noise is None else log_noise
+    difference, known_variance = difference / unit, known_variance / unit**2
+    stds = [std / unit for std in stds]
 
-    def variance(parameters: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+    def variance_and_gradient(parameters: np.ndarray, rows: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, ...]:
         scale, offset, slope, curve = parameters
-        factor = noise_factor(log_noise[rows], slope, curve) ** 2
-        return factor * sum((scale * std[rows] + offset * unit) ** 2 for std in stds) + known_variance[rows]
+        n = log_noise[rows]
+        factor = noise_factor(n, slope, curve) ** 2
+        errors = [scale * std[rows] + offset for std in stds]
+        network = factor * sum(error**2 for error in errors)
+        by_scale = 2 * factor * sum(error * std[rows] for error, std in zip(errors, stds, strict=True))
+        by_offset = 2 * factor * sum(errors)
+        gradient = np.stack([by_scale, by_offset, 2 * n * network, 2 * n**2 * network])
+        return network + known_variance[rows], gradient
 
-    def negative_log_posterior(parameters: np.ndarray) -> float:
-        v = variance(parameters, used)
-        likelihood = np.average(np.log(v / unit**2) + difference[used] ** 2 / v, weights=weight[used])
-        scale, offset, *noise_coefficients = parameters
-        return likelihood + prior.negative_log_density(np.log(scale + offset), *noise_coefficients) / used.sum()
+    def negative_log_posterior(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        v, gradient = variance_and_gradient(parameters, used)
+        tail, pull = _tail(difference[used] ** 2 / v, dof)
+        share = weight[used] / weight[used].sum()
+        value = share @ (np.log(v) + tail)
+        by_parameter = gradient @ (share * (1 - pull) / v)
+        total = parameters[0] + parameters[1]
+        for index, (x, (mean, width)) in enumerate(zip((np.log(total), *parameters[2:]), prior[:3], strict=True)):
+            value += ((x - mean) / width) ** 2 / used.sum()
+            slope = 2 * (x - mean) / width**2 / used.sum()
+            if index == 0:
+                by_parameter[:2] += slope / total
+            else:
+                by_parameter[index + 1] += slope
+        return value, by_parameter
 
-    bounds = [(1e-3, None), (0, None), *(((-2, 2), (0, 1)) if log_noise.any() else ((0, 0), (0, 0)))]
-    start = np.clip(_robust_std(difference[used]) / np.sqrt(len(stds)) / unit, 0.05, 20)
+    bounds = [(1e-3, None), (0, None), *(((-2, 2), (prior.min_curve, 1)) if log_noise.any() else ((0, 0), (0, 0)))]
+    start = np.clip(_robust_std(difference[used]) / np.sqrt(len(stds)), 0.05, 20)
     best = np.array([start, 0.05, 0.0, 0.0])
     for _ in range(_MAX_ROUNDS):
-        best = minimize(negative_log_posterior, best, method="L-BFGS-B", bounds=bounds).x
-        within = np.isfinite(difference) & (np.abs(difference) < _OUTLIER * np.sqrt(variance(best)))
+        best = minimize(negative_log_posterior, best, jac=True, method="L-BFGS-B", bounds=bounds).x
+        v, gradient = variance_and_gradient(best)
+        within = np.isfinite(difference) & (np.abs(difference) < _OUTLIER * np.sqrt(v))
         if np.array_equal(within, used) or within.sum() < MIN_DIFFERENCES:
             break
         used = within
+    errors = _standard_errors(best, (gradient / v)[:, used] * np.sqrt(weight[used] / 2), prior)
     scale, offset, slope, curve = best
-    return _Fit(scale, offset * unit, slope, curve, int(used.sum()), unit)
+    return _Fit(scale, offset * unit, slope, curve, int(used.sum()), unit, errors)
+
+
+def _tail(chi2: np.ndarray, dof: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return twice the negative log density at squared standardised differences, and its derivative times `chi2`."""
+    if np.isinf(dof):
+        return chi2, chi2
+    ratio = chi2 / (dof * _DOF_VARIANCE)
+    return (dof + 1) * np.log1p(ratio), (dof + 1) * ratio / (1 + ratio)
+
+
+def _standard_errors(best: np.ndarray, derivatives: np.ndarray, prior: _Prior) -> tuple[float, float, float]:
+    """Return the standard errors of log_ratio, slope and curve, from the Fisher information and the wide prior.
+
+    `derivatives` are those of the variance by the parameters, over the variance and the root of 2.
+    """
+    by_log_ratio = np.array([1, 1, 0, 0]) / (best[0] + best[1])
+    widths = [width for _, width in prior[:3]]
+    information = derivatives @ derivatives.T + np.outer(by_log_ratio, by_log_ratio) / widths[0] ** 2
+    information[[2, 3], [2, 3]] += np.array(widths[1:]) ** -2.0
+    information[[0, 1], [0, 1]] += 1e-6  # a scale and an offset that cannot be told apart
+    covariance = np.linalg.inv(information)
+    variances = by_log_ratio @ covariance @ by_log_ratio, covariance[2, 2], covariance[3, 3]
+    return tuple(np.sqrt(variances).tolist())
+
+
+def _with_right_share(
+    fits: Sequence[_Fit],
+    residual: np.ndarray,
+    total: np.ndarray,
+    label_error: np.ndarray,
+    log_noises: np.ndarray | None,
+) -> list[_Fit]:
+    """Multiply scale and offset such that 68.3 % of the residuals are within one standard deviation.
+
+    For residuals that are not normal, a standard deviation contains another share. How much depends on the tails, which
+    differ little between labels, so that the factors of the labels are drawn towards each other.
+    """
+    known = [number for number, fit in enumerate(fits) if fit.unit > 0]
+    scale, offset, slope, curve = np.array([fits[number][:4] for number in known]).reshape(-1, 4).T
+    variance = (scale * total[:, known] + offset) ** 2
+    if log_noises is not None:
+        variance = variance * noise_factor(log_noises[:, np.newaxis], slope, curve) ** 2
+    residual, label_variance = residual[:, known], label_error[:, known] ** 2
+    n_stars = np.isfinite(residual).sum(axis=0)
+    low, high = np.full(len(known), -1.0), np.full(len(known), 1.0)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        inside = residual**2 <= np.exp(2 * middle) * variance + label_variance  # NaN is outside
+        is_narrow = inside.sum(axis=0) < _WITHIN_ONE_SIGMA * n_stars
+        low, high = np.where(is_narrow, middle, low), np.where(is_narrow, high, middle)
+    own_part = np.where(np.isfinite(residual), variance / (variance + label_variance), 0).sum(axis=0) / n_stars
+    error = np.sqrt(_WITHIN_ONE_SIGMA * (1 - _WITHIN_ONE_SIGMA) / n_stars) / (_SLOPE_AT_ONE_SIGMA * own_part)
+    factors = np.exp(_LOG_TAIL_FACTORS.shrunk(high, error))
+    changed = list(fits)
+    for number, factor in zip(known, factors.tolist(), strict=True):
+        changed[number] = fits[number]._replace(scale=fits[number].scale * factor, offset=fits[number].offset * factor)
+    return changed
 
 
 def _robust_std(values: np.ndarray) -> float:
@@ -280,7 +370,7 @@ def _error_model(
     noise_range: tuple[float, float] | None = None,
 ) -> ErrorModel:
     """Make an `ErrorModel` of the fits of all labels; `differences` names their data in the message."""
-    scale, offset, slope, curve, n_differences, _ = map(np.array, zip(*fits, strict=True))
+    scale, offset, slope, curve, n_differences = map(np.array, zip(*(fit[:5] for fit in fits), strict=True))
     if n_differences.max(initial=0) < MIN_DIFFERENCES:
         raise ValueError(
             f"There are at most {n_differences.max(initial=0)} {differences} of a label, and at least "
