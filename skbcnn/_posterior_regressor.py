@@ -309,6 +309,7 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         See Also
         --------
         skbcnn.calibration.fit_noise_model : The same from a prediction.
+        skbcnn.calibration.combine_visits : Labels of each star from all its visits.
         """
         prediction = self.predict_distribution(X, x_err=x_err)
         self.error_model_ = fit_noise_model(prediction, star)

@@ -163,7 +163,7 @@ def combine_visits(prediction: Prediction, star: ArrayLike, noise_model: ErrorMo
         calibrated, common = combination.errors(columns_of(prediction.std("calibrated")))
     combined = combination.mean(mean)
     model = combination.mean(columns_of(prediction.model))
-    draws = getattr(prediction, "draws", None)
+    draws = prediction.draws
     if draws is not None:
         draws = np.stack([combination.mean(columns_of(draw)) for draw in draws])
         model = draws.std(axis=0)
