@@ -10,6 +10,7 @@ from astropy.table import Table
 
 import skbcnn.cli.train as train_module
 from skbcnn import ApogeeBCNNCensoredRegressor, load_folder, make_apogee_spectra, write_h5
+from skbcnn.inspection import ResponseMatrix
 from tests.cli.runner import TINY, refuse, run, succeed
 
 N_STARS = 40
@@ -61,6 +62,17 @@ def test_output(trained):
     assert f"Training on {N_STARS} stars, with their errors" in output
     assert "36 training stars, 4 held-out stars; 2 epochs." in output
     assert "Validation loss: " in output
+
+
+def test_responses_are_printed(capsys):
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=(300, 5))
+    names = ["teff", "Mg", "Al", "Na", "K"]
+    train_module.print_responses(ResponseMatrix.from_predictions(true, true * [1, 1, 0.8, 0.5, 0.7], label_names=names))
+    assert capsys.readouterr().out == (
+        "Response of the elements to their own true values: 0.75 +- 0.00 on average "
+        "(lowest: Na 0.50, K 0.70, Al 0.80); to each other: 0.000 (rms).\n"
+    )
 
 
 def test_model(trained):
