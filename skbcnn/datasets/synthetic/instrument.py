@@ -36,7 +36,7 @@ def observed_spectra(
     snr: np.ndarray,
     streams: Mapping[str, np.random.RandomState],
     normalizer: ContinuumNormalizer | None = None,
-    lines: str = "isolated",
+    lines: str = "blanketed",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return flux and its error, both of shape (n_samples, 7514) and float32, computed in chunks.
 

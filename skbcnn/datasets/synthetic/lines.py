@@ -46,19 +46,20 @@ class Lines(NamedTuple):
 
 
 class LineList(NamedTuple):
-    """Lines, the table of the species that absorb, and the width of a line in the star."""
+    """Lines, the table of the species that absorb, and two constants of the star that were chosen with them."""
 
     lines: Lines
     table: str
-    width: float  # in units of the instrument's width; lines saturate at this fraction of the depth
+    width: float  # of a line in the star, in units of the instrument's
+    metal_opacity: float  # metals provide electrons for H-, so the continuum of metal-rich stars is more opaque
 
 
 @cache
 def line_list(name: str) -> LineList:
     """Return the list of lines ``"blanketed"`` or ``"isolated"``."""
     if name == "isolated":
-        return LineList(_isolated_lines(), "synthetic_species", 0.21)
-    return LineList(_blanketed_lines(), _BLANKETED, _BLANKETED_WIDTH)
+        return LineList(_isolated_lines(), "synthetic_species", width=0.21, metal_opacity=0.2)
+    return LineList(_blanketed_lines(), _BLANKETED, width=0.105, metal_opacity=0.3)
 
 
 @cache
@@ -111,21 +112,20 @@ def _scattered(table_name: str, name: str, species: np.ndarray, rng: np.random.R
     return value + scatter * rng.uniform(-np.sqrt(3), np.sqrt(3), len(species))
 
 
-def _continuum_distance(centre: np.ndarray) -> np.ndarray:
-    """Return the distance of each line from the nearest continuum pixel, in pixels."""
-    clean = kept_pixels()[continuum_pixels(14)]
+def _continuum_distance(centre: np.ndarray, releases: tuple[int, ...]) -> np.ndarray:
+    """Return the distance of each line from the nearest continuum pixel of some data releases, in pixels."""
+    clean = kept_pixels()[np.concatenate([continuum_pixels(release) for release in releases])]
     return np.abs(centre[:, np.newaxis] - clean).min(axis=1)
 
 
 # The blanketed list -------------------------------------------------------------------------------------------------
 
 _BLANKETED_SEED = 16_001
-_BLANKETED_WIDTH = 0.12
 _BLANKETED = "synthetic_species_blanketed"
 _BLEND_SPACING = 10.0  # pixels between blends in the windows
-_BLENDS_WEAKER = 0.3  # dex: than lines of the element in its own windows
-_WEAK_LINES_WEAKER, _WEAK_LINES_SCALE = 0.3, 0.5  # dex: offset, and scale of the exponential distribution
-_CLEAN_SIGMA, _CLEAN_MAXIMUM = 2.0, 1.5  # pixels, dex: lines near continuum pixels are weaker
+_BLENDS_WEAKER = 0.55  # dex: than lines of the element in its own windows
+_WEAK_LINES_WEAKER, _WEAK_LINES_SCALE = 0.85, 0.75  # dex: offset, and scale of the exponential distribution
+_CLEAN_SIGMA, _CLEAN_MAXIMUM = 1.4, 1.1  # pixels, dex: lines near continuum pixels are weaker
 
 
 def _blanketed_lines() -> Lines:
@@ -134,7 +134,7 @@ def _blanketed_lines() -> Lines:
     parts = [_species_lines(number, name, rng) for number, name in enumerate(table(_BLANKETED))]
     parts += [_blends(name, rng) for name, row in table(_BLANKETED).items() if row["blended"]]
     lines = _joined(parts)
-    weakening = _CLEAN_MAXIMUM * np.exp(-0.5 * (_continuum_distance(lines.centre) / _CLEAN_SIGMA) ** 2)
+    weakening = _CLEAN_MAXIMUM * np.exp(-0.5 * (_continuum_distance(lines.centre, (14, 17)) / _CLEAN_SIGMA) ** 2)
     return lines._replace(strength=lines.strength - weakening)
 
 
@@ -199,7 +199,7 @@ def _isolated_lines() -> Lines:
     centre = np.concatenate([part for pair in centres for part in pair]).astype(float)
     is_stray = np.concatenate([np.repeat([False, True], [len(inside), len(strays)]) for inside, strays in centres])
     strength = _scattered("synthetic_species", "strength", species, rng) - _STRAYS_WEAKER * is_stray
-    near_continuum = _continuum_distance(centre) < _CLEAN_DISTANCE
+    near_continuum = _continuum_distance(centre, (14,)) < _CLEAN_DISTANCE
     strength += _band_envelope(species, centre) - _CLEAN_WEAKENING * near_continuum
     return Lines(species, centre, strength, _scattered("synthetic_species", "excitation", species, rng))
 

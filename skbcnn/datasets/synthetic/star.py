@@ -10,11 +10,10 @@ from skbcnn.survey import APOGEE_LABELS, wavelength
 
 _TEFF, _LOGG, _FE = (APOGEE_LABELS.index(name) for name in ("teff", "logg", "Fe"))
 _REFERENCE = {"teff": 4655.0, "logg": 2.33}
-_METAL_OPACITY = 0.2  # metals provide electrons for H-, so the continuum of metal-rich stars is more opaque
 _HYDROGEN_DEPTH, _HYDROGEN_ENERGY, _HYDROGEN_GRAVITY = 0.02, -4.5, 0.1  # energy and gravity as in the species table
 
 
-def clean_flux(labels: np.ndarray, turbulence: float | np.ndarray = 1.0, lines: str = "isolated") -> np.ndarray:
+def clean_flux(labels: np.ndarray, turbulence: float | np.ndarray = 1.0, lines: str = "blanketed") -> np.ndarray:
     """Return the normalised flux before instrument and noise.
 
     Parameters
@@ -42,7 +41,7 @@ def clean_flux(labels: np.ndarray, turbulence: float | np.ndarray = 1.0, lines: 
 def log_optical_depth(labels: np.ndarray, listed: LineList) -> np.ndarray:
     """Return log10 of the optical depth in the centre of each line, of shape (n_samples, n_lines)."""
     lines, cold = listed.lines, _coldness(labels)
-    species = labels[:, 2:] @ composition().T - _METAL_OPACITY * labels[:, [_FE]]
+    species = labels[:, 2:] @ composition().T - listed.metal_opacity * labels[:, [_FE]]
     species += cold * column(listed.table, "energy")
     species += (labels[:, [_LOGG]] - _REFERENCE["logg"]) * column(listed.table, "gravity")
     return species[:, lines.species] + lines.strength - cold * lines.excitation
