@@ -177,7 +177,8 @@ class ResponseMatrix:
         """Root mean square of the responses of each label to the other `elements`: ndarray of shape (n_labels,).
 
         The squares of the standard errors are subtracted from the squares of the responses, because chance alone would
-        make the mean square larger than 0. NaN if there is no other element.
+        make the mean square larger than 0. Responses to labels that are no `elements`, such as Fe, do not count: they
+        belong to the context of the windows. NaN if there is no other element.
         """
         squares = self._foreign_squares()
         return np.array([_root_of_mean(row[~np.isnan(row)]) for row in squares])
@@ -201,12 +202,13 @@ class ResponseMatrix:
         -------
         table : astropy.table.Table
             Columns ``label``, ``own``, ``own_error``, ``foreign`` (as the properties), and ``strongest``, ``response``,
-            ``response_error``: the other element with the largest response, less two standard errors, and this
-            response. All are in units of the label per unit of the true label.
+            ``response_error``: the other label, apart from teff and logg, with the largest response, less two standard
+            errors, and this response. All are in units of the label per unit of the true label.
         """
         from astropy.table import Table  # imported here, because importing astropy is slow
 
-        clear = np.where(self._is_foreign(), np.abs(self.matrix) - 2 * self.standard_errors, np.nan)
+        others = [j for j, name in enumerate(self.label_names) if _canonical(name) not in STELLAR_PARAMETERS[:2]]
+        clear = np.where(self._is_foreign(others), np.abs(self.matrix) - 2 * self.standard_errors, np.nan)
         clear = np.where(np.isnan(clear), -np.inf, clear)
         rows, columns, exists = np.arange(len(clear)), clear.argmax(axis=1), np.isfinite(clear).any(axis=1)
         table = Table(
@@ -227,15 +229,16 @@ class ResponseMatrix:
     def _element_columns(self) -> list[int]:
         return [j for j, name in enumerate(self.label_names) if name in self.elements]
 
-    def _is_foreign(self) -> np.ndarray:
-        """Return whether each response counts as foreign: to an element other than the label itself."""
+    def _is_foreign(self, columns: Sequence[int]) -> np.ndarray:
+        """Return whether each response is one to a label of these columns other than the label itself."""
         foreign = np.zeros(self.matrix.shape, dtype=bool)
-        foreign[:, self._element_columns()] = True
+        foreign[:, columns] = True
         return foreign & ~np.eye(len(foreign), dtype=bool)
 
     def _foreign_squares(self) -> np.ndarray:
         """Return squares of the foreign responses less the squares of their errors; NaN for all others."""
-        return np.where(self._is_foreign(), self.matrix**2 - self.standard_errors**2, np.nan)
+        foreign = self._is_foreign(self._element_columns())
+        return np.where(foreign, self.matrix**2 - self.standard_errors**2, np.nan)
 
 
 def window_labels(label_names: Sequence[str], windows: Sequence[Any]) -> tuple[str, ...] | None:

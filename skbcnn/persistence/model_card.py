@@ -184,7 +184,8 @@ def _responses(regressor: Any) -> str:
         "A response is the change of a predicted label per unit of a true label, while all other true labels stay, "
         f"among {_counted(responses.n_stars, 'held-out star')}. The own response of a measured label is near 1; that "
         "of a label that is shrunk towards the mean is smaller. Foreign is the root mean square of the responses to "
-        f"other elements, which is near 0 unless the label is guessed from them.{errors}\n\n"
+        "other elements, which is near 0 unless the label is guessed from them. Strongest is the label, apart from "
+        f"teff and logg, with the largest foreign response.{errors}\n\n"
         f"Mean own response of the elements: {_number(responses.mean_own, 3)} \N{PLUS-MINUS SIGN} "
         f"{_number(responses.mean_own_error, 3)}; foreign: {_number(responses.rms_foreign, 3)}.\n\n"
         + _table(("label", "own", "foreign", "strongest", "response"), rows)
