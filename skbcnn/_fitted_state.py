@@ -63,6 +63,8 @@ class FittedAttribute:
         `default`.
     shape : tuple of {"n_scores", "n_labels", "n_pixels"}
         Sizes of the axes of an `ARRAY`, or of `mean_` and `scale_` of a `NORMALIZER`. All are float64.
+    initial : object
+        Value that the trainings in `forgotten_by` set in place of `default`. None: `default`.
     """
 
     storage: Storage
@@ -70,6 +72,7 @@ class FittedAttribute:
     forgotten_by: frozenset[str] = frozenset()
     shape: tuple[str, ...] = ()
     derive: Callable[[Mapping[str, Any]], Any] | None = None
+    initial: Any = None
 
 
 def _has_noise_augmentation(state: Mapping[str, Any]) -> bool:
@@ -93,6 +96,7 @@ FITTED_STATE: Mapping[str, FittedAttribute] = MappingProxyType(
         "inv_tau_": FittedAttribute(Storage.JSON),
         "noise_level_": FittedAttribute(Storage.JSON, None, _FIT),
         "noise_augmented_": FittedAttribute(Storage.JSON, False, _FIT, derive=_has_noise_augmentation),
+        "_draws_counted_once": FittedAttribute(Storage.JSON, False, _FIT, initial=True),
         "seed_": FittedAttribute(Storage.JSON),
         "error_model_": FittedAttribute(Storage.OBJECT, None, _ANY_TRAINING),
         "interval_scores_": FittedAttribute(Storage.ARRAY, None, _ANY_TRAINING, shape=("n_scores", "n_labels")),
@@ -125,6 +129,9 @@ PARAMETERS_ADDED_LATER: Mapping[str, Any] = MappingProxyType(
         "clipnorm": None,
         "backend": "auto",  # TensorFlow, which had to be installed
         "context_layer": "output",
+        "context_labels": None,
+        "augmentation": None,
+        "noise_augmentation": 0.0,
     }
 )
 
@@ -143,7 +150,7 @@ def forget(model: Any, training: str) -> None:
         if training in attribute.forgotten_by:
             vars(model).pop(name, None)
             if attribute.default is not ABSENT:
-                setattr(model, name, attribute.default)
+                setattr(model, name, attribute.default if attribute.initial is None else attribute.initial)
 
 
 def restore(model: Any, state: Mapping[str, Any]) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
 
 
+_MIN_SHARE = 1 / 3  # of the variance about the mean over the draws, in the variance about a draw or of the draws
+
+
 class LiveNetwork:
     """Cache of the compiled network of one fitted model: filled at the first prediction, never pickled or copied.
 
@@ -54,6 +57,38 @@ class LiveNetwork:
         if type(self._posterior) is not cls or self._process != os.getpid():
             self._posterior, self._process = cls(spec, weights, seed), os.getpid()
         return self._posterior
+
+
+def count_draws_once(moments: np.ndarray, moments_without_noise: np.ndarray | None = None) -> np.ndarray:
+    """Return moments whose total standard deviation counts the scatter of the draws once.
+
+    Each training step sees one dropout mask, so that the predictive variance is that of the label about the output of a
+    single draw: the variance about the mean over the draws, plus the scatter of the draws. The variance about the mean
+    is therefore their difference, but is taken as at least a third of the larger of both.
+
+    Parameters
+    ----------
+    moments : ndarray of shape (4, n_samples, n_labels)
+        From `posterior_moments`. It is not changed.
+    moments_without_noise : ndarray of the same shape, default=None
+        The same without flux errors, if `moments` are with flux errors. The additional scatter of the draws is caused
+        by noise that the predictive variance does not contain, and is added.
+
+    Returns
+    -------
+    moments : ndarray of shape (4, n_samples, n_labels)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn._posterior_moments import count_draws_once
+    >>> count_draws_once(np.array([[[7.0]], [[3.0]], [[5.0]], [[34**0.5]]])).ravel()
+    array([7., 3., 5., 4.])
+    """
+    mean, model, predictive, _ = moments
+    scatter = (model if moments_without_noise is None else moments_without_noise[1]) ** 2
+    variance = np.maximum(predictive**2 - scatter, _MIN_SHARE * np.maximum(predictive**2, scatter))
+    return np.stack([mean, model, predictive, np.sqrt(variance + np.maximum(model**2 - scatter, 0))])
 
 
 def posterior_moments(

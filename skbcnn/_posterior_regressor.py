@@ -12,8 +12,8 @@ from skbcnn import _flux_level
 from skbcnn._arrays import plain_spectra
 from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import label_and_error_values, label_values
-from skbcnn._posterior_moments import posterior_draws, posterior_moments
-from skbcnn._prediction import Prediction
+from skbcnn._posterior_moments import count_draws_once, posterior_draws, posterior_moments
+from skbcnn._prediction import Prediction, ratio_of_stds
 from skbcnn._training_data import are_noisier
 from skbcnn._training_warnings import warn_of_doubled_noise
 from skbcnn._validation import check_label_errors, check_labels, finite_spectra
@@ -62,7 +62,7 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         X : array-like of shape (n_samples, n_pixels)
             Spectra, prepared as those of `fit`.
         kind : {"total", "predictive", "model", "calibrated"}, default="total"
-            Kind of uncertainty: of the spectrum (predictive), of the network (model), both in quadrature (total), or
+            Kind of uncertainty: of the spectrum (predictive), of the network (model), both together (total), or
             the total one corrected by `error_model_` (calibrated).
         x_err : array-like of shape (n_samples, n_pixels), default=None
             Flux errors, as in `predict`.
@@ -112,8 +112,8 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
 
         A sample is one network: a dropout mask that is applied to all spectra, so that errors which the network makes
         for similar stars, and for several labels of a star, are alike within a sample. Normal noise of the predictive
-        standard deviation is added to each spectrum and label independently. The mean over many samples is
-        ``predict(X)``, and their standard deviation is the total one.
+        standard deviation is added to each spectrum and label independently. The deviations from the mean are scaled
+        such that their standard deviation is the total one. The mean over many samples is ``predict(X)``.
 
         Parameters
         ----------
@@ -169,8 +169,9 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         n_networks = max(int(n_samples), self.n_draws)
         chosen = rng.permutation(n_networks)[:n_samples]
         posterior = posterior_class(self.backend)(self.spec_, self.weights_, seed)
-        (_, _, predictive, _), draws = self._draws(posterior, X, x_err, n_networks, chosen)
-        samples = np.moveaxis(draws + predictive * rng.standard_normal(draws.shape), 0, -1)
+        (mean, model, predictive, total), draws = self._draws(posterior, X, x_err, n_networks, chosen)
+        deviations = draws - mean + predictive * rng.standard_normal(draws.shape)
+        samples = np.moveaxis(mean + deviations * ratio_of_stds(total, np.hypot(model, predictive)), 0, -1)
         return samples[:, 0] if self._single_label else samples
 
     @default_settings()
@@ -503,7 +504,18 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
     def _draws(self, posterior, X, x_err, n_draws, kept=None):
         """Return moments (4, n_samples, n_labels) and draws (n_kept, n_samples, n_labels) in label units."""
         normalizers = self.spectra_normalizer_, self.label_normalizer_
-        return posterior_draws(posterior, *normalizers, X, x_err, n_draws=n_draws, kept=kept, verbose=self.verbose)
+        options = {"n_draws": n_draws, "verbose": self.verbose}
+        moments, draws = posterior_draws(posterior, *normalizers, X, x_err, kept=kept, **options)
+        return self._with_total(moments, posterior, X, x_err, options), draws
+
+    def _with_total(self, moments, posterior, X, x_err, options):
+        """Return moments with the total standard deviation of this model."""
+        if not self._draws_counted_once:
+            return moments
+        if x_err is None:
+            return count_draws_once(moments)
+        normalizers = self.spectra_normalizer_, self.label_normalizer_
+        return count_draws_once(moments, posterior_moments(posterior, *normalizers, X, None, **options))
 
     def _noise_of_calibration(self, X, x_err):
         """Return the noise of spectra if the calibrated errors depend on it, else None."""
@@ -527,16 +539,11 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
 
     def _moments(self, X, x_err, title="Predicting"):
         """Return mean and standard deviations (model, predictive, total) in label units: (4, n_samples, n_labels)."""
-        return posterior_moments(
-            self._live.posterior(self.backend, self.spec_, self.weights_, self.seed_),
-            self.spectra_normalizer_,
-            self.label_normalizer_,
-            X,
-            x_err,
-            n_draws=self.n_draws,
-            verbose=self.verbose,
-            title=title,
-        )
+        posterior = self._live.posterior(self.backend, self.spec_, self.weights_, self.seed_)
+        normalizers = self.spectra_normalizer_, self.label_normalizer_
+        options = {"n_draws": self.n_draws, "verbose": self.verbose, "title": title}
+        moments = posterior_moments(posterior, *normalizers, X, x_err, **options)
+        return self._with_total(moments, posterior, X, x_err, options)
 
     def _check_spectra(self, X, *, reset, y="no_validation"):
         """Return spectra without mask and unit as float32 with the right number of pixels."""

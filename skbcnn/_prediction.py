@@ -55,7 +55,10 @@ class Prediction:
     predictive : ndarray of shape (n_samples, n_labels)
         Aleatoric standard deviation: the noise of the label that the network predicts from the spectrum.
     total : ndarray of shape (n_samples, n_labels)
-        Standard deviation of both, added in quadrature.
+        Standard deviation of the label about `mean`. The predictive variance is learnt with dropout and contains the
+        scatter of single draws, which the mean over the draws has not. Therefore the total variance is ``predictive**2
+        - model**2``, and at least a third of the larger of both. Models trained with version 0.1 add both in
+        quadrature, as published [1]_.
     label_names : tuple of str
         Names of the labels, in the order of the columns.
     noisier : ndarray of bool of shape (n_samples,) or None
@@ -162,7 +165,7 @@ class Prediction:
                 block -= block.mean(axis=-1, keepdims=True)
                 found = block @ block.swapaxes(1, 2) / len(draws)
                 found[:, on_diagonal, on_diagonal] += noise[rows] ** 2
-                ratio = _ratio(std[rows], np.sqrt(found[:, on_diagonal, on_diagonal]))
+                ratio = ratio_of_stds(std[rows], np.sqrt(found[:, on_diagonal, on_diagonal]))
                 covariance[rows] = found * ratio[:, :, None] * ratio[:, None, :]
         covariance[:, on_diagonal, on_diagonal] = std**2
         return covariance
@@ -183,8 +186,9 @@ class Prediction:
         Returns
         -------
         means : GroupMean
-            One row for each group, in the order of the sorted names. The calibrated error assumes that the model error
-            and the predictive error of each star are both wrong by the factor ``calibrated / total``.
+            One row for each group, in the order of the sorted names. The total and the calibrated error assume
+            that both errors of each star are wrong by one factor: its total or calibrated error, over both in
+            quadrature.
 
         Raises
         ------
@@ -220,10 +224,15 @@ class Prediction:
         grouping.refuse_infinite(columns_of(self.mean))
         predictive_of_stars = columns_of(self.predictive)
         model, predictive, means_of_draws = _error_of_means(grouping, draws, predictive_of_stars)
+        in_quadrature = np.hypot(columns_of(self.model), predictive_of_stars)
+
+        def error_of_means(error_of_stars: np.ndarray) -> np.ndarray:
+            factor = ratio_of_stds(columns_of(error_of_stars), in_quadrature)
+            return np.hypot(*_error_of_means(grouping, draws, predictive_of_stars, factor)[:2])
+
         calibrated = None
         if self.calibrated is not None:
-            factor = _ratio(columns_of(self.calibrated), columns_of(self.total))
-            calibrated = np.hypot(*_error_of_means(grouping, draws, predictive_of_stars, factor)[:2])
+            calibrated = error_of_means(self.calibrated)
 
         def shaped(values: np.ndarray) -> np.ndarray:
             return values.reshape(*values.shape[:-2], len(grouping.names), *self.mean.shape[1:])
@@ -232,7 +241,7 @@ class Prediction:
             shaped(grouping.sum(columns_of(self.mean)) / grouping.counts[:, None]),
             shaped(model),
             shaped(predictive),
-            shaped(np.hypot(model, predictive)),
+            shaped(error_of_means(self.total)),
             self.label_names,
             None if self.noisier is None else grouping.any(self.noisier),
             None if calibrated is None else shaped(calibrated),
@@ -403,8 +412,18 @@ def columns_of(values: np.ndarray) -> np.ndarray:
     return values[:, None] if values.ndim == 1 else values
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Return the ratio of standard deviations; 1 where the denominator is 0."""
+def ratio_of_stds(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Return the ratio of standard deviations; 1 where the denominator is 0.
+
+    Parameters
+    ----------
+    numerator, denominator : ndarray of the same shape
+        Standard deviations.
+
+    Returns
+    -------
+    ratio : ndarray of that shape
+    """
     return np.divide(numerator, denominator, out=np.ones_like(numerator), where=denominator > 0)
 
 

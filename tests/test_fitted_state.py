@@ -71,11 +71,18 @@ class TestFittedState:
         ("training", "kept"),
         [
             ("fit", set()),
-            ("warm_start", {"n_iter_", "noise_level_", "noise_augmented_", "preprocessing_", "provenance_"}),
+            (
+                "warm_start",
+                {
+                    *("n_iter_", "noise_level_", "noise_augmented_", "preprocessing_", "provenance_"),
+                    "_draws_counted_once",
+                },
+            ),
             (
                 "partial_fit",
                 {
                     *("n_iter_", "noise_level_", "noise_augmented_", "preprocessing_", "provenance_"),
+                    "_draws_counted_once",
                     "domain_",
                     "_uncalibrated",
                 },

@@ -3,8 +3,8 @@
 `error_model` holds the correction of the predicted standard deviations, and `fitting` learns it: from residuals of
 stars with known labels, or from differences between visits of the same star. `intervals` computes conformal intervals,
 whose coverage is guaranteed for any distribution of the residuals. Both take their residuals from `residuals`.
-`population` pools the parameters of the labels, and `cross_fitting` predicts every training star by a model that was not
-trained on it.
+`population` pools the parameters of the labels, and `cross_fitting` predicts every training star by a model that was
+not trained on it.
 `visits` combines the visits of each star, weighted by their errors. `held_out` prepares the stars held out in `fit`,
 and `absence` says why a model is not calibrated.
 """
