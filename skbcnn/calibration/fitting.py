@@ -24,6 +24,7 @@ _DOF_VARIANCE = 0.8116  # of the Student scale, so that a normal distribution ge
 _WITHIN_ONE_SIGMA = 0.6827  # share of a normal distribution
 _SLOPE_AT_ONE_SIGMA = 0.4839  # increase of this share with the logarithm of the standard deviation
 _BISECTIONS = 20
+_PRECISION = {"ftol": 1e-10}  # of SLSQP, which is much faster than L-BFGS-B for so few parameters
 
 # What is assumed of the labels before their residuals are known
 _LOG_RATIOS = Population(center=0.0, center_error=0.7, typical_width=0.3)  # of calibrated to predicted, logarithm
@@ -286,10 +287,12 @@ def _most_probable(
         return value, by_parameter
 
     bounds = [(1e-3, None), (0, None), *(((-2, 2), (prior.min_curve, 1)) if log_noise.any() else ((0, 0), (0, 0)))]
+    lowest = np.array([low for low, _ in bounds])
     start = np.clip(_robust_std(difference[used]) / np.sqrt(len(stds)), 0.05, 20)
     best = np.array([start, 0.05, 0.0, 0.0])
     for _ in range(_MAX_ROUNDS):
-        best = minimize(negative_log_posterior, best, jac=True, method="L-BFGS-B", bounds=bounds).x
+        found = minimize(negative_log_posterior, best, jac=True, method="SLSQP", bounds=bounds, options=_PRECISION)
+        best = np.maximum(found.x, lowest)  # which rounding may undercut
         v, gradient = variance_and_gradient(best)
         within = np.isfinite(difference) & (np.abs(difference) < _OUTLIER * np.sqrt(v))
         if np.array_equal(within, used) or within.sum() < MIN_DIFFERENCES:
