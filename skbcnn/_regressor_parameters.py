@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, cast
 
 from skbcnn._sklearn import Interval, Options, StrOptions
+from skbcnn.augmentation import Augmentation
 from skbcnn.network.backends import BACKENDS
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.training_recipe import Recipe
@@ -30,9 +31,11 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "l2": [Interval(Real, 0, None, closed="left")],
     "maxnorm": [Interval(Real, 0, None, closed="neither"), None],
     "context_layer": [StrOptions({"output", "hidden"})],
+    "context_labels": [StrOptions({"auto"}), "array-like", None],
+    "augmentation": [StrOptions({"auto"}), Mapping, Augmentation, None],
     "length_scale": [Interval(Real, 0, None, closed="neither")],
     "lr": [Interval(Real, 0, None, closed="neither")],
-    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "max_epochs": [Interval(Integral, 1, None, closed="left")],
     "reduce_lr_epsilon": [Interval(Real, 0, None, closed="left")],
     "reduce_lr_min": [Interval(Real, 0, None, closed="left")],
@@ -95,7 +98,9 @@ def element_windows(windows: Mapping[str, Any], label_names: Sequence[str], n_pi
     return windows
 
 
-def network_spec(model: CensoredBCNNRegressor, windows: ElementWindows, label_names: Sequence[str]) -> NetworkSpec:
+def network_spec(
+    model: CensoredBCNNRegressor, windows: ElementWindows, label_names: Sequence[str], n_supervised: int = 0
+) -> NetworkSpec:
     """Return the architecture that the parameters of a regressor describe.
 
     Parameters
@@ -106,6 +111,8 @@ def network_spec(model: CensoredBCNNRegressor, windows: ElementWindows, label_na
         Windows of the labels, from `element_windows`.
     label_names : sequence of str
         Names of the labels, in the order in which they are predicted.
+    n_supervised : int, default=0
+        Number of context labels, for which there is a context unit each, beside the free ones.
 
     Returns
     -------
@@ -116,12 +123,15 @@ def network_spec(model: CensoredBCNNRegressor, windows: ElementWindows, label_na
     ValueError
         If `num_hidden` or `num_filters` cannot be used.
     """
+    widths = _widths("num_hidden", model.num_hidden)
+    if len(windows) == 0:
+        n_supervised = 0
     pixels = {name: tuple(window.tolist()) for name, window in windows.items()}
     return NetworkSpec(
         n_pixels=model.n_features_in_,
         windows=tuple(pixels.get(name) for name in label_names),
         widening=tuple(windows.widening(name) for name in label_names),
-        num_hidden=_widths("num_hidden", model.num_hidden),
+        num_hidden=(*widths[:4], widths[4] + n_supervised),
         num_filters=_widths("num_filters", model.num_filters),
         filter_len=int(model.filter_len),
         pool_length=int(model.pool_length),
@@ -131,10 +141,11 @@ def network_spec(model: CensoredBCNNRegressor, windows: ElementWindows, label_na
         l2=float(model.l2),
         maxnorm=None if model.maxnorm is None else float(model.maxnorm),
         context_layer=model.context_layer,
+        n_supervised=n_supervised,
     )
 
 
-def training_recipe(model: CensoredBCNNRegressor, max_epochs: int) -> Recipe:
+def training_recipe(model: CensoredBCNNRegressor, max_epochs: int, n_stars: int) -> Recipe:
     """Return the training settings that the parameters of a regressor describe.
 
     Parameters
@@ -143,6 +154,8 @@ def training_recipe(model: CensoredBCNNRegressor, max_epochs: int) -> Recipe:
         Regressor.
     max_epochs : int
         Number of epochs; `partial_fit` runs one, whatever the parameter says.
+    n_stars : int
+        Number of training stars.
 
     Returns
     -------
@@ -157,7 +170,7 @@ def training_recipe(model: CensoredBCNNRegressor, max_epochs: int) -> Recipe:
     """
     return Recipe(
         lr=model.lr,
-        batch_size=model.batch_size,
+        batch_size=_batch_size(model.batch_size, n_stars),
         max_epochs=max_epochs,
         reduce_lr_epsilon=model.reduce_lr_epsilon,
         reduce_lr_min=model.reduce_lr_min,
@@ -170,6 +183,13 @@ def training_recipe(model: CensoredBCNNRegressor, max_epochs: int) -> Recipe:
         verbose=model.verbose,
         callbacks=_callbacks(model.callbacks),
     )
+
+
+def _batch_size(batch_size: int | str, n_stars: int) -> int:
+    """Return the number of stars of a training step: fewer for fewer stars, which would make too few steps."""
+    if batch_size != "auto":
+        return int(batch_size)
+    return next((size for size, fewest in ((64, 3000), (32, 1000)) if n_stars >= fewest), 16)
 
 
 def noise_range(noise_augmentation: float | Sequence[float]) -> tuple[float, float]:

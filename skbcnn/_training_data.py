@@ -284,7 +284,7 @@ def normalized(
         y=label_normalizer.transform(stars.y),
         y_err=None if stars.y_err is None else label_normalizer.scale_errors(stars.y_err),
         weight=stars.weight,
-        x_err=spectra_normalizer.scale_errors(stars.x_err) if with_flux_errors else None,
+        x_err=spectra_normalizer.scale_errors(stars.x_err) if with_flux_errors and stars.x_err is not None else None,
     )
 
 

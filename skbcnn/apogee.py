@@ -5,13 +5,23 @@ from collections import Counter
 from sklearn import config_context, get_config
 from sklearn.pipeline import Pipeline
 
+from skbcnn._context_labels import APOGEE_CONTEXT, context_combinations
 from skbcnn._flux_level import NORMALIZED
 from skbcnn._presets import PRESETS, preset
 from skbcnn._regressor_parameters import element_windows
 from skbcnn._user_warnings import warn_user
+from skbcnn.augmentation import Augmentation
 from skbcnn.preprocessing.preparation import ModelPreparation
 from skbcnn.regressor import CensoredBCNNRegressor
-from skbcnn.survey import N_APSTAR_PIXELS, ElementWindows, apogee_windows, chips, find_label, resolve_target
+from skbcnn.survey import (
+    N_APSTAR_PIXELS,
+    ElementWindows,
+    apogee_windows,
+    chip_slices,
+    chips,
+    find_label,
+    resolve_target,
+)
 from skbcnn.survey.labels import UnknownLabelError
 from skbcnn.survey.other_quantities import is_element
 
@@ -37,6 +47,12 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
         teff, logg, C, C1, N, O, Na, Mg, Al, Si, P, S, K, Ca, Ti, Ti2, V, Cr, Mn, Fe, Co, Ni.
     num_hidden, num_filters, filter_len, pool_length, activation, initializer, dropout_rate, l2, maxnorm, context_layer
         Architecture and regularisation, as in `CensoredBCNNRegressor`.
+    context_labels : "auto", sequence of str or of mapping of str to float, or None, default="auto"
+        Context labels, as in `CensoredBCNNRegressor`. ``"alpha"``, ``"C"`` and ``"N"`` stand for [alpha/Fe], [C/Fe] and
+        [N/Fe], computed from `y`. Those that the labels of `target` do not give are left out. "auto": these three.
+    augmentation : "auto", `skbcnn.augmentation.Augmentation`, mapping or None, default="auto"
+        Effects by which the training spectra are varied, as in `CensoredBCNNRegressor`. "auto": the default amplitudes,
+        with the noise of `noise_augmentation` if that is not 0.
     lr, batch_size, max_epochs, reduce_lr_epsilon, reduce_lr_min, reduce_lr_patience, lr_schedule, warmup_epochs
         Optimisation, as in `CensoredBCNNRegressor`; `clipnorm` and `noise_augmentation`, too.
     validation_fraction, calibrate, early_stopping, n_iter_no_change, warm_start, callbacks
@@ -61,6 +77,9 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
     >>> model.fit(stars.X, stars.y, y_err=stars.y_err).predict(stars.X[:2]).shape
     (2, 22)
     """
+
+    _chips = tuple(chip_slices().values())
+    _default_augmentation = Augmentation()
 
     _flux_limits = NORMALIZED
 
@@ -99,6 +118,10 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
                 "Pass a y with these columns in this order, or name the labels that y holds: target=[...]."
             )
         return names
+
+    def _context_combinations(self):
+        """Return the weights of the labels in each context label; ``"alpha"``, ``"C"`` and ``"N"`` have names."""
+        return context_combinations(self.context_labels, APOGEE_CONTEXT)
 
     def _element_windows(self):
         """Return the windows of the labels: those given, or those of DR14 without iron."""

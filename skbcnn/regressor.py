@@ -4,6 +4,9 @@
 intervals, `skbcnn.novelty` the comparison with the training set. `skbcnn.apogee` adds the windows and labels of APOGEE.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
@@ -11,6 +14,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from skbcnn import _flux_level
 from skbcnn._arrays import plain_spectra
+from skbcnn._context_labels import context_combinations, context_scaling, context_weights, with_context_labels
 from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
 from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import error_values, label_and_error_values, label_columns
@@ -21,6 +25,11 @@ from skbcnn._presets import preset
 from skbcnn._provenance import record_later_training
 from skbcnn._regressor_parameters import CONSTRAINTS, element_windows, network_spec, noise_range, training_recipe
 from skbcnn._sklearn import check_sample_weight, fit_context
+from skbcnn._training_augmentation import (
+    active_augmentation,
+    as_other_exposures,
+    training_augmentation,
+)
 from skbcnn._training_data import (
     check_same_labels,
     check_same_layers,
@@ -37,6 +46,8 @@ from skbcnn._user_warnings import warn_user
 from skbcnn._validation import finite_spectra
 from skbcnn._validation_data import group_numbers, named_validation_data, validation_data_of
 from skbcnn._versioned_pickle import VersionedPickle
+from skbcnn.augmentation import Augmentation
+from skbcnn.augmentation.noise import known_or_estimated_errors
 from skbcnn.calibration.absence import Uncalibrated, is_calibrated
 from skbcnn.calibration.held_out import (
     calibration_stars,
@@ -68,7 +79,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     target : sequence of str or None, default=None
         Names of the labels, in the order in which they are predicted. None: the names of the columns of `y`, if it is a
         table, else "0", "1", ...
-    num_hidden : sequence of 5 int, default=(192, 96, 32, 16, 2)
+    num_hidden : sequence of 5 int, default=(192, 96, 32, 16, 0)
         Widths of the two full-spectrum layers, of the two window layers, and number of free context units (may be 0).
     num_filters : sequence of 2 int, default=(2, 4)
         Numbers of filters of the two convolutions.
@@ -76,27 +87,35 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         Length of the filters, in pixels.
     pool_length : int, default=4
         Number of pixels pooled into one after the convolutions.
-    activation : str, default="relu"
+    activation : str, default="silu"
         Activation function of the hidden layers, by its Keras name.
-    initializer : str, default="random_normal"
+    initializer : str, default="he_normal"
         Initializer of the kernels of the hidden layers, by its Keras name. Output layers use Glorot uniform.
-    dropout_rate : float, default=0.3
+    dropout_rate : float, default=0.05
         Share of the units that dropout sets to zero, in training and in prediction.
-    l2 : float, default=5e-9
+    l2 : float, default=1e-5
         Weight of the L2 penalty on the kernels.
-    maxnorm : float or None, default=0.5
-        Largest norm of the kernel of each free context unit. None: no limit.
-    context_layer : {"output", "hidden"}, default="output"
+    maxnorm : float or None, default=None
+        Largest norm of the kernel of each context unit. None: no limit.
+    context_layer : {"output", "hidden"}, default="hidden"
         Layers of the window labels that receive the context. "output": the output layer only, as published [1]_. The
         context then adds to what is read in the window. "hidden": the second window layer, too, so that the same flux
         can mean different abundances in different stars.
+    context_labels : "auto", sequence of mapping of str to float, or None, default="auto"
+        Context labels: combinations of labels, each a mapping of label names to weights, such as
+        ``{"Mg": 1, "Fe": -1}``. A context unit is trained to equal each of them, so that window labels know what else
+        absorbs in their windows. They are not predicted. If labels of positive weight are missing, the others replace
+        them. These units stand before the free ones of `num_hidden`, have no dropout of their own, and no gradient
+        flows through them from the window labels. None: there are free units only. "auto": what the class knows; this
+        class knows no combinations.
     length_scale : float, default=3.0
         Prior length scale, used for `inv_tau_` only.
-    lr : float, default=5e-4
+    lr : float, default=3e-3
         Initial learning rate of the Adam optimizer.
-    batch_size : int, default=64
-        Number of stars in one training step.
-    max_epochs : int, default=50
+    batch_size : "auto" or int, default="auto"
+        Number of stars in one training step. "auto": 64; 32 for fewer than 3000 training stars, and 16 for fewer than
+        1000, so that few stars make enough steps.
+    max_epochs : int, default=48
         Number of passes through the training stars.
     reduce_lr_epsilon : float, default=5e-5
         Smallest decrease of the validation loss that counts as an improvement.
@@ -104,14 +123,14 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         Lower limit of the learning rate.
     reduce_lr_patience : int, default=2
         Number of epochs without improvement after which the learning rate is halved.
-    lr_schedule : {"plateau", "cosine"}, default="plateau"
+    lr_schedule : {"plateau", "cosine"}, default="cosine"
         Learning-rate schedule. "plateau": halved when the validation loss stops improving (`reduce_lr_epsilon`,
         `reduce_lr_min`, `reduce_lr_patience`). "cosine": from `lr` to `reduce_lr_min` along half a cosine over
         `max_epochs`.
-    warmup_epochs : int, default=0
+    warmup_epochs : int, default=2
         Number of epochs in which the learning rate rises from a tenth of `lr` to `lr`. Without a warm-up, a large `lr`
         can make the training diverge. The last epoch never belongs to it.
-    clipnorm : float or None, default=None
+    clipnorm : float or None, default=1.0
         Largest norm of the gradient of all weights together; a larger gradient is scaled down to it. None: no limit.
     input_norm_mode : {0, 1, 2, 3, 4, 255, "3s"}, default=3
         Normalisation of the spectra; the modes are those of `SpectraNormalizer`.
@@ -119,9 +138,14 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         Normalisation of the labels; the modes are those of `LabelNormalizer`. The logistic mode "3s" is refused, since
         standard deviations cannot be converted back to label units.
     noise_augmentation : float or pair of float, default=0.0
-        Standard deviation of the noise that is added to the spectra anew in each epoch, in units of `x_err`. A pair
-        (smallest, largest): drawn between these for each spectrum and epoch, so that the network also learns spectra
-        noisier than the training set.
+        Standard deviation of the noise that is added to the spectra anew in each epoch, in units of `x_err`, if there
+        is no other `augmentation`. A pair (smallest, largest): drawn between these for each spectrum and epoch, so that
+        the network also learns spectra noisier than the training set.
+    augmentation : "auto", `skbcnn.augmentation.Augmentation`, mapping or None, default="auto"
+        Effects by which the training spectra are varied in each epoch: noise, shift, broadening, continuum errors, bad
+        pixels, and extrapolated pairs of stars. A mapping names the amplitudes that differ from their defaults. Without
+        `x_err`, the noise is estimated from the spectra. None: only `noise_augmentation`. "auto": what the class
+        knows; this class does not know what its features are, and varies nothing.
     validation_fraction : float, default=0.1
         Share of the stars held out from the training. They measure the validation loss and calibrate the model. 0: no
         star is held out, and the training loss replaces the validation loss. Not used if `fit` gets validation data.
@@ -159,6 +183,8 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         Architecture of the network.
     spectra_normalizer_, label_normalizer_ : SpectraNormalizer, LabelNormalizer
         Normalisers fitted to the training stars.
+    context_scaling_ : list of tuple of (float, float)
+        Mean and standard deviation of each context label of the training stars.
     history_ : dict of str to list of float
         One entry for each complete epoch of the last call of `fit` or `partial_fit`: `loss` (with the L2 penalty),
         `data_loss` (without), `mean_absolute_error`, `val_loss` (of the held-out stars, without the penalty and with
@@ -242,29 +268,31 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         *,
         windows=None,
         target=None,
-        num_hidden=(192, 96, 32, 16, 2),
+        num_hidden=(192, 96, 32, 16, 0),
         num_filters=(2, 4),
         filter_len=8,
         pool_length=4,
-        activation="relu",
-        initializer="random_normal",
-        dropout_rate=0.3,
-        l2=5e-9,
-        maxnorm=0.5,
-        context_layer="output",
+        activation="silu",
+        initializer="he_normal",
+        dropout_rate=0.05,
+        l2=1e-5,
+        maxnorm=None,
+        context_layer="hidden",
+        context_labels="auto",
         length_scale=3.0,
-        lr=5e-4,
-        batch_size=64,
-        max_epochs=50,
+        lr=3e-3,
+        batch_size="auto",
+        max_epochs=48,
         reduce_lr_epsilon=5e-5,
         reduce_lr_min=1e-8,
         reduce_lr_patience=2,
-        lr_schedule="plateau",
-        warmup_epochs=0,
-        clipnorm=None,
+        lr_schedule="cosine",
+        warmup_epochs=2,
+        clipnorm=1.0,
         input_norm_mode=3,
         labels_norm_mode=2,
         noise_augmentation=0.0,
+        augmentation="auto",
         validation_fraction=0.1,
         calibrate=True,
         early_stopping=False,
@@ -288,6 +316,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         self.l2 = l2
         self.maxnorm = maxnorm
         self.context_layer = context_layer
+        self.context_labels = context_labels
         self.length_scale = length_scale
         self.lr = lr
         self.batch_size = batch_size
@@ -301,6 +330,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         self.input_norm_mode = input_norm_mode
         self.labels_norm_mode = labels_norm_mode
         self.noise_augmentation = noise_augmentation
+        self.augmentation = augmentation
         self.validation_fraction = validation_fraction
         self.calibrate = calibrate
         self.early_stopping = early_stopping
@@ -540,6 +570,12 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     def _check_n_pixels(self, X):
         """Refuse spectra with the wrong number of pixels; this class takes any."""
 
+    def _context_combinations(self):
+        """Return the weights of the labels in each context label, by name; this class knows no names."""
+        return context_combinations(self.context_labels)
+
+    _chips: Sequence[slice] | None = None  # pixels of each chip; None: one chip
+    _default_augmentation: Augmentation | None = None  # what augmentation="auto" means
     _flux_limits = _flux_level.NOT_COUNTS  # of the median flux; a median outside is warned of in training
 
     # Training
@@ -560,7 +596,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     def _spectra_to_learn(self, given, X, x_err, argument, training_x):
         """Return finite spectra and flux errors, which the training needs if it adds noise."""
         X, x_err = finite_spectra(given, X, x_err, _flux_level.are_near_one(training_x))
-        if x_err is None and self._max_added_noise > 0:
+        if x_err is None and self._active_augmentation is None and self._added_noise[1] > 0:
             raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass {argument}.")
         return X, None if x_err is None else np.asarray(x_err, dtype=np.float32)
 
@@ -596,11 +632,13 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         weight = training.weight
         self.spectra_normalizer_ = SpectraNormalizer(self.input_norm_mode).fit(training.x, sample_weight=weight)
         self.label_normalizer_ = LabelNormalizer(self.labels_norm_mode).fit(training.y, sample_weight=weight)
+        self.context_scaling_ = context_scaling(training.y, self._context_weights())
         self.seed_ = int(random_state.randint(np.iinfo(np.int32).max))
 
     def _network_spec(self):
         """Return the architecture that the parameters describe."""
-        return network_spec(self, self._element_windows(), self.target_names_)
+        n_supervised = len(self._context_weights())
+        return network_spec(self, self._element_windows(), self.target_names_, n_supervised)
 
     def _train(self, training, held_out, max_epochs, continues):
         """Normalise the stars and train the network, from its weights or from new ones."""
@@ -608,31 +646,49 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         if continues:
             check_same_layers(spec, self.spec_)
         self.spec_ = spec
-        self.noise_augmented_ = self.noise_augmented_ or self._max_added_noise > 0
-        self.noise_level_ = highest_noise_level(training.x_err, self._max_added_noise, self.noise_level_)
-        training, held_out = (stars and self._normalized(stars) for stars in (training, held_out))
+        self.noise_augmented_ = self.noise_augmented_ or self._added_noise[1] > 0
+        self.noise_level_ = highest_noise_level(training.x_err, self._added_noise[1], self.noise_level_)
+        held_out = held_out and self._normalized(held_out)
         seed, start = ((self.seed_, self.n_iter_), self.weights_) if continues else (self.seed_, None)
         self._train_network(training, held_out, max_epochs, seed=seed, start=start)
 
     def _train_network(self, training, held_out, max_epochs, *, seed, start):
-        """Train the network on normalised stars."""
+        """Train the network on stars in flux and label units; the held-out stars are normalised."""
         require_tensorflow("fit")
         from skbcnn.network.tensorflow.training import train
 
-        recipe = training_recipe(self, max_epochs)
-        self.weights_, self.history_, self.interrupted_ = train(self.spec_, recipe, training, held_out, seed, start)
+        recipe = training_recipe(self, max_epochs, len(training.x))
+        weights = self._context_weights()[: self.spec_.n_supervised]
+        if len(self.context_scaling_) != len(weights):  # an earlier training had other context labels
+            self.context_scaling_ = context_scaling(training.y, weights)
+        stars = with_context_labels(self._normalized(training), training, weights, self.context_scaling_)
+        if augmentation := self._active_augmentation:
+            stars = stars._replace(x=training.x, x_err=known_or_estimated_errors(training.x, training.x_err))
+            settings = training_augmentation(augmentation, stars, self.spec_, self.spectra_normalizer_, self._chips)
+            recipe = replace(recipe, augmentation=settings)
+        self.weights_, self.history_, self.interrupted_ = train(self.spec_, recipe, stars, held_out, seed, start)
         self.n_iter_ += len(self.history_.get("loss", []))
         self._live = LiveNetwork()
 
     def _normalized(self, stars):
         """Return stars in normalised units."""
-        with_errors = self._max_added_noise > 0
+        with_errors = self._added_noise[1] > 0
         return normalized(stars, self.spectra_normalizer_, self.label_normalizer_, with_flux_errors=with_errors)
 
     @property
-    def _max_added_noise(self):
-        """Largest noise that the training adds, in flux errors."""
-        return noise_range(self.noise_augmentation)[1]
+    def _active_augmentation(self):
+        """Augmentation that the training uses; None for none, or noise alone."""
+        return active_augmentation(self.augmentation, self.noise_augmentation, self._default_augmentation)
+
+    @property
+    def _added_noise(self):
+        """Smallest and largest noise that the training adds, in flux errors."""
+        augmentation = self._active_augmentation
+        return noise_range(self.noise_augmentation) if augmentation is None else augmentation.noise
+
+    def _context_weights(self):
+        """Return the weights of the labels in each context label."""
+        return context_weights(self._context_combinations(), self.target_names_)
 
     def _inverse_precision(self, n_stars):
         """Return the inverse model precision of a training on so many stars."""
@@ -648,38 +704,53 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         self._uncalibrated = Uncalibrated.NONE_HELD_OUT if held_out is None else Uncalibrated.FEW_HELD_OUT
         stars = calibration_stars(held_out)
         try:
-            moments = None if stars is None else self._moments(stars.x, None, "Calibrating")
+            moments = None
+            if stars is not None:
+                stars = stars._replace(x=self._as_in_training(stars))
+                moments = self._moments(stars.x, None, "Calibrating")
             if training is not None:
                 self.domain_ = self._training_domain(training, None if moments is None else moments[1])
-            if stars is not None:
+            if stars is not None and can_calibrate(stars.y):
                 self._calibrate_with(stars, moments)
         except KeyboardInterrupt:
             self._uncalibrated = Uncalibrated.INTERRUPTED
             warn_user("Calibration interrupted by user; what was learnt until then is kept.")
 
+    def _as_in_training(self, stars):
+        """Return the spectra of stars, varied as an epoch of the training varies them."""
+        random = np.random.default_rng([self.seed_, self.n_iter_])
+        if augmentation := self._active_augmentation:
+            return as_other_exposures(stars.x, stars.x_err, augmentation, self._chips, random)
+        return with_training_noise(stars, self._added_noise, random)
+
     def _training_domain(self, training, model_std):
         """Return the summary of the training set; `model_std` is the model uncertainty of the calibration stars."""
+
+        def vary(x, x_err):
+            random = np.random.default_rng([self.seed_, self.n_iter_, 1])
+            return as_other_exposures(x, x_err, replace(augmentation, noise=(0, 0)), self._chips, random)
+
+        augmentation = self._active_augmentation
         return TrainingDomain.learn(
             training.x,
             training.y,
             training.x_err,
             model_std=model_std,
-            added_noise=self._max_added_noise,
+            added_noise=self._added_noise[1],
+            vary=None if augmentation is None else vary,
             random_state=self.seed_,
         )
 
     def _calibrate_with(self, stars, moments):
-        """Calibrate the model with held-out stars, with noise as in the training; `moments` are those without noise."""
-        smallest, largest = noise_range(self.noise_augmentation)
-        x = with_training_noise(stars, (smallest, largest), np.random.default_rng([self.seed_, self.n_iter_]))
-        prediction = self._prediction(x, None, None, moments if x is stars.x else self._moments(x, None, "Calibrating"))
-        if can_calibrate(stars.y):
-            noise = self.domain_._pixel_noise_checked(x, stars.x_err) if smallest < largest else None
-            self._calibrate_errors(prediction, stars.y, stars.y_err, noise)
-            y, y_err = self._like_prediction(stars.y), self._like_prediction(stars.y_err)
-            self.validation_residuals_ = label_residuals(y, prediction)
-            self.validation_responses_ = held_out_responses(prediction, y, y_err, self.spec_.windows)
-            self._uncalibrated = Uncalibrated.UNKNOWN
+        """Calibrate the model with held-out stars and their moments."""
+        smallest, largest = self._added_noise
+        noise = self.domain_._pixel_noise_checked(stars.x, stars.x_err) if smallest < largest else None
+        prediction = self._prediction(stars.x, None, None, moments)
+        self._calibrate_errors(prediction, stars.y, stars.y_err, noise)
+        y, y_err = self._like_prediction(stars.y), self._like_prediction(stars.y_err)
+        self.validation_residuals_ = label_residuals(y, prediction)
+        self.validation_responses_ = held_out_responses(prediction, y, y_err, self.spec_.windows)
+        self._uncalibrated = Uncalibrated.UNKNOWN
 
     # Pickles
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from skbcnn._prediction import Prediction
 
 _MAX_STARS = 6000  # with so many, the standard deviations of each label are known from its own residuals
-_MAX_STARS_WITHOUT_NOISE = 300  # from which the limit of the model uncertainty is computed
 _ONE_NOISE = 1.5  # noise that varies by less than this factor does not show its effect on the residuals
 
 
@@ -34,24 +33,6 @@ def calibration_stars(held_out: Stars | None) -> Stars | None:
     if held_out is None or len(held_out.x) < MIN_DIFFERENCES:
         return None
     return held_out.take(slice(_MAX_STARS))
-
-
-def stars_without_noise(stars: Stars | None, max_added_noise: float) -> Stars | None:
-    """Return the calibration stars that are predicted without added noise.
-
-    Parameters
-    ----------
-    stars : Stars or None
-        Calibration stars.
-    max_added_noise : float
-        Largest noise that the training added, in flux errors.
-
-    Returns
-    -------
-    stars : Stars or None
-        All of them if the training added no noise. Else at most 300, for the limit of the model uncertainty alone.
-    """
-    return stars if stars is None or max_added_noise == 0 else stars.take(slice(_MAX_STARS_WITHOUT_NOISE))
 
 
 def can_calibrate(y: np.ndarray) -> bool:

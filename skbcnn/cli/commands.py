@@ -118,7 +118,7 @@ def skbcnn() -> None:
 @click.option("--out", type=_path, default="skbcnn-demo", help="Folder to make.")
 @click.option("--n-train", type=click.IntRange(min=20), default=3000, help="Training stars, S/N 200.")
 @click.option("--n-test", type=click.IntRange(min=2), default=1000, help="Test stars, S/N 100.")
-@click.option("--max-epochs", type=_positive, show_default="of the recipe", help="Passes through the training stars.")
+@click.option("--max-epochs", type=_positive, show_default="48", help="Passes through the training stars.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 2), default=0, help="Seed of stars and training.")
 @_overwrite
 @_debug
@@ -138,11 +138,11 @@ def demo(**options: Any) -> None:
 @click.option("--out", type=_path, required=True, help="Folder of the model to make.")
 @click.option("--target", default="all", help="Labels separated by commas: teff,logg,Mg. all: the 22 of DR14.")
 @click.option("--no-errors", is_flag=True, help="Ignore the errors of fluxes and labels in the file.")
-@click.option("--max-epochs", type=_positive, default=50, help="Passes through the training stars.")
-@click.option("--lr", type=click.FloatRange(min=0, min_open=True), default=5e-4, help="Initial learning rate.")
-@click.option("--batch-size", type=_positive, default=64, help="Stars in a training step.")
+@click.option("--max-epochs", type=_positive, default=48, help="Passes through the training stars.")
+@click.option("--lr", type=click.FloatRange(min=0, min_open=True), default=3e-3, help="Initial learning rate.")
+@click.option("--batch-size", type=_positive, show_default="by the number of stars", help="Stars in a training step.")
 @click.option(
-    "--dropout-rate", type=click.FloatRange(0, 1, max_open=True), default=0.3, help="Fraction of units dropped."
+    "--dropout-rate", type=click.FloatRange(0, 1, max_open=True), default=0.05, help="Fraction of units dropped."
 )
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), show_default="random", help="Seed of weights, order and draws."

@@ -9,7 +9,6 @@ import numpy as np
 from skbcnn import __version__
 from skbcnn._optional_dependencies import require_extra
 from skbcnn._prediction import Prediction
-from skbcnn._presets import preset
 from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.catalog import prediction_table, write_table
 from skbcnn.cli.output_paths import check_model_folder, make_folder
@@ -21,7 +20,7 @@ from skbcnn.novelty import Assessment
 from skbcnn.persistence import save_folder
 from skbcnn.plotting import ResidualDisplay, ResidualOverviewDisplay, new_figure, overview_size, save_figure
 
-DEMO_RECIPE = preset("few_thousand_stars")
+DEMO_RECIPE: dict[str, Any] = {}  # parameters that differ from the defaults
 _SNR_TRAIN, _SNR_TEST = 200, 100
 _FILES = """
   datasets.h5     training stars, in the layout of H5Loader
@@ -41,7 +40,7 @@ def run_demo(*, out: Path, n_train: int, n_test: int, max_epochs: int | None, se
     n_train, n_test : int
         Numbers of training stars and of test stars.
     max_epochs : int or None
-        Passes through the training stars. None: those of `DEMO_RECIPE`.
+        Passes through the training stars. None: the default.
     seed : int
         Seed of training stars and training; test stars are drawn with ``seed + 1``.
     overwrite : bool

@@ -39,7 +39,7 @@ def run_train(
     seed : int or None
         Seed of weights, order and draws.
     **parameters
-        Parameters of the regressor.
+        Parameters of the regressor; None for their defaults.
 
     Raises
     ------
@@ -64,7 +64,8 @@ def run_train(
             "prepare spectra of FITS files with the defaults of ContinuumNormalizer. Record it with "
             "write_h5(..., preprocessing=normalizer.get_params())."
         )
-    model = ApogeeBCNNCensoredRegressor(target=loader.target, random_state=seed, verbose=1, **parameters)
+    given = {name: value for name, value in parameters.items() if value is not None}
+    model = ApogeeBCNNCensoredRegressor(target=loader.target, random_state=seed, verbose=1, **given)
     with stage(f"Training on {len(x)} stars, {'with' if has_errors else 'without'} their errors"):
         model.fit(x, y, x_err=x_err, y_err=y_err)
     print_history(model, len(x))

@@ -72,6 +72,8 @@ class NetworkSpec:
     context_layer : {"output", "hidden"}
         Layers of the window labels that take the context: the output heads, as published ("output"), or the second
         window layers as well ("hidden").
+    n_supervised : int
+        Number of free context units, the first ones, that are trained to equal context labels.
 
     References
     ----------
@@ -98,6 +100,7 @@ class NetworkSpec:
     l2: float = 5e-9
     maxnorm: float | None = 0.5
     context_layer: str = "output"
+    n_supervised: int = 0
 
     @property
     def n_labels(self) -> int:

@@ -1,10 +1,15 @@
 """The stars and the settings of a training. No Keras here."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from skbcnn.augmentation.training_augmentation import TrainingAugmentation
 
 
 class Stars(NamedTuple):
@@ -15,7 +20,7 @@ class Stars(NamedTuple):
     x : ndarray of shape (n, n_pixels), float32
         Spectra.
     y : ndarray of shape (n, n_labels)
-        Labels, NaN where missing.
+        Labels, NaN where missing. In a training, those of the supervised context units follow.
     y_err : ndarray of shape (n, n_labels) or None
         Label errors, 0 where unknown.
     weight : ndarray of shape (n,)
@@ -33,7 +38,7 @@ class Stars(NamedTuple):
     x_err: np.ndarray | None = None
     group: np.ndarray | None = None
 
-    def take(self, rows: np.ndarray | slice) -> "Stars":
+    def take(self, rows: np.ndarray | slice) -> Stars:
         """Return some of the stars.
 
         Parameters
@@ -93,6 +98,8 @@ class Recipe:
         Largest norm of the gradient of all weights together.
     noise : tuple of (float, float)
         Smallest and largest noise added to a spectrum in each epoch, in units of its flux errors.
+    augmentation : TrainingAugmentation or None
+        Augmentation of the training spectra, which are then not normalised before. It adds the noise, too.
     stop_after : int or None
         Epochs without progress before training stops and restores the best weights. None: never.
     verbose : int
@@ -111,6 +118,7 @@ class Recipe:
     warmup_epochs: int = 0
     clipnorm: float | None = None
     noise: tuple[float, float] = (0.0, 0.0)
+    augmentation: TrainingAugmentation | None = None
     stop_after: int | None = None
     verbose: int = 0
     callbacks: tuple[Callable[[EpochEnd], bool | None], ...] = ()

@@ -8,7 +8,7 @@ training-like stars stay below. The network itself is not used, because its resp
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -195,6 +195,7 @@ class TrainingDomain:
         x_err: ArrayLike | None = None,
         model_std: ArrayLike | None = None,
         added_noise: float = 0.0,
+        vary: Callable[[np.ndarray, np.ndarray | None], np.ndarray] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> TrainingDomain:
         """Compute the components and limits of training stars.
@@ -212,6 +213,9 @@ class TrainingDomain:
             flux errors. None, or fewer than 10 stars: the model uncertainty will not be assessed.
         added_noise : float, default=0.0
             Largest noise that training added to spectra, in units of the flux errors. It raises the limit of the noise.
+        vary : callable, default=None
+            Function of flux and flux errors that returns the flux as the training varied it, without noise. None: it
+            did not.
         random_state : int, RandomState instance or None, default=None
             Seed of the random numbers that select and divide the stars.
 
@@ -231,8 +235,8 @@ class TrainingDomain:
         check_consistent_length(x, labels)
         labels = np.where(is_missing(labels), np.nan, labels)
         rows = rng.permutation(len(x))[:_MAX_STARS]
-        x = clip_flux(x[rows])
-        x_err = None if x_err is None else np.asarray(x_err)[rows]
+        x, x_err = x[rows], None if x_err is None else np.asarray(x_err)[rows]
+        x = clip_flux(x if vary is None else vary(x, x_err))
         marks = np.array([(x == value).mean() <= _MARK_SHARE for value in (0, 1)], dtype=np.float64)
         bad = find_bad_pixels(x, x_err, marks)
         components, (*limits, limit_of_noise) = _components_and_limits(x, bad, rng)

@@ -10,6 +10,7 @@ import numpy as np
 import sklearn
 from sklearn.base import BaseEstimator
 
+from skbcnn.augmentation import Augmentation
 from skbcnn.persistence.json_values import as_int, as_pair, as_text, parse_windows, pixel_runs, to_json
 from skbcnn.survey import ElementWindows
 
@@ -32,6 +33,8 @@ def _parameters_to_json(estimator: Any) -> dict[str, Any]:
         parameters["windows"] = _windows_to_json(parameters["windows"], estimator.n_features_in_)
     if not isinstance(parameters.get("random_state"), Integral | None):
         parameters["random_state"] = None
+    if isinstance(parameters.get("augmentation"), Augmentation):
+        parameters["augmentation"] = parameters["augmentation"].to_dict()
     if "callbacks" in parameters:
         parameters["callbacks"] = None  # functions are code
     return {name: to_json(value, name) for name, value in parameters.items()}

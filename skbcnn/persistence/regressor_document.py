@@ -5,6 +5,7 @@ Which attributes are stored, and how, is the list `FITTED_STATE`. This module co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -253,11 +254,19 @@ def _held_out_array(name: str, values: np.ndarray) -> np.ndarray:
     return values
 
 
+def _context_scaling(value: Sequence[Any]) -> list[tuple[float, float]]:
+    scaling = [(float(mean), float(spread)) for mean, spread in value]
+    if not all(math.isfinite(mean) and 0 < spread < math.inf for mean, spread in scaling):
+        raise ValueError("the scaling of a context label is not finite, or its standard deviation is not above 0")
+    return scaling
+
+
 def _history(value: Mapping[str, Any]) -> dict[str, list[float]]:
     return {name: [float(number) for number in numbers] for name, numbers in value.items()}
 
 
 _JSON_CHECKS: Mapping[str, Callable[[Any], Any]] = {  # return the value of an attribute, or raise
+    "context_scaling_": _context_scaling,
     "history_": _history,
     "n_iter_": lambda value: as_int(value, 0),
     "interrupted_": bool,

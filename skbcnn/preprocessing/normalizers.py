@@ -115,6 +115,11 @@ class _Normalizer(VersionedPickle, OneToOneFeatureMixin, TransformerMixin, BaseE
         np.multiply(out, self.scale_, out=out, casting="same_kind")
         return np.add(out, self.mean_, out=out, casting="same_kind")
 
+    @property
+    def is_linear(self):
+        """Whether the mode is linear: it has no sigmoid."""
+        return not self._mode.sigmoid
+
     def _check_linear(self, what):
         """Raise if the mode has a sigmoid, which has no constant slope."""
         if self._mode.sigmoid:

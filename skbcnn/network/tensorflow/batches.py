@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skbcnn.augmentation.training_augmentation import TrainingAugmentation
 from skbcnn.network.tensorflow.losses import pack_targets
 from skbcnn.network.training_recipe import Stars
 
@@ -23,6 +24,8 @@ class Batches:
         Number of zeros before and after each spectrum.
     noise : tuple of (float, float), default=(0, 0)
         Smallest and largest noise to add, in units of the flux errors. The value is drawn for each spectrum and epoch.
+    augmentation : TrainingAugmentation, default=None
+        Augmentation of the spectra, which it also normalises. None: only noise is added.
     """
 
     def __init__(
@@ -32,12 +35,14 @@ class Batches:
         seed: int | None = None,
         margins: tuple[int, int] = (0, 0),
         noise: tuple[float, float] = (0, 0),
+        augmentation: TrainingAugmentation | None = None,
     ) -> None:
         self.stars, self.seed, self.margins, self.noise, self.epoch = stars, seed, margins, noise, 0
         self.n_stars = len(stars.x)
         self.batch_size = min(batch_size, self.n_stars)
         self.targets = pack_targets(stars.y, stars.y_err)
         weight = np.where(self.targets[:, 2].any(axis=1), stars.weight, 0)
+        self.augmented = augmentation and augmentation.of_stars(stars.x, stars.x_err, stars.y, stars.y_err)
         self.weight = (weight / (weight.max() or 1)).astype(np.float32)  # their unit cancels, but could overflow
         self._shuffle()
 
@@ -55,15 +60,19 @@ class Batches:
         position = slice(index * self.batch_size, (index + 1) * self.batch_size)
         rows = self.order[position]
         is_filling = np.arange(position.start, position.stop) >= self.n_stars
+        weight = np.where(is_filling, np.float32(0), self.weight[rows])
         before, n_pixels = self.margins[0], self.stars.x.shape[1]
         framed = np.zeros((self.batch_size, sum(self.margins) + n_pixels), dtype=np.float32)
         x = framed[:, before : before + n_pixels]
+        if self.augmented:
+            x[:], y, y_err = self.augmented.batch(rows, self._random(3, index))
+            return framed, pack_targets(y, y_err), weight
         for place, row in enumerate(rows):  # faster than fancy indexing, which makes a second copy
             x[place] = self.stars.x[row]
         if self.noise[1] > 0 and self.seed is not None and self.stars.x_err is not None:
             scale = self._random(2, index).uniform(*self.noise, size=(len(rows), 1)).astype(np.float32)
             x += scale * self.stars.x_err[rows] * self._random(1, index).standard_normal(x.shape, dtype=np.float32)
-        return framed, self.targets[rows], np.where(is_filling, np.float32(0), self.weight[rows])
+        return framed, self.targets[rows], weight
 
     def next_epoch(self) -> None:
         """Shuffle the stars for the next epoch."""

@@ -19,6 +19,9 @@ from skbcnn.network.tensorflow.runtime import Tensor, keras, tf
 
 ops = keras.ops
 
+SUPERVISED_LOGVAR = -4.0
+"""Log-variance of the context labels in the loss, in normalised units."""
+
 
 class Stage(NamedTuple):
     """A step of the full-spectrum layers whose gradient is compiled by itself.
@@ -171,7 +174,7 @@ class CensoredNetwork(keras.Model):
         flat = self._in_frames(x)
         for stage in self.stages:
             flat = stage.function(flat, *stage.values, *bits_at[stage.place])
-        return self._read(flat, x, bits_at)
+        return self._read(flat, x, bits_at)[:, :, : self.spec.n_labels]
 
     def loss_and_gradients(
         self, loss_of: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor, bits: Sequence[Tensor] | None = None
@@ -181,7 +184,8 @@ class CensoredNetwork(keras.Model):
         Parameters
         ----------
         loss_of : callable
-            Function of the moments; it returns a tuple of the loss and any further values.
+            Function of the moments, followed by those of the supervised context units; it returns a tuple of the loss
+            and any further values.
         x, bits : tensor
             Arguments of `call`.
 
@@ -262,26 +266,32 @@ class CensoredNetwork(keras.Model):
     def _read(self, flat: Tensor, x: Tensor, bits_at: dict[str | None, tuple[Tensor, ...]]) -> Tensor:
         """Compute the outputs from the pooled spectra and the pixels of the windows."""
         full = self.full2(self.full1(flat) * self._mask(*bits_at["full1"]))
-        outputs, context = self._read_full(full)
+        outputs, context, supervised = self._read_full(full)
         x = tf.transpose(x)
         for number, branch in enumerate(self.branches):
             masks = [self._mask(*bits_at[f"group{number}.{layer}"]) for layer in ("hidden1", "hidden2")]
             outputs.append(branch(x, context, masks=masks))
         in_order = tf.gather(tf.concat(outputs, axis=1), self.spec.label_order, axis=1)
-        return tf.transpose(in_order, (0, 2, 1))
+        return tf.transpose(tf.concat([in_order, supervised], axis=1), (0, 2, 1))
 
     def _mask(self, *bits: Tensor) -> Tensor | float:
         """Return the mask of a place from its bits; without bits nothing is dropped."""
         return dropout_masks(bits[0], self.spec.dropout_rate) if bits else 1.0
 
-    def _read_full(self, full: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Compute the outputs of the full-spectrum labels, and the context of the window labels."""
+    def _read_full(self, full: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Compute the outputs of the full-spectrum labels, the context, and the moments of the supervised units."""
         outputs: list[Tensor] = []
-        context = [] if self.aux is None else [self.aux(full)]
+        n_supervised = min(self.spec.n_supervised, self.spec.n_free)
+        free = full[:, :0] if self.aux is None else self.aux(full)
+        supervised = free[:, :n_supervised]
+        # what is trained to equal a label must not be trained to help another one
+        context = [ops.stop_gradient(supervised), free[:, n_supervised:]]
+        variances = ops.full_like(supervised, SUPERVISED_LOGVAR)
+        supervised = ops.stack([supervised, variances], axis=2)
         if self.full_heads is not None:
             heads = ops.transpose(ops.reshape(self.full_heads(full), (-1, 2, len(self.spec.full_labels))), (0, 2, 1))
             outputs.append(heads)
             context.append(
                 ops.stop_gradient(heads[:, :, 0])
             )  # the loss of a window label must not train the outputs of others
-        return outputs, ops.concatenate(context, axis=-1) if context else full[:, :0]
+        return outputs, ops.concatenate(context, axis=-1), supervised

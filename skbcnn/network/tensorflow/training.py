@@ -80,7 +80,7 @@ def train(
     """
     seed_weights, seed_masks, seed_order = np.random.SeedSequence(seed).generate_state(3).tolist()
     margins = Frames(spec).margins
-    batches = Batches(stars, recipe.batch_size, seed_order, margins, recipe.noise)
+    batches = Batches(stars, recipe.batch_size, seed_order, margins, recipe.noise, recipe.augmentation)
     held_out = None if validation is None else Batches(validation, recipe.batch_size, margins=margins)
     monitor = "data_loss" if validation is None else "val_loss"
     best, callbacks = KeepBest(monitor), recipe_callbacks(recipe, monitor)

@@ -75,12 +75,14 @@ class TrainingSteps:
         self.network = network
         network.compile(optimizer=Adam(network.spec.l2, clipnorm), jit_compile=False)
         network.optimizer.build(network.trainable_variables)  # variables created in a trace cost a second one
-        shapes = (None, network.frames.n_places), (None, 3, network.spec.n_labels), (None,)
+        n_targets = network.spec.n_labels + min(network.spec.n_supervised, network.spec.n_free)
+        shapes = (None, network.frames.n_places), (None, 3, n_targets), (None,)
         batch = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
         self._dropout_shapes = list(network.dropout_shapes.values()) if network.spec.dropout_rate > 0 else []
         bits = [tf.TensorSpec(shape, tf.uint16) for shape in self._dropout_shapes]
         self._learn_graph = tf.function(self._learn, input_signature=[*batch, *bits], autograph=False)
-        self._measure_graph = tf.function(self._measure, input_signature=batch, autograph=False)
+        held_out = [batch[0], tf.TensorSpec((None, 3, network.spec.n_labels), tf.float32), batch[2]]
+        self._measure_graph = tf.function(self._measure, input_signature=held_out, autograph=False)
 
     def reset(self, lr: float, seed: int) -> None:
         """Reset the optimizer (number of steps, moments, learning rate) and the dropout bits.

@@ -1,0 +1,105 @@
+"""How strongly training spectra are varied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from numbers import Real
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Amplitudes of the effects by which training spectra are varied, drawn anew for each spectrum and epoch.
+
+    Networks are trained on combined spectra and predict single visits, which differ from them by more than noise. A
+    network that has met these differences in training is not biased by them.
+
+    Parameters
+    ----------
+    noise : tuple of (float, float), default=(0.0, 4.0)
+        Smallest and largest noise to add, in flux errors.
+    shift : float, default=0.2
+        Standard deviation of the shift, in pixels: residual radial velocity. Shifts beyond 4 standard deviations are
+        cut off.
+    broadening : float, default=1.0
+        Largest variance by which the line-spread function is broadened, in pixels squared; drawn uniformly from 0.
+    continuum : tuple of (float, float, float), default=(0.004, 0.004, 0.004)
+        Standard deviations of the constant, the slope and the curvature of the continuum error on each chip: of the
+        coefficients of Legendre polynomials, in units of the continuum.
+    bad_pixels : float, default=0.03
+        Mean share of pixels that are set to 1, as the normalisation sets bad pixels, in runs of 1 to 5 pixels. The
+        share of a spectrum is drawn uniformly from 0 to twice this value.
+    pairs : float, default=3.0
+        Largest factor k of extrapolated pairs. Half of the spectra x_i are replaced by ``x_i + k (x_i - x_j)`` and
+        their labels likewise, where j is a star with similar context labels. 0: none.
+    separate_windows : bool, default=True
+        Whether each narrow window and its label have a factor of their own. This breaks the correlation between
+        labels; one common factor only stretches it.
+
+    Examples
+    --------
+    >>> from skbcnn.augmentation import Augmentation
+    >>> Augmentation(shift=0.1).shift, Augmentation().bad_pixels
+    (0.1, 0.03)
+    """
+
+    noise: tuple[float, float] = (0.0, 4.0)
+    shift: float = 0.2
+    broadening: float = 1.0
+    continuum: tuple[float, float, float] = (0.004, 0.004, 0.004)
+    bad_pixels: float = 0.03
+    pairs: float = 3.0
+    separate_windows: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("shift", "broadening", "bad_pixels", "pairs"):
+            if not _is_number(getattr(self, name)):
+                raise ValueError(f"{name}={getattr(self, name)!r}, expected a finite number, at least 0.")
+        if self.bad_pixels > 0.5:
+            raise ValueError(f"bad_pixels={self.bad_pixels!r}, expected a share of at most 0.5.")
+        for name, n in (("noise", 2), ("continuum", 3)):
+            values = getattr(self, name)
+            if not isinstance(values, tuple | list) or len(values) != n or not all(map(_is_number, values)):
+                raise ValueError(f"{name}={values!r}, expected {n} finite numbers, at least 0.")
+            object.__setattr__(self, name, tuple(map(float, values)))
+        if self.noise[0] > self.noise[1]:
+            raise ValueError(f"noise={self.noise!r}, expected the smallest noise first, then the largest.")
+
+    @classmethod
+    def of(cls, value: Augmentation | Mapping[str, Any] | None) -> Augmentation | None:
+        """Return an augmentation given as an object or as a mapping of its parameters.
+
+        Parameters
+        ----------
+        value : Augmentation, mapping of str to object, or None
+            Amplitudes. A mapping names those that differ from the defaults.
+
+        Returns
+        -------
+        augmentation : Augmentation or None
+
+        Raises
+        ------
+        ValueError
+            If the mapping has unknown names, or a value cannot be used.
+        """
+        if value is None or isinstance(value, Augmentation):
+            return value
+        names = [field.name for field in fields(cls)]
+        if unknown := [name for name in value if name not in names]:
+            raise ValueError(f"augmentation has no {', '.join(map(repr, unknown))}, only {', '.join(names)}.")
+        return cls(**value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the amplitudes by name.
+
+        Returns
+        -------
+        amplitudes : dict
+        """
+        return asdict(self)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < float("inf")
