@@ -146,7 +146,6 @@ def as_other_exposures(
     -------
     x : ndarray of shape (n, n_pixels), float32
     """
-    x = np.array(stars.x, dtype=np.float32)
-    return InstrumentEffects(augmentation, x.shape[1], chips).apply(
-        x, known_or_estimated_errors(stars.x, stars.x_err), random
-    )
+    x = np.array(x, dtype=np.float32)
+    errors = known_or_estimated_errors(x, x_err)
+    return InstrumentEffects(augmentation, x.shape[1], chips).apply(x, errors, random)
