@@ -133,6 +133,7 @@ PARAMETERS_ADDED_LATER: Mapping[str, Any] = MappingProxyType(
         "context_labels": None,
         "augmentation": None,
         "noise_augmentation": 0.0,
+        "calibration_cv": None,
     }
 )
 

@@ -48,6 +48,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "noise_augmentation": [Interval(Real, 0, None, closed="left"), "array-like"],
     "validation_fraction": [Interval(Real, 0, 1, closed="left")],
     "calibrate": ["boolean"],
+    "calibration_cv": [Interval(Integral, 2, None, closed="left"), None],
     "early_stopping": ["boolean"],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "warm_start": ["boolean"],

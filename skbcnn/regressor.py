@@ -5,6 +5,7 @@ intervals, `skbcnn.novelty` the comparison with the training set. `skbcnn.apogee
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -49,6 +50,7 @@ from skbcnn._versioned_pickle import VersionedPickle
 from skbcnn.augmentation import Augmentation
 from skbcnn.augmentation.noise import known_or_estimated_errors
 from skbcnn.calibration.absence import Uncalibrated, is_calibrated
+from skbcnn.calibration.cross_fitting import cross_predict, fold_numbers
 from skbcnn.calibration.held_out import (
     calibration_stars,
     can_calibrate,
@@ -152,6 +154,10 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     calibrate : bool, default=True
         Whether `fit` learns `error_model_`, `interval_scores_`, `validation_residuals_` and `validation_responses_`
         from the held-out stars, and `domain_` from the training stars. The network does not depend on it.
+    calibration_cv : int or None, default=None
+        Number of folds of cross-fitting. Each fold is predicted by a further network that is trained on the other
+        folds, so that all stars calibrate the model and not only those held out, in so many times the time. None: the
+        held-out stars calibrate it.
     early_stopping : bool, default=False
         Whether to stop when the validation loss has not improved for `n_iter_no_change` epochs, and to restore the best
         weights.
@@ -295,6 +301,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         augmentation="auto",
         validation_fraction=0.1,
         calibrate=True,
+        calibration_cv=None,
         early_stopping=False,
         n_iter_no_change=10,
         warm_start=False,
@@ -333,6 +340,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         self.augmentation = augmentation
         self.validation_fraction = validation_fraction
         self.calibrate = calibrate
+        self.calibration_cv = calibration_cv
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
@@ -455,7 +463,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
                 self._initialize(training, random_state)
             self._train(training, held_out, self.max_epochs, continues)
             self.inv_tau_ = self._inverse_precision(len(training.x))
-            self._calibrate(training, held_out)
+            self._calibrate(training, held_out, training if validation is not None else stars)
             if continues:
                 record_later_training(self, "fit", len(stars.x))
         if continues and was_calibrated and self.error_model_ is None:
@@ -521,7 +529,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             if continues:
                 record_later_training(self, "partial_fit", len(stars.x))
             else:
-                self._calibrate(stars, None)
+                self._calibrate(stars, None, stars)
         if was_calibrated:
             self._uncalibrated = Uncalibrated.CONTINUED
             warn_of_lost_calibration("partial_fit")
@@ -696,25 +704,40 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
 
     # Calibration
 
-    def _calibrate(self, training, held_out):
-        """Summarise the training set, and calibrate the model with the held-out stars."""
+    def _calibrate(self, training, held_out, stars):
+        """Summarise the training set, and calibrate the model with the held-out stars, or with all by cross-fitting."""
         if not self.calibrate:
             self._uncalibrated = Uncalibrated.SWITCHED_OFF
             return
         self._uncalibrated = Uncalibrated.NONE_HELD_OUT if held_out is None else Uncalibrated.FEW_HELD_OUT
-        stars = calibration_stars(held_out)
+        calibrating = calibration_stars(held_out)
         try:
             moments = None
-            if stars is not None:
-                stars = stars._replace(x=self._as_in_training(stars))
-                moments = self._moments(stars.x, None, "Calibrating")
+            if calibrating is not None:
+                calibrating = calibrating._replace(x=self._as_in_training(calibrating))
+                moments = self._moments(calibrating.x, None, "Calibrating")
             if training is not None:
                 self.domain_ = self._training_domain(training, None if moments is None else moments[1])
-            if stars is not None and can_calibrate(stars.y):
-                self._calibrate_with(stars, moments)
+            if self.calibration_cv is not None:
+                calibrating = stars._replace(x=self._as_in_training(stars))
+                prediction = self._cross_prediction(stars, calibrating.x)
+            elif calibrating is not None:
+                prediction = self._prediction(calibrating.x, None, None, moments)
+            if calibrating is not None and can_calibrate(calibrating.y):
+                self._calibrate_with(calibrating, prediction)
         except KeyboardInterrupt:
             self._uncalibrated = Uncalibrated.INTERRUPTED
             warn_user("Calibration interrupted by user; what was learnt until then is kept.")
+
+    def _cross_prediction(self, stars, x):
+        """Return predictions of spectra `x` of all stars by networks that were trained on other stars."""
+
+        def fit_and_predict(training_rows, other_rows):
+            model = copy(self)
+            model._train(stars.take(training_rows), None, self.max_epochs, continues=False)
+            return model._prediction(x[other_rows], None, None)
+
+        return cross_predict(fit_and_predict, fold_numbers(len(x), self.calibration_cv, stars.group, self.seed_))
 
     def _as_in_training(self, stars):
         """Return the spectra of stars, varied as an epoch of the training varies them."""
@@ -741,11 +764,10 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             random_state=self.seed_,
         )
 
-    def _calibrate_with(self, stars, moments):
-        """Calibrate the model with held-out stars and their moments."""
+    def _calibrate_with(self, stars, prediction):
+        """Calibrate the model with stars that were not trained on, and their prediction."""
         smallest, largest = self._added_noise
         noise = self.domain_._pixel_noise_checked(stars.x, stars.x_err) if smallest < largest else None
-        prediction = self._prediction(stars.x, None, None, moments)
         self._calibrate_errors(prediction, stars.y, stars.y_err, noise)
         y, y_err = self._like_prediction(stars.y), self._like_prediction(stars.y_err)
         self.validation_residuals_ = label_residuals(y, prediction)

@@ -235,8 +235,8 @@ class TrainingDomain:
         check_consistent_length(x, labels)
         labels = np.where(is_missing(labels), np.nan, labels)
         rows = rng.permutation(len(x))[:_MAX_STARS]
-        x, x_err = x[rows], None if x_err is None else np.asarray(x_err)[rows]
-        x = clip_flux(x if vary is None else vary(x, x_err))
+        flux, x_err = np.asarray(x)[rows], None if x_err is None else np.asarray(x_err)[rows]
+        x = clip_flux(flux if vary is None else vary(flux, x_err))
         marks = np.array([(x == value).mean() <= _MARK_SHARE for value in (0, 1)], dtype=np.float64)
         bad = find_bad_pixels(x, x_err, marks)
         components, (*limits, limit_of_noise) = _components_and_limits(x, bad, rng)
