@@ -34,7 +34,7 @@ def model(stars, tmp_path_factory):
     """Folder of a calibrated model of three labels. Shared by all tests: do not change it."""
     y, y_err = (table[:, [stars.label_names.index(name) for name in LABELS]] for table in (stars.y, stars.y_err))
     network = ApogeeBCNNCensoredRegressor(
-        target=LABELS, max_epochs=1, validation_fraction=0.5, random_state=0, **TINY
+        target=LABELS, max_epochs=1, augmentation=None, validation_fraction=0.5, random_state=0, **TINY
     ).fit(stars.X, y, x_err=stars.X_err, y_err=y_err)
     return save_folder(
         network,

@@ -82,7 +82,7 @@ def test_model(trained):
     assert model.noise_level_ is not None
     assert model.provenance_["training_data"] == "synthetic"
     assert model.provenance_["n_stars"] == N_STARS
-    assert json.loads((trained[0] / "model.json").read_text(encoding="utf-8"))["network"]["dropout_rate"] == 0.3
+    assert json.loads((trained[0] / "model.json").read_text(encoding="utf-8"))["network"]["dropout_rate"] == 0.05
 
 
 def test_then_predict(trained, data, tmp_path):

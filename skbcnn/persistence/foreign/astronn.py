@@ -22,7 +22,13 @@ import numpy as np
 from skbcnn._paths import as_path
 from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.network.spec import NetworkSpec
-from skbcnn.persistence.foreign.imported_model import STELLAR_LABELS, ImportedModel, Normalization, build_regressor
+from skbcnn.persistence.foreign.imported_model import (
+    ASTRONN_PARAMETERS,
+    STELLAR_LABELS,
+    ImportedModel,
+    Normalization,
+    build_regressor,
+)
 from skbcnn.persistence.json_values import as_text
 from skbcnn.persistence.safe_files import (
     DAMAGED,
@@ -167,16 +173,15 @@ def _import(folder: Path) -> ImportedModel:
         _check_sizes(entries, names, n_pixels, path)
         spectra, labels = (_normalization(entries, kind, path) for kind in ("input", "labels"))
         parameters = {ours: _entry(entries, theirs, path) for ours, theirs in _NETWORK.items()}
-        model = ApogeeBCNNCensoredRegressor(
-            target="all" if names == APOGEE_LABELS else names,
-            num_hidden=tuple(parameters.pop("num_hidden")),
-            num_filters=tuple(parameters.pop("num_filters")),
-            activation=entries.get("activation", "relu"),
-            input_norm_mode=spectra[0],
-            labels_norm_mode=labels[0],
-            **parameters,
-            **_training_parameters(notes),
-        )
+        parameters |= {
+            "target": "all" if names == APOGEE_LABELS else names,
+            "num_hidden": tuple(parameters["num_hidden"]),
+            "num_filters": tuple(parameters["num_filters"]),
+            "activation": entries.get("activation", "relu"),
+            "input_norm_mode": spectra[0],
+            "labels_norm_mode": labels[0],
+        }
+        model = ApogeeBCNNCensoredRegressor(**ASTRONN_PARAMETERS | parameters | _training_parameters(notes))
         return ImportedModel(
             model=model,
             n_pixels=n_pixels,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skbcnn._presets import preset
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.persistence.estimator_parameters import describe_estimator
 from skbcnn.persistence.json_values import to_json
@@ -15,6 +16,7 @@ from skbcnn.survey import APOGEE_LABELS, ElementWindows, apogee_windows
 
 STELLAR_LABELS = ("teff", "logg", "Fe")  # read from the full spectrum; in this order part of the context
 ELEMENTS = tuple(name for name in APOGEE_LABELS if name not in STELLAR_LABELS)
+ASTRONN_PARAMETERS = preset("leung_bovy_2019") | {"max_epochs": 50}  # where the files do not say otherwise
 
 Normalization = tuple[Any, Any, Any]
 """Mode, mean and scale of a normalizer. Mean and scale are one number, or one for each column."""

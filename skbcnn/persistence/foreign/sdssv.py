@@ -15,6 +15,7 @@ from skbcnn._paths import as_path
 from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.persistence.foreign.imported_model import (
+    ASTRONN_PARAMETERS,
     ELEMENTS,
     STELLAR_LABELS,
     ImportedModel,
@@ -128,7 +129,7 @@ def _unfitted(arrays: dict[str, np.ndarray], windows: ElementWindows) -> Censore
     """Return a regressor with the parameters that follow from the shapes."""
     widths = [arrays[f"{layer}.weight"].shape[0] for layer in ("dense_1", "dense_2")]
     widths += [arrays[f"{layer}.{_NARROW}.weight"].shape[0] for layer in ("elem_dense1", "elem_dense2")]
-    parameters: dict[str, Any] = {
+    parameters = ASTRONN_PARAMETERS | {
         "num_hidden": (*widths, arrays["dense_aux_fullspec.weight"].shape[0]),
         "num_filters": tuple(arrays[f"{layer}.weight"].shape[0] for layer in ("conv1", "conv2")),
         "filter_len": arrays["conv1.weight"].shape[-1],
