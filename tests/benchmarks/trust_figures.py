@@ -1,8 +1,15 @@
-"""Draw the figures of docs/trust.md, for `tests.benchmarks.trust` and `tests.benchmarks.cluster`."""
+"""Draw the figures of docs/trust.md, for `tests.benchmarks.trust`."""
 
 import numpy as np
 
-from skbcnn.plotting import ErrorCalibrationDisplay, ResidualOverviewDisplay, new_figure, overview_size, save_figure
+from skbcnn.plotting import (
+    ErrorCalibrationDisplay,
+    ResidualOverviewDisplay,
+    ResponseDisplay,
+    new_figure,
+    overview_size,
+    save_figure,
+)
 from skbcnn.plotting._axes import style_axes
 from skbcnn.plotting._style import BLUE, VERMILLION
 
@@ -66,4 +73,37 @@ def save_cluster(predicted, truth, path):
         ax.set_xlabel("true [Al/H] (dex)")
         style_axes(ax)
     panels[0].set_ylabel("predicted [Al/H] (dex)")
+    save_figure(figure, path)
+
+
+def save_responses(matrix, path):
+    """Draw a response matrix."""
+    display = ResponseDisplay.from_responses(matrix)
+    save_figure(display.figure_, path)
+
+
+def save_scatter(scatters, snrs, path):
+    """Draw the scatter of each model against S/N.
+
+    Parameters
+    ----------
+    scatters : dict of str to sequence of float
+        Geometric mean of the scatter at each S/N, in dex.
+    snrs : sequence of float
+        Signal-to-noise ratios.
+    path : str or path-like
+        File to write.
+    """
+    figure = new_figure(4.5, 3.4)
+    ax = figure.add_subplot()
+    for (name, values), colour, marker in zip(scatters.items(), (BLUE, VERMILLION, "0.45"), "os^", strict=True):
+        ax.plot(snrs, values, color=colour, marker=marker, ms=5, label=name)
+    ax.set_xscale("log")
+    ax.set_xticks(snrs, [str(snr) for snr in snrs])
+    ax.minorticks_off()
+    ax.set_ylim(0)
+    ax.set_xlabel("S/N of a pixel")
+    ax.set_ylabel("scatter, geometric mean (dex)")
+    ax.legend(frameon=False)
+    style_axes(ax)
     save_figure(figure, path)
