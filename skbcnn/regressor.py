@@ -357,7 +357,8 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         Parameters
         ----------
         name : {"leung_bovy_2019", "few_thousand_stars"}
-            Name of the preset: the published model, or one for a few thousand spectra; see `skbcnn.apogee.preset`.
+            Name of the preset: the published model, or what version 0.1 recommended for a few thousand spectra; see
+            `skbcnn.apogee.preset`.
         **changes
             Parameters that replace those of the preset.
 
@@ -374,9 +375,9 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         Examples
         --------
         >>> from skbcnn import ApogeeBCNNCensoredRegressor
-        >>> ApogeeBCNNCensoredRegressor.from_preset("leung_bovy_2019", random_state=0)
-        ApogeeBCNNCensoredRegressor(max_epochs=60, num_hidden=(192, 64, 32, 16, 2),
-                                    random_state=0)
+        >>> model = ApogeeBCNNCensoredRegressor.from_preset("leung_bovy_2019", max_epochs=40)
+        >>> model.max_epochs, model.lr_schedule
+        (40, 'plateau')
         """
         return cls(**preset(name) | changes)
 
@@ -450,6 +451,8 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues, groups)
             given = validation_data_of(validation_data, X_val, y_val, x_err_val, y_err_val, groups=groups)
             validation = self._check_validation_data(given, stars)
+            if self.calibration_cv is not None:  # refuse what cannot be divided before the work
+                fold_numbers(len(stars.x), self.calibration_cv, stars.group)
             was_calibrated = continues and is_calibrated(self)
             if not continues:
                 warn_of_lost_records(self)

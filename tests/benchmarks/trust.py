@@ -127,8 +127,9 @@ def print_scatter(predictions, test):
 def coverage_cells(within, nominal):
     """Return the mean, smallest and largest coverage of a label, and the number of labels near the nominal one."""
     by_label = within.mean(axis=0)
+    low, high = (f"{APOGEE_LABELS[j]} {by_label[j]:.2f}" for j in (by_label.argmin(), by_label.argmax()))
     n_correct = (np.abs(by_label - nominal) <= TOLERANCE).sum()
-    return f"{by_label.mean():.3f} ({by_label.min():.2f} to {by_label.max():.2f})", f"{n_correct} of {len(by_label)}"
+    return f"{by_label.mean():.3f} ({low}, {high})", f"{n_correct} of {len(by_label)}"
 
 
 def print_coverage(networks, test):
