@@ -3,8 +3,7 @@
 Run ``python -m tests.benchmarks.accuracy --seed 20261122``. Each model is trained on the same stars (S/N 200) and
 predicts the same other stars (S/N 100). The table shows the scatter of prediction minus truth of each label.
 
-- ours: `ApogeeBCNNCensoredRegressor` with the preset of ``skbcnn demo`` and 60 epochs. It may read each element only in
-  its own windows.
+- ours: `ApogeeBCNNCensoredRegressor` with its default parameters. It may read each element only in its own windows.
 - PCA + ridge: ridge regression on 100 or 300 principal components of the whole spectrum, the better of the two for each
   label, with the penalty chosen by generalised cross-validation. It may use the lines of other elements, which the
   censored network may not.
@@ -18,19 +17,16 @@ import numpy as np
 from astropy.table import Table
 
 from skbcnn import ApogeeBCNNCensoredRegressor
-from skbcnn.apogee import preset
 from skbcnn.datasets import make_apogee_spectra
 from skbcnn.survey import label_unit
 from tests.benchmarks.linear_models import pca_ridge, window_ridge
 from tests.benchmarks.markdown import print_table
 from tests.benchmarks.synthetic_stars import fit_to, residual_scatter
 
-PARAMETERS = preset("few_thousand_stars") | {"max_epochs": 60}
-
 
 def predict_by_network(train, test):
     """Predict labels by the censored network, and print the coverage of its error bars."""
-    model = ApogeeBCNNCensoredRegressor(verbose=1, random_state=0, **PARAMETERS)
+    model = ApogeeBCNNCensoredRegressor(verbose=1, random_state=0)
     fit_to(model, train)
     prediction = model.predict_distribution(test.X)
     z = np.abs(prediction.mean - test.truth) / prediction.total

@@ -1,6 +1,6 @@
 """Compare the speed of predictions by NumPy and by TensorFlow: ``python -m tests.benchmarks.forward``, in a minute.
 
-Times `predict_distribution` of one APOGEE model with default widths and 100 draws. Both backends take turns, so that
+Times `predict_distribution` of one APOGEE model with astroNN's widths and 100 draws. Both backends take turns, so that
 other work on the machine affects both, and the fastest of several rounds counts. Also prints the largest difference of
 the predictions.
 """

@@ -43,9 +43,7 @@ def main():
     parser.add_argument("--n-stars", type=int, default=16, help="number of stars with Jacobians")
     arguments = parser.parse_args()
     train = make_apogee_spectra(arguments.n_train, snr=200, continuum="true", random_state=arguments.seed)
-    model = ApogeeBCNNCensoredRegressor.from_preset(
-        "few_thousand_stars", max_epochs=arguments.max_epochs, random_state=arguments.seed, calibrate=False
-    )
+    model = ApogeeBCNNCensoredRegressor(max_epochs=arguments.max_epochs, random_state=arguments.seed, calibrate=False)
     fit_to(model, train)
     stars = make_apogee_spectra(arguments.n_stars, snr=200, continuum="true", random_state=arguments.seed + 1)
     print_table(["draws", "single stars", "mean of the stars", "seconds"], rows(model, stars.X))

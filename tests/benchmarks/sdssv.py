@@ -26,7 +26,7 @@ def dropped(x):
 
 
 class Network(nn.Module):
-    """Network with the default widths, and one Linear layer for each element and stage."""
+    """Network with astroNN's widths, and one Linear layer for each element and stage."""
 
     def __init__(self):
         super().__init__()

@@ -1,8 +1,8 @@
 """Measure speed and memory, one measurement per process: ``python -m tests.benchmarks.speed NAME ...``.
 
-The measurements call `fit` and `predict_std` of `ApogeeBCNNCensoredRegressor` with default widths, the naive network
-(`tests.benchmarks.naive`) and, if PyTorch is installed, the network of `tests.benchmarks.sdssv`. NAME is a function of
-this module that returns numbers, which are printed as one JSON object.
+The measurements call `fit` and `predict_std` of `ApogeeBCNNCensoredRegressor` with astroNN's parameters, the naive
+network (`tests.benchmarks.naive`) and, if PyTorch is installed, the network of `tests.benchmarks.sdssv`. NAME is a
+function of this module that returns numbers, which are printed as one JSON object.
 """
 
 import json
@@ -34,12 +34,13 @@ def spectra(n, seed=0):
 
 
 def regressor(**parameters):
-    """Return our regressor with default widths, after the import of TensorFlow."""
+    """Return our regressor with the layers of the naive network, after the import of TensorFlow."""
     import tensorflow  # noqa: F401
 
     from skbcnn import ApogeeBCNNCensoredRegressor
 
-    return ApogeeBCNNCensoredRegressor(random_state=0, n_draws=N_DRAWS, **parameters)
+    parameters = {"num_hidden": (192, 96, 32, 16, 2), "random_state": 0, "n_draws": N_DRAWS} | parameters
+    return ApogeeBCNNCensoredRegressor.from_preset("leung_bovy_2019", **parameters)
 
 
 def fitted():

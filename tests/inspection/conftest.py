@@ -21,7 +21,8 @@ def fit_smooth(tiny_parameters, tiny_data):
         key = repr((y.tolist(), sorted(parameters.items())))
         if key not in models:
             smooth = {**tiny_parameters, "activation": "tanh", "pool_length": 1, "lr": 0.02, "max_epochs": 10}
-            models[key] = CensoredBCNNRegressor(**{**smooth, **parameters}).fit(tiny_data.X, y)
+            model = CensoredBCNNRegressor.from_preset("leung_bovy_2019", **{**smooth, **parameters})
+            models[key] = model.fit(tiny_data.X, y)
         return models[key]
 
     return fit
