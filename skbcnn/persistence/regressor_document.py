@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -180,6 +181,7 @@ def regressor_from(cls: type, document: Mapping[str, Any], arrays: Mapping[str, 
     """
     model = unfitted_estimator(cls, document)
     spec = spec_from_json(document["network"], document["labels"])
+    spec = replace(spec, n_supervised=min(len(document.get("context_scaling", ())), spec.n_free))
     names = tuple(as_text(entry["name"]) for entry in document["labels"])
     if len(set(names)) != len(names) or (document["single_label"] and len(names) != 1):
         raise ValueError(f"labels {', '.join(names)} with single_label={document['single_label']!r}")

@@ -253,16 +253,14 @@ class ArchitectureDisplay(SinglePanelDisplay):
         """Draw the context of the window labels, with the arrows to it."""
         n = self.spec.n_context
         context = _draw_box(ax, _Box(6, 1), "context", ["context", "1 value" if n == 1 else f"{n} values"])
-        if n_free := self.spec.n_free:
-            free = _draw_box(
-                ax,
-                _Box(5, 1),
-                "context",
-                ["dense", "1 free unit" if n_free == 1 else f"{n_free} free units"],
-                self._count("aux"),
-            )
-            _draw_arrow(ax, [dense.bottom, free.top])
-            _draw_arrow(ax, [free.right, context.left])
+        if n_units := self.spec.n_free:
+            n_labels = self.spec.n_supervised
+            text = ["dense", "1 free unit" if n_units == 1 else f"{n_units} free units"]
+            if n_labels:
+                text = ["context labels" if n_labels == n_units else "context units", f"dense, {n_units}"]
+            units = _draw_box(ax, _Box(5, 1), "context", text, self._count("aux"))
+            _draw_arrow(ax, [dense.bottom, units.top])
+            _draw_arrow(ax, [units.right, context.left], stops_gradient=n_labels == n_units)
         if heads is not None:
             _draw_arrow(ax, [heads.bottom, context.top], stops_gradient=True)
         return context
@@ -343,7 +341,8 @@ def _draw_arrow(
         ax.plot(xs[0], ys[0], "o", color=VERMILLION, ms=4, zorder=4)
     if stops_gradient:
         middle = (xs[-1] + xs[-2]) / 2, (ys[-1] + ys[-2]) / 2
-        ax.plot(*middle, "_", color=VERMILLION, ms=9, mew=2.2, zorder=4)
+        across = "_" if xs[-1] == xs[-2] else "|"
+        ax.plot(*middle, across, color=VERMILLION, ms=9, mew=2.2, zorder=4)
 
 
 def _by(n: int, width: int) -> str:

@@ -155,6 +155,21 @@ class TestOtherNetworks:
         assert not [text for text in texts(display) if "free" in text]
         assert sum(counts(display)) == display.n_weights
 
+    @pytest.mark.parametrize(
+        ("n_free", "n_supervised", "text"),
+        [
+            (2, 0, ["dense", "2 free units"]),
+            (3, 3, ["context labels", "dense, 3"]),
+            (3, 2, ["context units", "dense, 3"]),
+        ],
+    )
+    def test_context_units(self, n_free, n_supervised, text):
+        """The gradient stops behind the full-spectrum labels, and behind units that are context labels."""
+        layers = {"widening": ((1, 1),) * 2, "num_hidden": (8, 8, 4, 4, n_free), "n_supervised": n_supervised}
+        display = draw(NetworkSpec(n_pixels=40, windows=(None, (3, 4)), **layers), ["teff", "Mg"])
+        assert set(text) <= set(texts(display))
+        assert (n_marks(display, "_"), n_marks(display, "|")) == (1, n_free == n_supervised)
+
     def test_without_context(self):
         spec = NetworkSpec(n_pixels=40, windows=((3, 4),), widening=((1, 1),), num_hidden=(8, 8, 4, 4, 0))
         display = draw(spec, ["Mg"])
