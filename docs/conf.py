@@ -60,6 +60,7 @@ sphinx_gallery_conf = {
 PUBLIC_MODULES = (
     "skbcnn",
     "skbcnn.preprocessing",
+    "skbcnn.augmentation",
     "skbcnn.datasets",
     "skbcnn.survey",
     "skbcnn.apogee",

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 SMALL_README = {  # replacements that make the program of the README quick
     "make_apogee_spectra(3000,": "make_apogee_spectra(320,",  # 24 held-out stars are enough to calibrate
-    '"few_thousand_stars", random_state=1,': '"few_thousand_stars", max_epochs=1, random_state=1,',
+    "Regressor(random_state=1,": "Regressor(max_epochs=1, random_state=1,",
 }
 SMALL_GALLERY = {  # constants of the programs of the gallery, with values that make them quick
     "plot_cluster.py": {"N_STARS": 60, "N_CLUSTER": 20, "N_EPOCHS": 1},

@@ -13,14 +13,14 @@ synthetic stars.
 # Stars and networks
 # ------------------
 #
-# Two networks with the same preset are trained on stars of the Milky Way. The *censored* network reads each element
-# from the windows of this element. The other network reads all labels from the full spectrum.
+# Two networks with the default parameters, but fewer epochs, are trained on stars of the Milky Way. The *censored*
+# network reads each element from the windows of this element. The other network reads all labels from the full
+# spectrum.
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, make_apogee_spectra
-from skbcnn.apogee import preset
+from skbcnn import ApogeeBCNNCensoredRegressor, make_apogee_spectra
 from skbcnn.plotting import AbundancePlaneDisplay
 from skbcnn.survey import APOGEE_LABELS
 
@@ -31,10 +31,10 @@ N_EPOCHS = 20
 stars = make_apogee_spectra(N_STARS, continuum="true", random_state=603)
 cluster = make_apogee_spectra(N_CLUSTER, population="globular_cluster", continuum="true", random_state=604)
 
-recipe = preset("few_thousand_stars") | {"max_epochs": N_EPOCHS, "random_state": 603}
+recipe = {"max_epochs": N_EPOCHS, "random_state": 603}
 networks = {
     "censored": ApogeeBCNNCensoredRegressor(**recipe),
-    "sees everything": CensoredBCNNRegressor(target=APOGEE_LABELS, **recipe),
+    "sees everything": ApogeeBCNNCensoredRegressor(windows={}, **recipe),
 }
 for network in networks.values():
     network.fit(stars.X, stars.y, x_err=stars.X_err, y_err=stars.y_err)
@@ -62,7 +62,7 @@ for name, labels in predicted.items():
 plt.rc("font", size=8)
 plt.rc("axes", titlesize=9, labelsize=9)
 plt.rc("legend", frameon=False)
-panels = {"sharex": True, "sharey": True, "figsize": (7, 3.6), "layout": "constrained"}
+panels = {"sharex": True, "sharey": True, "figsize": (7, 3.8), "layout": "constrained"}
 
 figure, axes = plt.subplots(1, 2, **panels)
 ends = np.array([true_al.min() - 0.1, true_al.max() + 0.1])
@@ -79,12 +79,12 @@ axes[0].set_ylabel("Predicted [Al/H] (dex)")
 
 # %%
 # The censored network follows the true abundance, but not completely where there is little aluminium: the training set
-# has hardly any such stars. The predictions of the other network stay near one value.
+# has hardly any such stars. The predictions of the other network vary much less.
 #
 # Aluminium and magnesium
 # -----------------------
 #
-# Magnesium explains this value. In the plane of both elements, the stars of the Milky Way are on a diagonal, and those
+# Magnesium explains this. In the plane of both elements, the stars of the Milky Way are on a diagonal, and those
 # of the cluster form a vertical column. The predictions of the censored network form a column, too, but a shorter one.
 # The other network places the stars of the cluster on the diagonal.
 

@@ -33,12 +33,7 @@ N_EPOCHS = 20
 train = make_apogee_spectra(N_STARS, random_state=4)
 snr = np.random.default_rng(2).uniform(50, 200, N_TEST)
 test = make_apogee_spectra(N_TEST, snr=snr, random_state=2)
-model = ApogeeBCNNCensoredRegressor.from_preset(
-    "few_thousand_stars",
-    batch_size=32,
-    max_epochs=N_EPOCHS,
-    random_state=4,
-)
+model = ApogeeBCNNCensoredRegressor(max_epochs=N_EPOCHS, random_state=4)
 model.fit(train.X, train.y, x_err=train.X_err, y_err=train.y_err)
 
 # %%

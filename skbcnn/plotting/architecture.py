@@ -257,7 +257,7 @@ class ArchitectureDisplay(SinglePanelDisplay):
             n_labels = self.spec.n_supervised
             text = ["dense", "1 free unit" if n_units == 1 else f"{n_units} free units"]
             if n_labels:
-                text = ["context labels" if n_labels == n_units else "context units", f"dense, {n_units}"]
+                text = [f"{n_units} context", "labels, dense" if n_labels == n_units else "units, dense"]
             units = _draw_box(ax, _Box(5, 1), "context", text, self._count("aux"))
             _draw_arrow(ax, [dense.bottom, units.top])
             _draw_arrow(ax, [units.right, context.left], stops_gradient=n_labels == n_units)

@@ -159,8 +159,8 @@ class TestOtherNetworks:
         ("n_free", "n_supervised", "text"),
         [
             (2, 0, ["dense", "2 free units"]),
-            (3, 3, ["context labels", "dense, 3"]),
-            (3, 2, ["context units", "dense, 3"]),
+            (3, 3, ["3 context", "labels, dense"]),
+            (3, 2, ["3 context", "units, dense"]),
         ],
     )
     def test_context_units(self, n_free, n_supervised, text):
