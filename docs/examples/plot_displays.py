@@ -32,7 +32,7 @@ N_EPOCHS = 20
 
 train = make_apogee_spectra(N_STARS, random_state=4)
 snr = np.random.default_rng(2).uniform(50, 200, N_TEST)
-test = make_apogee_spectra(N_TEST, snr=snr, random_state=2)
+test = make_apogee_spectra(N_TEST, snr=snr, kind="visit", random_state=2)  # single visits of other stars
 model = ApogeeBCNNCensoredRegressor(max_epochs=N_EPOCHS, random_state=4)
 model.fit(train.X, train.y, x_err=train.X_err, y_err=train.y_err)
 
@@ -84,8 +84,8 @@ ResidualDisplay.from_estimator(model, test.X, test.truth, label_name="Fe", snr=s
 #
 # The left panel shows the observed against the nominal coverage of intervals, with a line for each label. Correct error
 # bars are on the diagonal. The right panel shows the residuals in units of their error bars, and the standard normal
-# distribution. These error bars were calibrated on the held-out stars. A tenth of 600 stars is too few to calibrate
-# each label.
+# distribution. These error bars were calibrated on the held-out stars, varied as visits vary. A tenth of 600 stars is
+# too few to calibrate each label.
 
 prediction = model.predict_distribution(test.X)
 ErrorCalibrationDisplay.from_predictions(test.truth, prediction.mean, prediction.std("calibrated"))
