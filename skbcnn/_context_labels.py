@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,16 +22,20 @@ APOGEE_CONTEXT: Mapping[str, Mapping[str, float]] = {
 
 
 def context_combinations(
-    context_labels: Iterable[Any] | None, known: Mapping[str, Mapping[str, float]] | None = None
+    context_labels: Iterable[Any] | None,
+    known: Mapping[str, Mapping[str, float]] | None = None,
+    canonical: Callable[[str], str] = str,
 ) -> list[Mapping[str, float]]:
     """Return the combinations that the parameter of a regressor describes.
 
     Parameters
     ----------
     context_labels : iterable of str or of mapping of str to float, or None
-        Parameter of the regressor: names of known combinations, or weights by label.
+        Parameter of the regressor: "auto", names of known combinations, or weights by label.
     known : mapping of str to mapping, default=None
-        Combinations that have a name.
+        Combinations that have a name; "auto" means all of them.
+    canonical : callable, default=str
+        Function that returns the name of a label from any spelling.
 
     Returns
     -------
@@ -38,43 +44,64 @@ def context_combinations(
     Raises
     ------
     ValueError
-        If a name is unknown, or an entry is neither a name nor a mapping of weights.
+        If a name is unknown, or an entry is neither a name nor a mapping of finite weights.
     """
     known = known or {}
     if isinstance(context_labels, str) and context_labels == "auto":
         return list(known.values())
-    combinations = []
-    for entry in [context_labels] if isinstance(context_labels, str | Mapping) else context_labels or ():
-        combination = known.get(entry) if isinstance(entry, str) else entry
-        if not isinstance(combination, Mapping) or not any(weight > 0 for weight in combination.values()):
-            raise ValueError(
-                f"context_labels has {entry!r}, expected {' or '.join(map(repr, known)) or 'weights by label'}"
-                ", such as {'Mg': 1, 'Fe': -1}, with a positive weight."
-            )
-        combinations.append(combination)
-    return combinations
+    entries = [context_labels] if isinstance(context_labels, str | Mapping) else context_labels or ()
+    return [
+        known[entry] if isinstance(entry, str) and entry in known else _weights(entry, known, canonical)
+        for entry in entries
+    ]
 
 
-def context_weights(combinations: Sequence[Mapping[str, float]], label_names: Sequence[str]) -> np.ndarray:
+def _weights(entry: Any, known: Iterable[str], canonical: Callable[[str], str]) -> dict[str, float]:
+    """Return checked weights by the names of labels."""
+    values = list(entry.values()) if isinstance(entry, Mapping) else []
+    are_numbers = all(isinstance(v, Real) and not isinstance(v, bool) and math.isfinite(v) for v in values)
+    if not are_numbers or not any(value > 0 for value in values):
+        expected = [*map(repr, known), "finite weights by label, one of them positive, such as {'Mg': 1, 'Fe': -1}"]
+        raise ValueError(f"context_labels has {entry!r}, expected {' or '.join(expected)}.")
+    return {canonical(name): float(weight) for name, weight in entry.items()}
+
+
+def context_weights(
+    combinations: Sequence[Mapping[str, float]],
+    label_names: Sequence[str],
+    optional: Iterable[Mapping[str, float]] = (),
+) -> np.ndarray:
     """Return the weights of the labels in each context label that can be computed from them.
 
     Parameters
     ----------
     combinations : sequence of mapping of str to float
-        Weights by label. Positive weights of labels that are not predicted are left out.
+        Weights by label.
     label_names : sequence of str
         Names of all labels.
+    optional : iterable of mapping, default=()
+        Combinations of which labels may be absent. Positive weights of absent labels are then left out, and a
+        combination without any of them, or without one of negative weight, is left out.
 
     Returns
     -------
     weights : ndarray of shape (n_context, n_labels)
-        A row for each combination that has a label of positive weight and all labels of negative weight.
+
+    Raises
+    ------
+    ValueError
+        If another combination has a label that is not predicted.
     """
+    may_lack_labels = {id(combination) for combination in optional}
     rows = []
     for combination in combinations:
-        needed = {name for name, weight in combination.items() if weight < 0}
-        known = [weight for name, weight in combination.items() if weight > 0 and name in label_names]
-        if known and needed <= set(label_names):
+        absent = [name for name in combination if name not in label_names]
+        if absent and id(combination) not in may_lack_labels:
+            raise ValueError(
+                f"context_labels names {', '.join(absent)}, but the labels are {', '.join(label_names)}. Combine these."
+            )
+        present = [name for name, weight in combination.items() if weight > 0 and name in label_names]
+        if present and all(combination[name] > 0 for name in absent):
             rows.append([combination.get(name, 0.0) for name in label_names])
     return np.array(rows).reshape(-1, len(label_names))
 
@@ -102,18 +129,42 @@ def context_values(y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     array([[0.2],
            [0.1]])
     """
-    present = ~np.isnan(y)
-    filled = np.where(present, y, 0.0)
     plus, minus = weights.clip(min=0), weights.clip(max=0)
-    found = present @ plus.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        average = filled @ plus.T * (plus.sum(axis=1) / found)
-    complete = (found > 0) & ((~present) @ -minus.T == 0)
-    return np.where(complete, average + filled @ minus.T, np.nan)
+    is_missing = np.isnan(y)
+    filled = np.where(is_missing, 0.0, y)
+    values = filled @ plus.T * _scaling_up(is_missing, plus) + filled @ minus.T
+    return np.where(is_missing @ -minus.T > 0, np.nan, values)
 
 
-def context_scaling(y: np.ndarray, weights: np.ndarray) -> list[tuple[float, float]]:
-    """Return mean and standard deviation of each context label.
+def context_errors(y: np.ndarray, y_err: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Compute the errors of context labels.
+
+    Parameters
+    ----------
+    y, y_err : ndarray of shape (n, n_labels)
+        Labels, NaN where missing, and their errors.
+    weights : ndarray of shape (n_context, n_labels)
+        Result of `context_weights`.
+
+    Returns
+    -------
+    errors : ndarray of shape (n, n_context)
+        Errors of the result of `context_values`; NaN where all labels of positive weight are missing.
+    """
+    plus, minus = weights.clip(min=0), weights.clip(max=0)
+    is_missing = np.isnan(y)
+    variance = np.where(is_missing, 0.0, y_err) ** 2
+    return np.sqrt(variance @ (plus**2).T * _scaling_up(is_missing, plus) ** 2 + variance @ (minus**2).T)
+
+
+def _scaling_up(is_missing: np.ndarray, plus: np.ndarray) -> np.ndarray:
+    """Return the factor on the positive weights of each star that replaces those of missing labels; NaN for none."""
+    found = ~is_missing @ plus.T
+    return np.divide(plus.sum(axis=1), found, out=np.full(found.shape, np.nan), where=found > 0)
+
+
+def describe_context(y: np.ndarray, weights: np.ndarray, label_names: Sequence[str]) -> list[dict[str, Any]]:
+    """Describe context labels and their distribution.
 
     Parameters
     ----------
@@ -121,18 +172,26 @@ def context_scaling(y: np.ndarray, weights: np.ndarray) -> list[tuple[float, flo
         Labels of the training stars, NaN where missing.
     weights : ndarray of shape (n_context, n_labels)
         Result of `context_weights`.
+    label_names : sequence of str
+        Names of the labels.
 
     Returns
     -------
-    scaling : list of tuple of (float, float)
-        The standard deviation is 1 where there are no two different values.
+    context_labels : list of dict
+        Entries ``weights`` (by label), ``mean`` and ``std`` of each context label. ``std`` is 1 where there are no two
+        different values.
     """
-    columns = (column[~np.isnan(column)] for column in context_values(y, weights).T)
-    return [(float(c.mean()), float(c.std()) or 1.0) if len(c) else (0.0, 1.0) for c in columns]
+    described = []
+    for row, column in zip(weights.tolist(), context_values(y, weights).T, strict=True):
+        values = column[~np.isnan(column)]
+        mean, std = (float(values.mean()), float(values.std())) if len(values) else (0.0, 0.0)
+        named = {name: weight for name, weight in zip(label_names, row, strict=True) if weight}
+        described.append({"weights": named, "mean": mean, "std": std or 1.0})
+    return described
 
 
 def with_context_labels(
-    normalized: Stars, stars: Stars, weights: np.ndarray, scaling: Sequence[tuple[float, float]]
+    normalized: Stars, stars: Stars, weights: np.ndarray, context_labels: Sequence[Mapping[str, Any]]
 ) -> Stars:
     """Return stars whose labels are followed by context labels.
 
@@ -144,8 +203,8 @@ def with_context_labels(
         The same stars with labels in their own units.
     weights : ndarray of shape (n_context, n_labels)
         Result of `context_weights`.
-    scaling : sequence of tuple of (float, float)
-        Mean and standard deviation of each context label, by which they are normalised.
+    context_labels : sequence of mapping
+        Result of `describe_context`, by which they are normalised.
 
     Returns
     -------
@@ -154,9 +213,9 @@ def with_context_labels(
     """
     if len(weights) == 0:
         return normalized
-    mean, spread = np.array(scaling).T
+    mean, spread = (np.array([entry[name] for entry in context_labels]) for name in ("mean", "std"))
     y = np.hstack([normalized.y, (context_values(stars.y, weights) - mean) / spread])
     if normalized.y_err is None or stars.y_err is None:
         return normalized._replace(y=y)
-    variance = np.where(np.isnan(stars.y), 0, stars.y_err) ** 2 @ (weights**2).T
-    return normalized._replace(y=y, y_err=np.hstack([normalized.y_err, np.sqrt(variance) / spread]))
+    errors = context_errors(stars.y, stars.y_err, weights) / spread
+    return normalized._replace(y=y, y_err=np.hstack([normalized.y_err, errors]))

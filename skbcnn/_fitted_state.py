@@ -90,7 +90,7 @@ FITTED_STATE: Mapping[str, FittedAttribute] = MappingProxyType(
         "spec_": FittedAttribute(Storage.OBJECT),
         "spectra_normalizer_": FittedAttribute(Storage.NORMALIZER, shape=("n_pixels",)),
         "label_normalizer_": FittedAttribute(Storage.NORMALIZER, shape=("n_labels",)),
-        "context_scaling_": FittedAttribute(Storage.JSON, ()),
+        "context_labels_": FittedAttribute(Storage.JSON, ()),
         "history_": FittedAttribute(Storage.JSON),
         "n_iter_": FittedAttribute(Storage.JSON, 0, _FIT),
         "interrupted_": FittedAttribute(Storage.JSON, False),

@@ -207,8 +207,10 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
 
         Notes
         -----
-        The proof of coverage assumes that the calibration stars did not influence the training. The stars held out in
-        `fit` steer the learning rate, and `early_stopping` if it is used; those of `fit_error_model` do not.
+        With `calibration_cv`, the scores are those of cross-fitting, and the coverage is not guaranteed: the intervals
+        with a guarantee are those of `skbcnn.calibration.cross_fitting.cv_plus_bounds`, which needs the networks of all
+        folds. The proof of coverage assumes that the calibration stars did not influence the training. The stars held
+        out in `fit` steer the learning rate, and `early_stopping` if it is used; those of `fit_error_model` do not.
 
         References
         ----------

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from skbcnn._sklearn import Interval, Options, StrOptions
 from skbcnn.augmentation import Augmentation
@@ -210,10 +213,13 @@ def noise_range(noise_augmentation: float | Sequence[float]) -> tuple[float, flo
     ValueError
         If it is neither a number nor a pair of numbers in ascending order, or negative.
     """
-    if isinstance(noise_augmentation, Real):
-        return float(noise_augmentation), float(noise_augmentation)
-    levels = tuple(cast(Sequence[float], noise_augmentation))
-    if len(levels) != 2 or not all(isinstance(level, Real) for level in levels) or not 0 <= levels[0] <= levels[1]:
+    levels: tuple[Any, ...] = ()
+    if isinstance(noise_augmentation, Real) and not isinstance(noise_augmentation, bool):
+        levels = (noise_augmentation, noise_augmentation)
+    elif isinstance(noise_augmentation, tuple | list | np.ndarray) and np.ndim(noise_augmentation) == 1:
+        levels = tuple(noise_augmentation)
+    are_numbers = all(isinstance(level, Real) and math.isfinite(level) for level in levels)
+    if len(levels) != 2 or not are_numbers or not 0 <= levels[0] <= levels[1]:
         raise ValueError(
             f"noise_augmentation={noise_augmentation!r}, expected one number, or a pair: the smallest and the largest "
             "noise to add, in flux errors, such as (0, 3)."

@@ -91,7 +91,9 @@ def training_augmentation(
         for number, j in enumerate(narrow, start=1):  # the narrowest last, which keep all their pixels
             pixel_group[list(spec.windows[j] or ())] = label_group[j] = number
     is_context = np.r_[[window is None for window in spec.windows], np.ones(stars.y.shape[1] - spec.n_labels, bool)]
-    return TrainingAugmentation(augmentation, normalize, chips, stars.y[:, is_context], pixel_group, label_group)
+    return TrainingAugmentation(
+        augmentation, normalize, chips, stars.y[:, is_context], pixel_group, label_group, stars.group
+    )
 
 
 def fast_normalization(normalizer: SpectraNormalizer) -> Callable[[np.ndarray], np.ndarray]:

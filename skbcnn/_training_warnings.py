@@ -59,7 +59,7 @@ def warn_of_doubled_noise() -> None:
         Always.
     """
     warn_user(
-        "This model was trained with noise (noise_augmentation), so that the errors it predicts include the effect of "
-        "noise. With x_err it counts twice, and the errors become too large. Predict without x_err; pass x_err to "
-        "assess, which compares the noise with that of the training."
+        "This model was trained with noise (noise_augmentation or augmentation), so that the errors it predicts "
+        "include the effect of noise. With x_err it counts twice, and the errors become too large. Predict without "
+        "x_err; pass x_err to assess, which compares the noise with that of the training."
     )

@@ -78,6 +78,7 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
     (2, 22)
     """
 
+    _optional_combinations = tuple(APOGEE_CONTEXT.values())
     _chips = tuple(chip_slices().values())
     _default_augmentation = Augmentation()
 
@@ -121,7 +122,7 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
 
     def _context_combinations(self):
         """Return the weights of the labels in each context label; ``"alpha"``, ``"C"`` and ``"N"`` have names."""
-        return context_combinations(self.context_labels, APOGEE_CONTEXT)
+        return context_combinations(self.context_labels, APOGEE_CONTEXT, _canonical_name)
 
     def _element_windows(self):
         """Return the windows of the labels: those given, or those of DR14 without iron."""
@@ -142,9 +143,15 @@ def _windows_of(windows, names):
     return ElementWindows({name: windows[name] for name in names}, windows.n_pixels, widening)
 
 
+def _canonical_name(name):
+    """Return the canonical name of a label in any spelling; a name that is not known stays."""
+    known = find_label(name)
+    return known.name if known else name
+
+
 def _with_canonical_names(windows):
     """Return windows with the canonical names of the labels that are known."""
-    names = {name: known.name if (known := find_label(name)) else name for name in windows}
+    names = {name: _canonical_name(name) for name in windows}
     if repeated := sorted(name for name, count in Counter(names.values()).items() if count > 1):
         raise ValueError(f"windows has several windows of {', '.join(repeated)}, in different spellings. Pass one.")
     pixels = {names[name]: windows[name] for name in windows}

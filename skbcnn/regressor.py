@@ -4,7 +4,7 @@
 intervals, `skbcnn.novelty` the comparison with the training set. `skbcnn.apogee` adds the windows and labels of APOGEE.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from skbcnn import _flux_level
 from skbcnn._arrays import plain_spectra
-from skbcnn._context_labels import context_combinations, context_scaling, context_weights, with_context_labels
+from skbcnn._context_labels import context_combinations, context_weights, describe_context, with_context_labels
 from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
 from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import error_values, label_and_error_values, label_columns
@@ -156,8 +156,9 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         from the held-out stars, and `domain_` from the training stars. The network does not depend on it.
     calibration_cv : int or None, default=None
         Number of folds of cross-fitting. Each fold is predicted by a further network that is trained on the other
-        folds, so that all stars calibrate the model and not only those held out, in so many times the time. None: the
-        held-out stars calibrate it.
+        folds, for as many epochs as the network itself, so that all training stars calibrate the model and not only
+        those held out. `fit` then takes so many times longer. `partial_fit` does not cross-fit. None: the held-out
+        stars calibrate the model.
     early_stopping : bool, default=False
         Whether to stop when the validation loss has not improved for `n_iter_no_change` epochs, and to restore the best
         weights.
@@ -189,8 +190,8 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         Architecture of the network.
     spectra_normalizer_, label_normalizer_ : SpectraNormalizer, LabelNormalizer
         Normalisers fitted to the training stars.
-    context_scaling_ : list of tuple of (float, float)
-        Mean and standard deviation of each context label of the training stars.
+    context_labels_ : list of dict
+        Context labels: ``weights`` by label, and ``mean`` and ``std`` of the training stars.
     history_ : dict of str to list of float
         One entry for each complete epoch of the last call of `fit` or `partial_fit`: `loss` (with the L2 penalty),
         `data_loss` (without), `mean_absolute_error`, `val_loss` (of the held-out stars, without the penalty and with
@@ -425,7 +426,8 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             with validation data.
         validation_data : tuple of (X, y), (X, y, x_err) or (X, y, x_err, y_err), default=None
             Held-out stars, each item in the form of the argument of that name. They take the place of a share of `X`:
-            `validation_fraction` is not used, and they measure the validation loss and calibrate the model. The flux
+            `validation_fraction` is not used, and they measure the validation loss and, without `calibration_cv`,
+            calibrate the model. The flux
             errors are needed with `noise_augmentation`.
         X_val, y_val, x_err_val, y_err_val : array-like, default=None
             The same as `validation_data`, one by one. A pipeline can transform `X_val`
@@ -532,7 +534,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             if continues:
                 record_later_training(self, "partial_fit", len(stars.x))
             else:
-                self._calibrate(stars, None, stars)
+                self._calibrate(stars, None, None)
         if was_calibrated:
             self._uncalibrated = Uncalibrated.CONTINUED
             warn_of_lost_calibration("partial_fit")
@@ -585,6 +587,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         """Return the weights of the labels in each context label, by name; this class knows no names."""
         return context_combinations(self.context_labels)
 
+    _optional_combinations: Sequence[Mapping[str, float]] = ()  # context labels that may be left out
     _chips: Sequence[slice] | None = None  # pixels of each chip; None: one chip
     _default_augmentation: Augmentation | None = None  # what augmentation="auto" means
     _flux_limits = _flux_level.NOT_COUNTS  # of the median flux; a median outside is warned of in training
@@ -643,7 +646,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         weight = training.weight
         self.spectra_normalizer_ = SpectraNormalizer(self.input_norm_mode).fit(training.x, sample_weight=weight)
         self.label_normalizer_ = LabelNormalizer(self.labels_norm_mode).fit(training.y, sample_weight=weight)
-        self.context_scaling_ = context_scaling(training.y, self._context_weights())
+        self.context_labels_ = ()
         self.seed_ = int(random_state.randint(np.iinfo(np.int32).max))
 
     def _network_spec(self):
@@ -670,11 +673,13 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
 
         recipe = training_recipe(self, max_epochs, len(training.x))
         weights = self._context_weights()[: self.spec_.n_supervised]
-        if len(self.context_scaling_) != len(weights):  # an earlier training had other context labels
-            self.context_scaling_ = context_scaling(training.y, weights)
-        stars = with_context_labels(self._normalized(training), training, weights, self.context_scaling_)
+        described = describe_context(training.y, weights, self.target_names_)
+        if [entry["weights"] for entry in described] != [entry["weights"] for entry in self.context_labels_]:
+            self.context_labels_ = described  # else those of an earlier training keep their normalisation
+        stars = with_context_labels(self._normalized(training), training, weights, self.context_labels_)
         if augmentation := self._active_augmentation:
-            stars = stars._replace(x=training.x, x_err=known_or_estimated_errors(training.x, training.x_err))
+            x_err = known_or_estimated_errors(training.x, training.x_err)
+            stars = stars._replace(x=training.x, x_err=x_err, group=training.group)
             settings = training_augmentation(augmentation, stars, self.spec_, self.spectra_normalizer_, self._chips)
             recipe = replace(recipe, augmentation=settings)
         self.weights_, self.history_, self.interrupted_ = train(self.spec_, recipe, stars, held_out, seed, start)
@@ -683,7 +688,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
 
     def _normalized(self, stars):
         """Return stars in normalised units."""
-        with_errors = self._added_noise[1] > 0
+        with_errors = self._active_augmentation is None and self._added_noise[1] > 0
         return normalized(stars, self.spectra_normalizer_, self.label_normalizer_, with_flux_errors=with_errors)
 
     @property
@@ -699,7 +704,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
 
     def _context_weights(self):
         """Return the weights of the labels in each context label."""
-        return context_weights(self._context_combinations(), self.target_names_)
+        return context_weights(self._context_combinations(), self.target_names_, self._optional_combinations)
 
     def _inverse_precision(self, n_stars):
         """Return the inverse model precision of a training on so many stars."""
@@ -708,7 +713,10 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     # Calibration
 
     def _calibrate(self, training, held_out, stars):
-        """Summarise the training set, and calibrate the model with the held-out stars, or with all by cross-fitting."""
+        """Summarise the training set, and calibrate the model with the held-out stars.
+
+        With `calibration_cv`, all `stars` calibrate it by cross-fitting, unless they are None.
+        """
         if not self.calibrate:
             self._uncalibrated = Uncalibrated.SWITCHED_OFF
             return
@@ -721,7 +729,9 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
                 moments = self._moments(calibrating.x, None, "Calibrating")
             if training is not None:
                 self.domain_ = self._training_domain(training, None if moments is None else moments[1])
-            if self.calibration_cv is not None:
+            if self.calibration_cv is not None and stars is not None:
+                if self.interrupted_:
+                    raise KeyboardInterrupt  # who ended the training does not wait for several others
                 calibrating = stars._replace(x=self._as_in_training(stars))
                 prediction = self._cross_prediction(stars, calibrating.x)
             elif calibrating is not None:
@@ -736,8 +746,10 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         """Return predictions of spectra `x` of all stars by networks that were trained on other stars."""
 
         def fit_and_predict(training_rows, other_rows):
-            model = copy(self)
-            model._train(stars.take(training_rows), None, self.max_epochs, continues=False)
+            model = copy(self).set_params(callbacks=None)
+            model._train(stars.take(training_rows), None, self.n_iter_, continues=False)
+            if model.interrupted_:
+                raise KeyboardInterrupt
             return model._prediction(x[other_rows], None, None)
 
         return cross_predict(fit_and_predict, fold_numbers(len(x), self.calibration_cv, stars.group, self.seed_))

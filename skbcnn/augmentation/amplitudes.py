@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -21,15 +23,17 @@ class Augmentation:
         Smallest and largest noise to add, in flux errors.
     shift : float, default=0.2
         Standard deviation of the shift, in pixels: residual radial velocity. Shifts beyond 4 standard deviations are
-        cut off.
+        cut off. At most 50.
     broadening : float, default=1.0
-        Largest variance by which the line-spread function is broadened, in pixels squared; drawn uniformly from 0.
+        Largest variance by which the line-spread function is broadened, in pixels squared. Half of the spectra are
+        broadened, by a variance drawn uniformly from 0; lines of the others stay as deep as in combined spectra, which
+        the network must not mistake for abundance. At most 2.
     continuum : tuple of (float, float, float), default=(0.004, 0.004, 0.004)
         Standard deviations of the constant, the slope and the curvature of the continuum error on each chip: of the
         coefficients of Legendre polynomials, in units of the continuum.
     bad_pixels : float, default=0.03
         Mean share of pixels that are set to 1, as the normalisation sets bad pixels, in runs of 1 to 5 pixels. The
-        share of a spectrum is drawn uniformly from 0 to twice this value.
+        share of a spectrum is drawn uniformly from 0 to twice this value. At most 0.4.
     pairs : float, default=3.0
         Largest factor k of extrapolated pairs. Half of the spectra x_i are replaced by ``x_i + k (x_i - x_j)`` and
         their labels likewise, where j is a star with similar context labels. 0: none.
@@ -53,18 +57,20 @@ class Augmentation:
     separate_windows: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("shift", "broadening", "bad_pixels", "pairs"):
-            if not _is_number(getattr(self, name)):
-                raise ValueError(f"{name}={getattr(self, name)!r}, expected a finite number, at least 0.")
-        if self.bad_pixels > 0.5:
-            raise ValueError(f"bad_pixels={self.bad_pixels!r}, expected a share of at most 0.5.")
+        for name, largest in _LARGEST.items():
+            value = getattr(self, name)
+            if not _is_number(value) or value > largest:
+                raise ValueError(f"{name}={value!r}, expected a number of at least 0 and at most {largest:g}.")
         for name, n in (("noise", 2), ("continuum", 3)):
-            values = getattr(self, name)
-            if not isinstance(values, tuple | list) or len(values) != n or not all(map(_is_number, values)):
-                raise ValueError(f"{name}={values!r}, expected {n} finite numbers, at least 0.")
+            given = getattr(self, name)
+            values = tuple(given) if isinstance(given, tuple | list | np.ndarray) and np.ndim(given) == 1 else ()
+            if len(values) != n or not all(map(_is_number, values)):
+                raise ValueError(f"{name}={given!r}, expected {n} finite numbers, at least 0, such as {_USUAL[name]}.")
             object.__setattr__(self, name, tuple(map(float, values)))
         if self.noise[0] > self.noise[1]:
             raise ValueError(f"noise={self.noise!r}, expected the smallest noise first, then the largest.")
+        if not isinstance(self.separate_windows, bool | np.bool_):
+            raise ValueError(f"separate_windows={self.separate_windows!r}, expected True or False.")
 
     @classmethod
     def of(cls, value: Augmentation | Mapping[str, Any] | None) -> Augmentation | None:
@@ -86,6 +92,8 @@ class Augmentation:
         """
         if value is None or isinstance(value, Augmentation):
             return value
+        if not isinstance(value, Mapping):
+            raise ValueError(f"augmentation={value!r}, expected an Augmentation, a mapping of its parameters, or None.")
         names = [field.name for field in fields(cls)]
         if unknown := [name for name in value if name not in names]:
             raise ValueError(f"augmentation has no {', '.join(map(repr, unknown))}, only {', '.join(names)}.")
@@ -99,6 +107,11 @@ class Augmentation:
         amplitudes : dict
         """
         return asdict(self)
+
+
+# Broader kernels would need more passes. Shifts beyond these are no residual velocities. All pixels bad tell nothing.
+_LARGEST = {"shift": 50.0, "broadening": 2.0, "bad_pixels": 0.4, "pairs": 100.0}
+_USUAL = {"noise": (0, 4), "continuum": (0.004, 0.004, 0.004)}
 
 
 def _is_number(value: Any) -> bool:

@@ -29,7 +29,7 @@ class InstrumentEffects:
 
     def __init__(self, augmentation: Augmentation, n_pixels: int, chips: Sequence[slice] | None = None) -> None:
         self.augmentation, self.n_pixels = augmentation, n_pixels
-        self.chips = [slice(0, n_pixels)] if chips is None else [slice(chip.start, chip.stop) for chip in chips]
+        self.chips = checked_chips(chips, n_pixels)
 
     def apply(self, x: np.ndarray, x_err: np.ndarray | None, random: np.random.Generator) -> np.ndarray:
         """Apply all effects to spectra.
@@ -51,7 +51,7 @@ class InstrumentEffects:
         amplitudes, n = self.augmentation, len(x)
         if amplitudes.shift or amplitudes.broadening:
             shift = amplitudes.shift * random.standard_normal(n).clip(-_MAX_SHIFT, _MAX_SHIFT)
-            variance = random.uniform(0, amplitudes.broadening, n)
+            variance = amplitudes.broadening * random.uniform(-1, 1, n).clip(min=0)  # none for half of the spectra
             x = self._smoothed(x, shift_and_broaden(shift, variance, self._margin))
         if any(amplitudes.continuum):
             terms = random.standard_normal((n, len(self.chips), 3)) * amplitudes.continuum
@@ -99,7 +99,7 @@ class InstrumentEffects:
         """Set runs of pixels to 1, in place."""
         mean_length = (1 + _LONGEST_RUN) / 2
         share = random.uniform(0, 2 * self.augmentation.bad_pixels, len(x))
-        n_runs = random.poisson(share * self.n_pixels / mean_length)
+        n_runs = random.poisson(-np.log1p(-share) * self.n_pixels / mean_length)  # some runs overlap
         row = np.repeat(np.arange(len(x)), n_runs)
         first = random.integers(self.n_pixels, size=len(row))
         length = random.integers(1, _LONGEST_RUN + 1, size=len(row))
@@ -118,6 +118,38 @@ class InstrumentEffects:
         return ends
 
 
+def checked_chips(chips: Sequence[slice] | None, n_pixels: int) -> list[slice]:
+    """Return the pixels of each chip.
+
+    Parameters
+    ----------
+    chips : sequence of slice or None
+        Pixels of each chip, in order; None: one chip.
+    n_pixels : int
+        Number of pixels of a spectrum.
+
+    Returns
+    -------
+    chips : list of slice
+
+    Raises
+    ------
+    ValueError
+        If they do not cover each pixel once.
+    """
+    if chips is None:
+        return [slice(0, n_pixels)]
+    is_sequence = isinstance(chips, Sequence) and all(isinstance(chip, slice) for chip in chips)
+    ends = [0, *(chip.stop for chip in chips)] if is_sequence else []
+    starts = [*(chip.start for chip in chips), n_pixels] if is_sequence else [None]
+    if ends != starts or any(chip.step not in (None, 1) or chip.start >= chip.stop for chip in chips):
+        raise ValueError(
+            f"chips={chips!r}, expected slices in order that cover each of the {n_pixels} pixels once, such as "
+            f"[slice(0, {n_pixels // 2}), slice({n_pixels // 2}, {n_pixels})]."
+        )
+    return [slice(chip.start, chip.stop) for chip in chips]
+
+
 def shift_and_broaden(shift: np.ndarray, variance: np.ndarray, margin: int) -> np.ndarray:
     """Return convolution kernels that shift spectra and broaden their lines.
 
@@ -131,7 +163,8 @@ def shift_and_broaden(shift: np.ndarray, variance: np.ndarray, margin: int) -> n
     variance : ndarray of shape (n,)
         Variances in pixels squared.
     margin : int
-        Number of pixels of a kernel on each side of its centre, at least 4 more than the largest shift.
+        Number of pixels of a kernel on each side of its centre: at least 2 more than the largest shift, and 2 more
+        with a broadening.
 
     Returns
     -------

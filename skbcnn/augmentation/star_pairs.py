@@ -11,18 +11,20 @@ _N_NEIGHBORS = 10
 _SHARE = 0.5  # of the spectra of a batch
 
 
-def nearest_stars(context: np.ndarray) -> np.ndarray:
+def nearest_stars(context: np.ndarray, group: np.ndarray | None = None) -> np.ndarray:
     """Return the stars that are most similar to each star.
 
     Parameters
     ----------
     context : ndarray of shape (n, n_context)
-        Context labels in units of their standard deviations; NaN where missing.
+        Context labels; NaN where missing. They are compared in units of their standard deviations.
+    group : ndarray of int of shape (n,), default=None
+        Number of the star of each spectrum, if there are several of a star.
 
     Returns
     -------
     nearest : ndarray of int of shape (n, n_neighbors)
-        Up to 10 other stars of each star; none if there are no labels or there is only one star.
+        One spectrum of each of up to 10 other stars; none if there are no labels or there is only one star.
 
     Examples
     --------
@@ -31,11 +33,18 @@ def nearest_stars(context: np.ndarray) -> np.ndarray:
     >>> nearest_stars(np.array([[0.0], [1.0], [1.5]]))[:, 0]
     array([1, 2, 1])
     """
+    if group is not None:
+        _, first, number = np.unique(group, return_index=True, return_inverse=True)
+        return first[nearest_stars(context[first])[number]]
     n = min(_N_NEIGHBORS, len(context) - 1)
     if n < 1 or context.shape[1] == 0:
         return np.empty((len(context), 0), dtype=int)
-    filled = np.where(np.isnan(context), 0.0, context)
-    return NearestNeighbors(n_neighbors=n).fit(filled).kneighbors(return_distance=False)
+    present = ~np.isnan(context)
+    n_present = np.maximum(present.sum(axis=0), 1)
+    centred = np.where(present, context - np.where(present, context, 0).sum(axis=0) / n_present, 0.0)
+    spread = np.sqrt((centred**2).sum(axis=0) / n_present)
+    scaled = centred / np.where(spread > 0, spread, 1)
+    return NearestNeighbors(n_neighbors=n).fit(scaled).kneighbors(return_distance=False)
 
 
 class StarPairs:
@@ -46,17 +55,26 @@ class StarPairs:
     largest : float
         Largest factor k.
     context : ndarray of shape (n, n_context)
-        Context labels of all stars in units of their standard deviations, NaN where missing.
+        Context labels of all stars, NaN where missing.
     pixel_group : ndarray of int of shape (n_pixels,)
         Number of the factor of each pixel; 0 for all pixels outside the windows with a factor of their own.
     label_group : ndarray of int of shape (n_labels,)
         Number of the factor of each label.
+    group : ndarray of int of shape (n,), default=None
+        Number of the star of each spectrum, if there are several of a star.
     """
 
-    def __init__(self, largest: float, context: np.ndarray, pixel_group: np.ndarray, label_group: np.ndarray) -> None:
+    def __init__(
+        self,
+        largest: float,
+        context: np.ndarray,
+        pixel_group: np.ndarray,
+        label_group: np.ndarray,
+        group: np.ndarray | None = None,
+    ) -> None:
         self.largest, self.pixel_group, self.label_group = largest, pixel_group, label_group
         self.n_groups = int(max(pixel_group.max(initial=0), label_group.max(initial=0))) + 1
-        self.nearest = nearest_stars(context)
+        self.nearest = nearest_stars(context, group)
 
     def draw(self, rows: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Draw the pairs of a batch.

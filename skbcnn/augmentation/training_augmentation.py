@@ -44,9 +44,11 @@ class TrainingAugmentation:
     chips : sequence of slice or None
         Pixels of each chip; None: one chip.
     context : ndarray of shape (n, n_context)
-        Context labels of the training stars, in units of their standard deviations; NaN where missing.
+        Context labels of the training stars, NaN where missing.
     pixel_group, label_group : ndarray of int
         Parameters of `StarPairs`.
+    group : ndarray of int or None
+        Number of the star of each spectrum, if there are several of a star.
     """
 
     augmentation: Augmentation
@@ -55,6 +57,7 @@ class TrainingAugmentation:
     context: np.ndarray
     pixel_group: np.ndarray
     label_group: np.ndarray
+    group: np.ndarray | None = None
 
     def of_stars(
         self, x: np.ndarray, x_err: np.ndarray | None, y: np.ndarray, y_err: np.ndarray | None
@@ -96,7 +99,9 @@ class AugmentedStars:
         largest = settings.augmentation.pairs
         self.pairs = None
         if largest > 0:
-            self.pairs = StarPairs(largest, settings.context, settings.pixel_group, settings.label_group)
+            self.pairs = StarPairs(
+                largest, settings.context, settings.pixel_group, settings.label_group, settings.group
+            )
         self.effects = InstrumentEffects(settings.augmentation, x.shape[1], settings.chips)
 
     def batch(self, rows: np.ndarray, random: np.random.Generator) -> AugmentedBatch:

@@ -228,10 +228,10 @@ def _error_that_differs(
             )
         differing = fit_noise_model(prediction, star).std(prediction)
     columns = columns_of(differing)
-    if bad := int((~(columns > 0)).any(axis=1).sum()):
+    if bad := int((~(columns > 0) | np.isinf(columns)).any(axis=1).sum()):
         raise ValueError(
-            f"The error that differs between visits is zero or NaN in {bad} of {len(columns)} visits. Pass predictions "
-            "with positive errors (`total`)."
+            f"The error that differs between visits is zero, infinite or NaN in {bad} of {len(columns)} visits. Leave "
+            "out visits without finite errors above 0 (`total`)."
         )
     return columns
 

@@ -181,7 +181,7 @@ def regressor_from(cls: type, document: Mapping[str, Any], arrays: Mapping[str, 
     """
     model = unfitted_estimator(cls, document)
     spec = spec_from_json(document["network"], document["labels"])
-    spec = replace(spec, n_supervised=min(len(document.get("context_scaling", ())), spec.n_free))
+    spec = replace(spec, n_supervised=min(len(document.get("context_labels", ())), spec.n_free))
     names = tuple(as_text(entry["name"]) for entry in document["labels"])
     if len(set(names)) != len(names) or (document["single_label"] and len(names) != 1):
         raise ValueError(f"labels {', '.join(names)} with single_label={document['single_label']!r}")
@@ -256,11 +256,18 @@ def _held_out_array(name: str, values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _context_scaling(value: Sequence[Any]) -> list[tuple[float, float]]:
-    scaling = [(float(mean), float(spread)) for mean, spread in value]
-    if not all(math.isfinite(mean) and 0 < spread < math.inf for mean, spread in scaling):
-        raise ValueError("the scaling of a context label is not finite, or its standard deviation is not above 0")
-    return scaling
+def _context_labels(value: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = [
+        {
+            "weights": {as_text(name): float(weight) for name, weight in entry["weights"].items()},
+            "mean": float(entry["mean"]),
+            "std": float(entry["std"]),
+        }
+        for entry in value
+    ]
+    if not all(math.isfinite(entry["mean"]) and 0 < entry["std"] < math.inf for entry in entries):
+        raise ValueError("the mean of a context label is not finite, or its standard deviation is not above 0")
+    return entries
 
 
 def _history(value: Mapping[str, Any]) -> dict[str, list[float]]:
@@ -268,7 +275,7 @@ def _history(value: Mapping[str, Any]) -> dict[str, list[float]]:
 
 
 _JSON_CHECKS: Mapping[str, Callable[[Any], Any]] = {  # return the value of an attribute, or raise
-    "context_scaling_": _context_scaling,
+    "context_labels_": _context_labels,
     "history_": _history,
     "n_iter_": lambda value: as_int(value, 0),
     "interrupted_": bool,

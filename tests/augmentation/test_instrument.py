@@ -69,9 +69,20 @@ class TestEffects:
         level = (apply(x, x_err=x_err, noise=(1, 3)) - 1).std(axis=1) / 0.01
         assert np.quantile(level, [0.02, 0.98]) == pytest.approx([1, 3], rel=0.15)
 
+    def test_half_of_the_spectra_keep_their_line_spread_function(self):
+        x = np.zeros((2000, 100), dtype=np.float32)
+        x[:, 70] = 1
+        broadened = apply(x, broadening=1.0)
+        place = np.arange(100) - 70
+        variance = broadened @ place**2
+        assert (variance < 1e-6).mean() == pytest.approx(0.5, abs=0.04)
+        assert variance.max() == pytest.approx(1, abs=0.02)
+
     def test_bad_pixels_are_runs_of_ones_within_a_chip(self):
         bad = apply(np.zeros((3000, 100), dtype=np.float32), bad_pixels=0.03) == 1
         assert bad.mean() == pytest.approx(0.03, rel=0.1)
+        many = apply(np.zeros((3000, 100), dtype=np.float32), bad_pixels=0.3) == 1
+        assert many.mean() == pytest.approx(0.3, rel=0.05)
         starts_at_edge = bad[:, 40] & bad[:, 39]
         assert starts_at_edge.mean() == pytest.approx((bad[:, 40].mean() * bad[:, 39].mean()), abs=0.005)
 
@@ -86,11 +97,29 @@ class TestEffects:
 class TestAugmentation:
     @pytest.mark.parametrize(
         "wrong",
-        [{"shift": -1}, {"noise": (2, 1)}, {"noise": 3}, {"continuum": (1, 1)}, {"bad_pixels": 0.6}, {"pairs": np.nan}],
+        [
+            {"shift": -1},
+            {"shift": 1e6},
+            {"broadening": 8},
+            {"noise": (2, 1)},
+            {"noise": 3},
+            {"continuum": (1, 1)},
+            {"bad_pixels": 0.6},
+            {"pairs": np.nan},
+            {"separate_windows": "no"},
+        ],
     )
     def test_amplitudes_that_cannot_be_used_are_named(self, wrong):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Augmentation(**wrong)
+
+    def test_arrays_become_tuples(self):
+        assert Augmentation(noise=np.array([0, 3])).noise == (0.0, 3.0)
+
+    @pytest.mark.parametrize("other", ["auto", [], 3, Augmentation])
+    def test_other_types_are_refused(self, other):
+        with pytest.raises(ValueError, match="expected an Augmentation, a mapping"):
+            Augmentation.of(other)
 
     def test_mappings_name_what_differs(self):
         assert Augmentation.of({"shift": 0.5}) == Augmentation(shift=0.5)
@@ -109,6 +138,14 @@ class TestAugmentSpectra:
         x = np.ones((2, 7514), dtype=np.float32)
         augment_spectra(x, np.full_like(x, 0.1), random_state=0)
         assert (x == 1).all()
+
+    @pytest.mark.parametrize(
+        "chips",
+        [[slice(0, 30)], [slice(0, 100)], [slice(None)], [], 3, [(0, 30), (30, 60)], [slice(30, 60), slice(0, 30)]],
+    )
+    def test_chips_that_do_not_cover_each_pixel_once_are_refused(self, chips):
+        with pytest.raises(ValueError, match="cover each of the 60 pixels once"):
+            augment_spectra(np.ones((2, 60)), chips=chips)
 
     def test_bad_pixels_of_the_errors_become_one_before(self):
         x, x_err = np.full((1, 7514), 0.5, dtype=np.float32), np.full((1, 7514), 0.01, dtype=np.float32)

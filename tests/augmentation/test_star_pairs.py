@@ -42,6 +42,19 @@ def test_each_narrow_window_has_a_factor_of_its_own():
     assert abs(np.corrcoef(factors.T)[0, 1]) < 0.1
 
 
+def test_partners_are_other_stars():
+    context = np.repeat(np.random.default_rng(0).normal(size=(8, 2)), 15, axis=0)
+    star = np.repeat(np.arange(8), 15)
+    partner = star[nearest_stars(context, star)]
+    assert (partner != star[:, None]).all()
+    assert partner.shape == (120, 7)
+
+
+def test_the_unit_of_a_context_label_does_not_matter():
+    context = np.random.default_rng(0).normal(size=(50, 2))
+    np.testing.assert_array_equal(nearest_stars(context), nearest_stars(context * [300, 0.1] + [4500, 0]))
+
+
 def test_missing_context_labels_do_not_fail():
     assert nearest_stars(np.array([[np.nan], [1.0], [0.0]])).shape == (3, 2)
     assert nearest_stars(np.zeros((1, 1))).shape == (1, 0)

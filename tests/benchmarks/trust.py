@@ -39,7 +39,7 @@ SNRS = (30, 60, 100, 200, 300)
 NOVELTY_SNRS = (50, 100, 200)
 TOLERANCE = 0.05  # of the coverage of a label
 AL, MG = (APOGEE_LABELS.index(name) for name in ("Al", "Mg"))
-OURS, PUBLISHED, UNCENSORED, EARLIER = "defaults", "Leung & Bovy (2019)", "uncensored", "version 0.1"
+OURS, PUBLISHED, UNCENSORED = "defaults", "Leung & Bovy (2019)", "uncensored"
 
 
 class Kind(NamedTuple):
@@ -86,7 +86,6 @@ def log_uniform(low, high, n, seed):
 def new_networks(seed):
     """Yield name and unfitted network of each model; the published one trains as long as the first."""
     yield OURS, ApogeeBCNNCensoredRegressor(random_state=seed, verbose=1)
-    yield EARLIER, ApogeeBCNNCensoredRegressor.from_preset("few_thousand_stars", random_state=seed, verbose=1)
     yield (
         PUBLISHED,
         ApogeeBCNNCensoredRegressor.from_preset("leung_bovy_2019", max_epochs=100_000, random_state=seed, verbose=1),
@@ -122,6 +121,23 @@ def print_scatter(predictions, test):
     rows = [[label, *(f"{scatter[j]:.3g}" for scatter in scatters)] for j, label in enumerate(test.label_names)]
     rows.append(["geometric mean, all but teff", *(f"{np.exp(np.log(s[1:]).mean()):.4f}" for s in scatters)])
     print_table(["label", *predictions], rows, "mad_std of prediction minus truth, visits")
+
+
+def print_bias(networks, tests):
+    """Print the median residual of the elements, and their scatter, on visits and on combined spectra."""
+
+    def cells(network, test):
+        residual = (network.predict(test.X) - test.truth)[:, 2:]
+        medians = np.median(residual, axis=0)
+        scatter = np.exp(np.log(mad_std(residual, axis=0)).mean())
+        return f"{medians.mean():+.3f} ({medians.min():+.3f} to {medians.max():+.3f})", f"{scatter:.4f}"
+
+    rows = [
+        [name, *(cell for test in tests.values() for cell in cells(network, test))]
+        for name, network in networks.items()
+    ]
+    header = [f"{name}: {figure}" for name in tests for figure in ("median residual", "scatter")]
+    print_table(["model", *header], rows, "Median residual of the elements (dex), mean and extremes")
 
 
 def coverage_cells(within, nominal):
@@ -257,6 +273,8 @@ def compare(kind, seed, n_train, n_test, pictures):
     predictions = {name: prediction.mean for name, prediction in distributions.items()}
     print_scatter(predictions | {"PCA + ridge": linear["visits"]}, test)
     print_coverage({name: networks[name] for name in (OURS, PUBLISHED)}, test)
+    combined = make(n_test // 4, snr=300, random_state=seed + 5)
+    print_bias(networks, {"visits": test, "combined spectra": combined})
     matrices = print_responses(predictions | {"PCA + ridge": linear["visits"]}, test)
     print_cluster(networks, linear["cluster"], cluster)
     models = {name: networks[name].predict for name in (OURS, PUBLISHED)}
