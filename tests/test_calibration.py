@@ -22,6 +22,8 @@ PARAMETERS = {
     "initializer": "he_normal",
     "dropout_rate": 0.05,
     "lr": 0.01,
+    "lr_schedule": "plateau",
+    "batch_size": 64,
     "max_epochs": 30,
     "n_draws": 20,
     "validation_fraction": 0.25,

@@ -496,7 +496,7 @@ LABELS = ("teff", "Mg")
 @pytest.fixture(scope="module")
 def giants():
     """Synthetic giants of two labels."""
-    stars = make_apogee_spectra(40, random_state=0)
+    stars = make_apogee_spectra(40, lines="isolated", random_state=0)
     columns = [stars.label_names.index(name) for name in LABELS]
     return Bunch(**stars, labels=dict(zip(LABELS, stars.y[:, columns].T, strict=True)))
 
@@ -511,8 +511,9 @@ def giants_file(giants, tmp_path_factory):
 @pytest.fixture(scope="module")
 def giants_model(giants, tmp_path_factory):
     """Folder of a model of these giants that was trained with noise. Shared by all tests: do not change it."""
+    noise = {"augmentation": None, "noise_augmentation": (0, 2)}
     network = ApogeeBCNNCensoredRegressor(
-        target=LABELS, max_epochs=1, validation_fraction=0.5, noise_augmentation=(0, 2), random_state=0, **TINY
+        target=LABELS, max_epochs=1, validation_fraction=0.5, random_state=0, **noise, **TINY
     )
     network.fit(giants.X, pd.DataFrame(giants.labels), x_err=giants.X_err)
     return network.save(tmp_path_factory.mktemp("giants") / "model", preprocessing=giants.preprocessing)
@@ -521,7 +522,9 @@ def giants_model(giants, tmp_path_factory):
 @pytest.fixture(scope="module")
 def clean_model(giants):
     """A model of these giants that was trained without noise, so that flux errors enter its draws."""
-    network = ApogeeBCNNCensoredRegressor(target="teff", max_epochs=1, validation_fraction=0, random_state=0, **TINY)
+    network = ApogeeBCNNCensoredRegressor(
+        target="teff", augmentation=None, max_epochs=1, validation_fraction=0, random_state=0, **TINY
+    )
     return network.fit(giants.X, giants.labels["teff"])
 
 
@@ -1035,7 +1038,7 @@ class TestCommandLine:
         assert "Likely cause: the pixels. The lines of all spectra lie 7 pixels to the right" in succeed(
             "predict", folder, shifted
         )
-        true = make_apogee_spectra(40, continuum="true", random_state=0)
+        true = make_apogee_spectra(40, continuum="true", lines="isolated", random_state=0)
         with pytest.warns(UserWarning, match=r"Likely cause: the normalisation\. The flux is 3\.\d% below"):
             model.novelty_score(true.X)
 

@@ -1,7 +1,8 @@
 """Training of a network: epochs, validation, and what happens on Ctrl-C."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,16 +126,24 @@ def _run(
     callback_list = keras.callbacks.CallbackList(callbacks, model=steps.network)
     callback_list.on_train_begin()
     for number in range(max_epochs):
-        callback_list.on_epoch_begin(number)
+        with _without_keras_warnings():
+            callback_list.on_epoch_begin(number)
         figures = _one_epoch(steps, batches, held_out)
         epochs.append(figures)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # of Keras, with NumPy 2
+        with _without_keras_warnings():
             callback_list.on_epoch_end(number, dict(figures))
         if steps.network.stop_training or not np.isfinite(figures["loss"]):
             break
         batches.next_epoch()
     callback_list.on_train_end()
+
+
+@contextmanager
+def _without_keras_warnings() -> Iterator[None]:
+    """Ignore a warning of Keras with NumPy 2, about the learning rate that its callbacks read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        yield
 
 
 def _one_epoch(steps: TrainingSteps, batches: Batches, held_out: Batches | None) -> dict[str, float]:
