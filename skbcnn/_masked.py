@@ -107,14 +107,19 @@ def is_masked(values: Any) -> np.ndarray:
     if hasattr(getattr(values, "dtype", None), "na_value"):
         return np.asarray(values.isna())
     if isinstance(values, list | tuple):
-        if values and all(isinstance(row, list | tuple | np.ndarray) and len(row) == len(values[0]) for row in values):
+        if values and all(_is_row(row) and len(row) == len(values[0]) for row in values):
             return np.stack([is_masked(row) for row in values])
         objects = np.empty(len(values), dtype=object)
         for j, value in enumerate(values):
-            objects[j] = value
+            objects[j] = np.ma.masked if np.ma.is_masked(value) and np.ndim(value) == 0 else value
         return _absent(objects)
     array = np.asarray(values)
     return _absent(array) if array.dtype == object else np.zeros(array.shape, dtype=bool)
+
+
+def _is_row(value: Any) -> bool:
+    """Whether a value is a row of several: a sequence, or an array of at least one dimension."""
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def refuse_masked(values: Any, argument: str, remedy: str) -> None:

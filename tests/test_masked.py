@@ -32,6 +32,10 @@ def test_absent_objects(absent):
     assert_array_equal(is_masked(np.array([1.0, absent], dtype=object)), [False, True])
 
 
+def test_masked_numbers_in_a_list():
+    assert_array_equal(is_masked([np.ma.array(1.0, mask=True), np.ma.array(2.0), np.array(3.0)]), [True, False, False])
+
+
 def test_nan_is_not_masked():
     assert not is_masked([1.0, np.nan]).any()
 
