@@ -155,7 +155,7 @@ class TestAugmentation:
         assert histories[0] == histories[1]
 
     @pytest.mark.parametrize("n_stars", [1, 2])
-    @pytest.mark.filterwarnings("ignore:.*training stars", "ignore:.*stars")
+    @pytest.mark.filterwarnings("ignore:The training set has")
     def test_few_stars(self, apogee_data, n_stars):
         X, y = (values[:n_stars] for values in apogee_data)
         assert np.isfinite(ApogeeBCNNCensoredRegressor(**TINY).fit(X, y).predict(X)).all()
@@ -235,7 +235,7 @@ class TestContextLabels:
 
     @pytest.mark.parametrize("context_labels", [["Xx"], "Xx", [3], [{}], [{"Fe": -1}]])
     def test_unknown_names_and_useless_weights_are_refused(self, apogee_data, context_labels):
-        with pytest.raises(ValueError, match="context_labels|'context_labels' parameter"):
+        with pytest.raises(ValueError, match="context_labels"):
             ApogeeBCNNCensoredRegressor(context_labels=context_labels, **TINY).fit(*apogee_data)
 
     def test_names_are_of_apogee_only(self, lines):
@@ -275,11 +275,8 @@ class TestStoredModels:
         loaded = load_folder(save_folder(model, tmp_path / "model"))
         assert (loaded.augmentation, loaded.context_labels) == (augmentation, "auto")
 
-    @pytest.mark.filterwarnings("ignore::UserWarning")  # of versions
     def test_models_from_before_have_neither(self):
-        with open(DATA / "regressor-0.1.pickle", "rb") as file:
-            old = pickle.load(file)
-        old = old["model"] if isinstance(old, dict) else old
+        old = pickle.loads((DATA / "regressor-0.1.pickle").read_bytes())
         for model in (old, load_folder(DATA / "model-format1")):
             assert model.augmentation is None
             assert model.context_labels is None

@@ -28,8 +28,8 @@ def known_failures(estimator):
     if not isinstance(estimator, CensoredBCNNRegressor):
         return {}
     return {
-        "check_sample_weight_equivalence_on_dense_data": "Batches, dropout and held-out samples are drawn by row: a row "
-        "of weight 2 is drawn once, and two copies of weight 1 have dropout of their own and can be in different "
+        "check_sample_weight_equivalence_on_dense_data": "Batches, dropout and held-out samples are drawn by row: a "
+        "row of weight 2 is drawn once, and two copies of weight 1 have dropout of their own and can be in different "
         "batches, or one of them held out."
     }
 

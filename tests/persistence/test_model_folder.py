@@ -436,7 +436,11 @@ def test_folder_from_before_calibrated_errors(folder):
     assert load_folder(folder).error_model_ is None
 
 
-def test_folder_from_before_context_layers(folder):
+def test_folder_from_before_context_layers(stars, tiny, tmp_path):
+    X, _, y = stars
+    published = CensoredBCNNRegressor(windows={"1": [3, 4, 5]}, context_layer="output", **tiny).fit(X, y)
+    folder = save_folder(published, tmp_path / "model")
+    (folder / "SHA256SUMS").unlink()  # early folders have none
     edit(folder, lambda document: [document[entry].pop("context_layer") for entry in ("network", "parameters")])
     model = load_folder(folder)
     assert model.context_layer == model.spec_.context_layer == "output"
