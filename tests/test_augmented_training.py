@@ -275,6 +275,7 @@ class TestStoredModels:
         loaded = load_folder(save_folder(model, tmp_path / "model"))
         assert (loaded.augmentation, loaded.context_labels) == (augmentation, "auto")
 
+    @pytest.mark.filterwarnings("ignore::skbcnn._versioned_pickle.OtherVersionWarning")
     def test_models_from_before_have_neither(self):
         old = pickle.loads((DATA / "regressor-0.1.pickle").read_bytes())
         for model in (old, load_folder(DATA / "model-format1")):

@@ -179,5 +179,5 @@ class TestInvalidInput:
             combine_visits(visits.mean, STARS)
         with pytest.raises(ValueError, match="1 of 4 spectra have predicted labels that are NaN"):
             combine_visits(replace(visits, mean=np.where(visits.mean == 70, np.nan, visits.mean)), STARS, TOTAL_DIFFERS)
-        with pytest.raises(ValueError, match="zero or NaN in 4 of 4 visits"):
+        with pytest.raises(ValueError, match="zero, infinite or NaN in 4 of 4 visits"):
             combine_visits(visits, STARS, noise_model(0.0))
