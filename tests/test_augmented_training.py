@@ -277,7 +277,7 @@ class TestStoredModels:
 
     @pytest.mark.filterwarnings("ignore::skbcnn._versioned_pickle.OtherVersionWarning")
     def test_models_from_before_have_neither(self):
-        old = pickle.loads((DATA / "regressor-0.1.pickle").read_bytes())
+        old = pickle.loads((DATA / "regressor-0.1.pickle").read_bytes())["model"]
         for model in (old, load_folder(DATA / "model-format1")):
             assert model.augmentation is None
             assert model.context_labels is None

@@ -48,7 +48,7 @@ class InstrumentEffects:
         x : ndarray of shape (n, n_pixels), float32
             Flux as another exposure could show it.
         """
-        amplitudes, n = self.augmentation, len(x)
+        given, amplitudes, n = x, self.augmentation, len(x)
         if amplitudes.shift or amplitudes.broadening:
             shift = amplitudes.shift * random.standard_normal(n).clip(-_MAX_SHIFT, _MAX_SHIFT)
             variance = amplitudes.broadening * random.uniform(-1, 1, n).clip(min=0)  # none for half of the spectra
@@ -60,7 +60,7 @@ class InstrumentEffects:
             level = random.uniform(*amplitudes.noise, size=(n, 1)).astype(np.float32)
             x = x + random.standard_normal(x.shape, dtype=np.float32) * (level * x_err)
         if amplitudes.bad_pixels:
-            x = self._with_bad_pixels(x, random)
+            x = self._with_bad_pixels(x.copy() if x is given else x, random)
         return x
 
     @cached_property

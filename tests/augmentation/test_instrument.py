@@ -43,6 +43,11 @@ class TestEffects:
         x = np.random.default_rng(0).random((3, 100), dtype=np.float32)
         np.testing.assert_array_equal(apply(x, x_err=np.ones_like(x)), x)
 
+    def test_bad_pixels_alone_do_not_change_the_input(self):
+        x = np.full((3, 100), 0.5, dtype=np.float32)
+        assert (apply(x, bad_pixels=0.3) == 1).any()
+        assert (x == 0.5).all()
+
     def test_chips_do_not_mix(self):
         x = np.repeat([[1.0, 5.0]], [40, 60], axis=1).astype(np.float32)
         np.testing.assert_allclose(apply(x, shift=0.5, broadening=2.0), x, rtol=1e-6)
