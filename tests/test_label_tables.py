@@ -41,9 +41,11 @@ KINDS = {
 def training_sets(monkeypatch):
     """List of the normalised training sets of all fits, which train no network."""
     found = []
-    monkeypatch.setattr(
-        CensoredBCNNRegressor, "_train_network", lambda self, stars, *args, **kwargs: found.append(stars)
-    )
+
+    def keep(self, stars, *args, **kwargs):
+        found.append(self._normalized(stars))
+
+    monkeypatch.setattr(CensoredBCNNRegressor, "_train_network", keep)
     return found
 
 

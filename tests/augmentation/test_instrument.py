@@ -128,8 +128,8 @@ class TestAugmentation:
 
     def test_mappings_name_what_differs(self):
         assert Augmentation.of({"shift": 0.5}) == Augmentation(shift=0.5)
-        with pytest.raises(ValueError, match="'shfit'"):
-            Augmentation.of({"shfit": 0.5})
+        with pytest.raises(ValueError, match="'shiff'"):
+            Augmentation.of({"shiff": 0.5})
 
 
 class TestAugmentSpectra:
