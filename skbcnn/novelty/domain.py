@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _MAX_STARS = 1500  # half of them for the components, which more hardly change, and half for the limits
 _FEW_STARS = 1000  # all of fewer stars are used for both
 _NOISE_RATIO = 2  # above this multiple of the training noise, draws with flux errors vary because of the noise
+_BAD = SpectrumStatistics._fields.index("bad")
+_MOST_BAD = 0.5  # share of bad pixels of a spectrum that is novel whatever the training spectra were like
 _MARK_SHARE = 0.2  # a flux of exactly 0 or 1 marks a bad pixel if at most this share of all pixels has it
 
 
@@ -240,6 +242,8 @@ class TrainingDomain:
         marks = np.array([(x == value).mean() <= _MARK_SHARE for value in (0, 1)], dtype=np.float64)
         bad = find_bad_pixels(x, x_err, marks)
         components, (*limits, limit_of_noise) = _components_and_limits(x, bad, rng)
+        if np.isfinite(limits[_BAD]):  # few stars give wide limits, even above 1
+            limits[_BAD] = min(limits[_BAD], _MOST_BAD)
         model_scale, limit_of_model = model_limit(model_std, labels.shape[1])
         limits += [limit_of_noise * np.sqrt(1 + added_noise**2), limit_of_model]
         label_range, label_margin = label_limits(labels)

@@ -262,6 +262,14 @@ def test_limits_of_many_stars_come_from_the_half_that_is_not_in_the_components()
     np.testing.assert_allclose(domain.center, center, rtol=1e-5, atol=1e-6)
 
 
+def test_spectra_of_mostly_bad_pixels_are_novel_to_few_stars():
+    rng = np.random.default_rng(0)
+    x = rng.normal(1, 0.01, size=(30, 400))
+    x[:3, :200] = 1  # a tenth of the stars has many bad pixels, so that the limit would be wide
+    domain = TrainingDomain.learn(x, rng.normal(size=30), random_state=0)
+    assert 1 / domain.inverse_limits[3] <= 0.5
+
+
 def test_noise_added_in_training_raises_the_limit():
     x, noisier = spectra_by_hand(300, 0.01, seed=0), spectra_by_hand(300, 0.035, seed=1)
     for added_noise, expected in ((0, 1), (4, 0)):
