@@ -100,5 +100,5 @@ axes[1].set_ylabel("")
 plt.show()
 
 # %%
-# The page :doc:`/trust` has more results under *Does it measure aluminium?*: the slope that a perfect method could
-# reach, the effect of more training stars, and the numbers for several seeds.
+# The page :doc:`/trust` has more results under *Does it measure aluminium?*: spectra made from real ones, more training
+# stars, and the published recipe.
