@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -291,7 +292,9 @@ def _most_probable(
     start = np.clip(_robust_std(difference[used]) / np.sqrt(len(stds)), 0.05, 20)
     best = np.array([start, 0.05, 0.0, 0.0])
     for _ in range(_MAX_ROUNDS):
-        found = minimize(negative_log_posterior, best, jac=True, method="SLSQP", bounds=bounds, options=_PRECISION)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Values in x were outside bounds", RuntimeWarning)  # SciPy before 1.14
+            found = minimize(negative_log_posterior, best, jac=True, method="SLSQP", bounds=bounds, options=_PRECISION)
         best = np.maximum(found.x, lowest)  # which rounding may undercut
         v, gradient = variance_and_gradient(best)
         within = np.isfinite(difference) & (np.abs(difference) < _OUTLIER * np.sqrt(v))
