@@ -130,7 +130,7 @@ class CensoredNetwork(keras.Model):
         h0, h1 = spec.num_hidden[:2]
         shared = {"kernel_initializer": "zeros", "dtype": "float32"}  # whatever Keras's global settings are
         self.full1 = WideDense(spec.n_flat, h0, spec.activation, regularizer)
-        self.full2 = keras.layers.Dense(h1, spec.activation, kernel_regularizer=regularizer, **shared)
+        self.full2 = keras.layers.Dense(h1, activation(spec.activation), kernel_regularizer=regularizer, **shared)
         constraint = MaxNorm(spec.maxnorm, axis=0) if spec.maxnorm else None
         self.aux = None
         if spec.n_free:
