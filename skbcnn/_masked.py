@@ -157,14 +157,17 @@ def refuse_other_containers(values: Any, argument: str, expected: str = "an arra
 
     Raises
     ------
+    TypeError
+        If it is sparse, as scikit-learn raises.
     ValueError
-        If it is sparse, a mapping, an iterator, a set, or a table that is not computed yet.
+        If it is a mapping, an iterator, a set, or a table that is not computed yet.
     """
-    came = type(values).__name__
+    came: str = type(values).__name__
+    error: type[Exception] = ValueError
     if hasattr(values, "collect_schema") and hasattr(values, "lazy") and not hasattr(values, "shape"):
         remedy = f"{argument}.collect()"
     elif hasattr(values, "toarray") and hasattr(values, "nnz"):
-        came, remedy = f"sparse {came}", f"{argument}.toarray()"
+        came, error, remedy = f"sparse {came}", TypeError, f"{argument}.toarray()"
     elif isinstance(values, Mapping):
         remedy = f"pandas.DataFrame({argument}) or astropy.table.Table({argument})"
         if "table" not in expected:
@@ -173,7 +176,7 @@ def refuse_other_containers(values: Any, argument: str, expected: str = "an arra
         remedy = f"a list or an array in the order of the stars, such as list({argument})"
     else:
         return
-    raise ValueError(f"{argument} is a {came}, expected {expected}. Pass {remedy}.")
+    raise error(f"{argument} is a {came}, expected {expected}. Pass {remedy}.")
 
 
 def plain_numbers(values: Any, argument: str, remedy: str) -> np.ndarray:
