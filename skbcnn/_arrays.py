@@ -298,8 +298,8 @@ def check_same_columns(values: Any, X: Any, names: tuple[str, str]) -> None:
         )
 
 
-def in_unit_of(errors: Pixels, flux: Pixels, names: tuple[str, str], power: int = 1) -> Any:
-    """Return flux errors, or their inverse variances, in the unit of the flux, NaN where they are masked.
+def in_unit_of(errors: Pixels, flux: Pixels, names: tuple[str, str]) -> Any:
+    """Return flux errors in the unit of the flux, NaN where they are masked.
 
     Parameters
     ----------
@@ -307,8 +307,6 @@ def in_unit_of(errors: Pixels, flux: Pixels, names: tuple[str, str], power: int 
         From `as_pixels`.
     names : tuple of (str, str)
         Names of the two arguments, for the messages.
-    power : int, default=1
-        Power of the unit of the flux that is expected: -2 for inverse variances.
 
     Returns
     -------
@@ -328,19 +326,8 @@ def in_unit_of(errors: Pixels, flux: Pixels, names: tuple[str, str], power: int 
         unit = of_errors if of_flux is None else of_flux
         raise ValueError(
             f"{with_unit} has the unit '{unit}', but {without} has none. Pass both with a unit, or both without."
-            f"{_remedy_for_relative_errors(of_errors, names)}"
         )
-    expected = flux.unit**power
-    origin = "of the flux" if power == 1 else f"that belongs to flux in '{flux.unit}'"
-    remedy = _remedy_for_relative_errors(of_errors, names)
-    return _converted(values, errors.unit, expected, names[0], f"the unit '{expected}' {origin}.{remedy}")
-
-
-def _remedy_for_relative_errors(unit: Any, names: tuple[str, str]) -> str:
-    """Return what to do with errors in percent; an empty text for other units."""
-    if unit is None or not unit.is_equivalent(""):
-        return ""
-    return f" If these are relative errors, multiply them by the flux: {names[0]} * {names[1]}."
+    return _converted(values, errors.unit, flux.unit, names[0])
 
 
 def is_spectra(values: Any) -> bool:
@@ -385,12 +372,10 @@ def _dimensionless(pixels: Pixels, name: str) -> Pixels:
     """Return values in units of 1; refuse those that have a dimension."""
     if pixels.unit is None:
         return pixels
-    expected = "flux in units of the continuum, without a unit."
-    return Pixels(_converted(pixels.values, pixels.unit, "", name, expected), pixels.mask, None)
+    return Pixels(_converted(pixels.values, pixels.unit, "", name), pixels.mask, None)
 
 
-def _converted(values: Any, unit: Any, other: Any, name: str, expected: str) -> Any:
-    """Return values in another unit; refuse a unit of another kind with a sentence on what was expected."""
+def _converted(values: Any, unit: Any, other: Any, name: str) -> Any:
     from astropy.units import Quantity, UnitsError
 
     if unit == other:
@@ -398,6 +383,8 @@ def _converted(values: Any, unit: Any, other: Any, name: str, expected: str) -> 
     try:
         return Quantity(values, unit).to_value(other)
     except (UnitsError, TypeError) as error:
+        expected = f"the unit '{other}' of the flux" if str(other) else "flux in units of the continuum, without a unit"
         raise ValueError(
-            f"{name} has the unit '{unit}', expected {expected} Convert it, or prepare raw spectra with prepare_spectra."
+            f"{name} has the unit '{unit}', expected {expected}. Convert it, or prepare raw spectra with "
+            "prepare_spectra."
         ) from error

@@ -360,6 +360,7 @@ def _raw_spectra(flux: Any, err: Any, bitmask: Any, ivar: Any, normalized: bool 
     if ivar is not None:
         if err is not None:
             raise ValueError("Both err and ivar were passed, expected one of them. Leave out the other.")
+        err = errors_from_ivar(ivar)
     pixels = as_pixels(flux, "flux")
     flux = as_array(pixels.filled(np.nan))
     if flux.ndim != 2:
@@ -367,12 +368,9 @@ def _raw_spectra(flux: Any, err: Any, bitmask: Any, ivar: Any, normalized: bool 
             f"flux has shape {flux.shape}, expected two dimensions: (n_samples, n_pixels). Pass one spectrum as "
             "flux[np.newaxis]."
         )
-    if ivar is not None:
-        ivar = in_unit_of(as_pixels(ivar, "ivar"), pixels, ("ivar", "flux"), power=-2)
-        err = errors_from_ivar(check_shape_of_spectra("ivar", ivar, flux, "flux"))
-    elif err is not None:
+    if err is not None:
         err = as_array(in_unit_of(as_pixels(err, "err"), pixels, ("err", "flux")))
-        check_shape_of_spectra("err", err, flux, "flux")
+        err = check_shape_of_spectra("ivar" if ivar is not None else "err", err, flux, "flux")
     if bitmask is not None:
         bitmask = plain_bitmask(bitmask)
         check_shape_of_spectra("bitmask", bitmask, flux, "flux")
