@@ -298,8 +298,8 @@ def check_same_columns(values: Any, X: Any, names: tuple[str, str]) -> None:
         )
 
 
-def in_unit_of(errors: Pixels, flux: Pixels, names: tuple[str, str]) -> Any:
-    """Return flux errors in the unit of the flux, NaN where they are masked.
+def in_unit_of(errors: Pixels, flux: Pixels, names: tuple[str, str], power: int = 1) -> Any:
+    """Return flux errors, or their inverse variances, in the unit of the flux, NaN where they are masked.
 
     Parameters
     ----------
@@ -307,6 +307,8 @@ def in_unit_of(errors: Pixels, flux: Pixels, names: tuple[str, str]) -> Any:
         From `as_pixels`.
     names : tuple of (str, str)
         Names of the two arguments, for the messages.
+    power : int, default=1
+        Power of the unit of the flux that is expected: -2 for inverse variances.
 
     Returns
     -------
@@ -321,13 +323,19 @@ def in_unit_of(errors: Pixels, flux: Pixels, names: tuple[str, str]) -> Any:
     of_flux, of_errors = (None if str(unit) == "" else unit for unit in (flux.unit, errors.unit))
     if of_errors is None and of_flux is None:
         return values
+    remedy = ""
+    if power == 1 and of_errors is not None and of_errors.is_equivalent(""):
+        remedy = f" If these are relative errors, multiply them by the flux: {names[0]} * {names[1]}."
     if of_errors is None or of_flux is None:
         with_unit, without = names if of_flux is None else names[::-1]
         unit = of_errors if of_flux is None else of_flux
         raise ValueError(
             f"{with_unit} has the unit '{unit}', but {without} has none. Pass both with a unit, or both without."
+            f"{remedy}"
         )
-    return _converted(values, errors.unit, flux.unit, names[0])
+    expected = flux.unit**power
+    origin = "of the flux" if power == 1 else f"that belongs to flux in '{flux.unit}'"
+    return _converted(values, errors.unit, expected, names[0], f"the unit '{expected}' {origin}. Convert it.{remedy}")
 
 
 def is_spectra(values: Any) -> bool:
@@ -372,10 +380,14 @@ def _dimensionless(pixels: Pixels, name: str) -> Pixels:
     """Return values in units of 1; refuse those that have a dimension."""
     if pixels.unit is None:
         return pixels
-    return Pixels(_converted(pixels.values, pixels.unit, "", name), pixels.mask, None)
+    expected = (
+        "flux in units of the continuum, without a unit. Convert it, or prepare raw spectra with prepare_spectra."
+    )
+    return Pixels(_converted(pixels.values, pixels.unit, "", name, expected), pixels.mask, None)
 
 
-def _converted(values: Any, unit: Any, other: Any, name: str) -> Any:
+def _converted(values: Any, unit: Any, other: Any, name: str, expected: str) -> Any:
+    """Return values in another unit; refuse a unit of another kind with what was expected."""
     from astropy.units import Quantity, UnitsError
 
     if unit == other:
@@ -383,8 +395,4 @@ def _converted(values: Any, unit: Any, other: Any, name: str) -> Any:
     try:
         return Quantity(values, unit).to_value(other)
     except (UnitsError, TypeError) as error:
-        expected = f"the unit '{other}' of the flux" if str(other) else "flux in units of the continuum, without a unit"
-        raise ValueError(
-            f"{name} has the unit '{unit}', expected {expected}. Convert it, or prepare raw spectra with "
-            "prepare_spectra."
-        ) from error
+        raise ValueError(f"{name} has the unit '{unit}', expected {expected}") from error

@@ -10,8 +10,9 @@ MAX_FLUX_ERROR = 1  # in units of the continuum; a pixel with a larger error is 
 BAD_PIXEL_ERROR = 1e9  # a mark like infinity: inverse variances of normalised flux are smaller
 MIN_MEDIAN_ERROR = 1e-4  # in units of the continuum; no spectrum has a signal-to-noise ratio of 10,000
 HIGH_ERRORS = (  # causes and remedies
-    "Either the signal-to-noise ratio is below 1 or most pixels are bad: then leave such spectra out. Or these are "
-    "inverse variances: then convert them with skbcnn.preprocessing.errors_from_ivar."
+    "Are these inverse variances? Then pass them to prepare_spectra as `ivar=`, or convert them with "
+    "skbcnn.preprocessing.errors_from_ivar. Otherwise the signal-to-noise ratio is below 1 or most pixels are bad: "
+    "leave such spectra out."
 )
 LOW_ERRORS = (
     f"more than half of the flux errors are below {MIN_MEDIAN_ERROR} of the continuum, a signal-to-noise ratio above "

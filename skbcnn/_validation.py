@@ -261,6 +261,13 @@ def check_shape_of_spectra(name: str, values: ArrayLike, X: np.ndarray, name_of_
         came = (
             f"{name} has shape {values.shape}, but {name_of_X} has shape {X.shape}; expected one value for each pixel."
         )
+        if values.shape in ((), X.shape[1:], (1, *X.shape[1:])):
+            raise ValueError(f"{came} If it holds for every spectrum, pass np.broadcast_to({name}, {name_of_X}.shape).")
+        if name == "bitmask" and values.dtype.kind in "iu" and values.shape[:-1] != X.shape[:1]:
+            raise ValueError(
+                f"{came} If these are the numbers of bad pixels, make a boolean array of the shape of {name_of_X}, "
+                f"True at these pixels: bitmask = np.zeros({name_of_X}.shape, dtype=bool); bitmask[:, pixels] = True."
+            )
         if name_of_X != "X":
             raise ValueError(f"{came} Pass both with or both without the gaps between the chips.")
         raise ValueError(

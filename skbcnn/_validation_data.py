@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,7 +57,7 @@ def validation_data_of(
     Raises
     ------
     ValueError
-        If they came twice or with groups, or spectra or labels are missing.
+        If they came twice or with groups, or spectra or labels are missing, or flux errors have another shape.
 
     Examples
     --------
@@ -81,15 +82,37 @@ def validation_data_of(
             "y_err), or single arrays."
         )
     if not isinstance(validation_data, tuple | list) or not 2 <= len(validation_data) <= 4:
-        came = f"of {len(validation_data)} items" if isinstance(validation_data, tuple | list) else "of another type"
+        n_items = f" of {len(validation_data)} items" if isinstance(validation_data, tuple | list) else ""
+        advice = (
+            "To hold out a share of the stars of X, set validation_fraction."
+            if isinstance(validation_data, Real)
+            else "Or pass X_val= and y_val=. If there are label errors but no flux errors, pass None for x_err."
+        )
         raise ValueError(
-            f"validation_data is a {type(validation_data).__name__} {came}, expected a tuple (X, y), (X, y, x_err) or "
-            "(X, y, x_err, y_err). If there are label errors but no flux errors, pass None for x_err."
+            f"validation_data is a {type(validation_data).__name__}{n_items}, expected a tuple (X, y), (X, y, x_err) "
+            f"or (X, y, x_err, y_err). {advice}"
         )
     found = ValidationData(*validation_data)
     if found.X is None or found.y is None:
         raise ValueError("validation_data holds None for X or y. Pass the spectra and the labels of the stars.")
+    shape, expected = _shape(found.x_err), _shape(found.X)
+    if len(validation_data) > 2 and shape != expected and None not in (shape, expected):
+        raise ValueError(
+            f"The third item of validation_data has shape {shape}, but X has shape {expected}. "
+            "Expected x_err there, the flux errors in the shape of X, and y_err, the label errors, as the fourth. "
+            "Weights of validation stars are not taken. Without flux errors pass None for x_err."
+        )
     return found
+
+
+def _shape(values: Any) -> tuple[int, ...] | None:
+    """Return the shape of an array-like; None for None, and for rows of different lengths, refused elsewhere."""
+    if values is None:
+        return None
+    try:
+        return np.shape(values)
+    except ValueError:
+        return None
 
 
 @contextmanager

@@ -86,6 +86,7 @@ from skbcnn.survey import (
     label,
     label_spreads,
     resolve_target,
+    wavelength,
 )
 from tests.cli.runner import DWARF, GIANT, TINY, refuse, succeed
 
@@ -275,7 +276,12 @@ class TestHeldOutStars:
         for arguments, message in [
             ({"validation_data": (X, y), "X_val": X}, "validation_data and X_val. Pass either"),
             ({"validation_data": (X, y), "groups": normal_stars.visits}, "groups and validation data"),
-            ({"validation_data": X}, "validation_data is a ndarray of another type, expected a tuple"),
+            ({"validation_data": X}, r"validation_data is a ndarray, expected a tuple .*pass X_val= and y_val="),
+            ({"validation_data": {"X": X, "y": y}}, r"validation_data is a dict, expected a tuple .*X_val= and y_val="),
+            ({"validation_data": Bunch(X=X, y=y)}, "validation_data is a Bunch, expected a tuple"),
+            ({"validation_data": 0.2}, r"validation_data is a float, expected a tuple .*set validation_fraction"),
+            ({"validation_data": (X, y, np.ones(100))}, r"third item .* shape \(100,\).*y_err.*fourth.*Weights"),
+            ({"validation_data": (X, y, y)}, r"third item .* shape \(100, 2\).*Expected x_err"),
             ({"validation_data": (X,)}, "a tuple of 1 items"),
             ({"X_val": X}, "fit got X_val. Validation needs both"),
             ({"x_err_val": x_err}, "fit got x_err_val. Validation needs both"),
@@ -615,7 +621,7 @@ class TestErrorsAboveTheContinuum:
             lambda: with_and_without_noise[0].domain_.assess(X, x_err=x_err),
             lambda: small_network().fit(X, y, validation_data=(X, y, x_err)),
         ):
-            with pytest.warns(UserWarning, match=r"Rows 3, 8 of x_err.* ratio is below 1 .*pixels are bad.*inverse"):
+            with pytest.warns(UserWarning, match=r"Rows 3, 8 of x_err.*inverse variances.* below 1 .*pixels are bad"):
                 use()
 
     def test_flux_of_bad_pixels_may_be_nan(self, normal_stars, with_and_without_noise):
@@ -743,6 +749,11 @@ class TestInverseVariance:
         with pytest.raises(ValueError, match="Rows 0, 1 of X have a continuum that is not positive"):
             normalizer.normalize(flux, np.full_like(flux, 0.1))
 
+    def test_of_flux_in_physical_units_in_place_of_errors(self):
+        flux = np.full((2, 7514), 3e-15)
+        with pytest.raises(ValueError, match=r"errors are above the continuum, .* inverse variances\? Then .* `ivar=`"):
+            prepare_spectra(flux, 1 / (0.01 * flux) ** 2)
+
     def test_of_single_spectra_in_place_of_errors_is_named(self, star):
         flux = np.full((4, 7514), 2.0)
         err = np.full_like(flux, 0.02)
@@ -845,6 +856,27 @@ class TestMaskedSpectra:
             with pytest.raises(ValueError, match=r"bitmask marks \d+% of all pixels as bad.*pass ~bitmask"):
                 use()
 
+    @pytest.mark.parametrize("bitmask", [None, np.full((2, 7514), 4096)])
+    def test_the_value_of_a_flag_is_no_number_of_a_bit(self, bitmask):
+        flux = np.ones((2, 7514))
+        with pytest.raises(TypeError, match=r"bad_bits is 4096, expected the numbers .*\[12\] for 1 << 12.*PixelFlag"):
+            prepare_spectra(flux, 0.1 * flux, bitmask, bad_bits=4096)
+        with pytest.raises(ValueError, match=r"bad_bits has \[4096\], expected numbers of bits"):
+            prepare_spectra(flux, 0.1 * flux, bitmask, bad_bits=[4096])
+
+    def test_bitmasks_of_other_shapes_are_refused_with_what_to_write(self):
+        flux = np.ones((3, 7514))
+        bad = np.zeros(flux.shape, dtype=bool)
+        bad[:, 40:42] = True
+        for prepare, name in ((prepare_spectra, "flux"), (ContinuumNormalizer().normalize, "X")):
+            for pixels in ([40, 41], np.array([40, 41]), np.where(bad)):
+                with pytest.raises(ValueError, match=rf"boolean array of the shape of {name}, True at these pixels: "):
+                    prepare(flux, bitmask=pixels)
+            with pytest.raises(ValueError, match=rf"pass np.broadcast_to\(bitmask, {name}.shape\)"):
+                prepare(flux, bitmask=bad[0])
+        with pytest.raises(ValueError, match="with or both without the gaps"):
+            prepare_spectra(flux, bitmask=np.zeros((3, 8575), dtype=int))
+
 
 class TestUnitsOfSpectra:
     """Flux and its errors are converted to one unit, and a model takes flux without a unit."""
@@ -867,6 +899,23 @@ class TestUnitsOfSpectra:
             prepare_spectra(flux * units.Jy, 0.1 * flux)
         with pytest.raises(ValueError, match="err has the unit 'm', expected the unit 'Jy' of the flux"):
             prepare_spectra(flux * units.Jy, 0.1 * flux * units.m)
+        for unit in (units.Jy, 1):
+            with pytest.raises(ValueError, match=r"err has the unit '%'.*multiply them by the flux: err \* flux"):
+                prepare_spectra(flux * unit, flux * units.percent)
+
+    def test_of_inverse_variances(self, tmp_path):
+        flux = np.random.default_rng(0).normal(300, 3, (2, 7514))
+        ivar = np.full(flux.shape, 1 / 9) / units.Jy**2
+        expected = prepare_spectra(flux, ivar=ivar.value)
+        for a, b in zip(prepare_spectra(flux * units.Jy, ivar=ivar.to(1 / units.mJy**2)), expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+        message = "ivar has the unit 'Jy', expected the unit '1 / Jy2' that belongs to flux in 'Jy'"
+        with pytest.raises(ValueError, match=message):
+            prepare_spectra(flux * units.Jy, ivar=ivar.value * units.Jy)
+        with pytest.raises(ValueError, match=f"spectra_{message}"):
+            write_h5(tmp_path / "a.h5", flux * units.Jy, {"teff": [4500, 4600]}, spectra_ivar=ivar.value * units.Jy)
+        with pytest.raises(ValueError, match="flux has the unit 'Jy', but ivar has none"):
+            prepare_spectra(flux * units.Jy, ivar=ivar.value)
 
     def test_a_model_takes_flux_in_units_of_the_continuum(self, normal_stars, with_and_without_noise):
         model, X = with_and_without_noise[0], normal_stars.X
@@ -1488,6 +1537,26 @@ class TestWindowsThatAreMasks:
     def test_the_regressor_refuses_them(self, mask, normal_stars):
         with pytest.raises(ValueError, match="from_masks"):
             small_network(windows={"Mg": mask}, target=["teff", "Mg"]).fit(normal_stars.X, normal_stars.y)
+
+    @pytest.mark.parametrize(
+        "window", [[(15200, 15210)], [(100, 120)], slice(100, 120), [15200, 15210] * units.AA, "100-120", 100, 100.0]
+    )
+    def test_spans_are_refused_with_what_takes_them(self, window):
+        with pytest.raises(
+            ValueError, match=r"\[100\] for one pixel.*spans of pixels to ElementWindows.from_runs, and w"
+        ):
+            ElementWindows({"Mg": window}, 7514)
+
+    def test_wavelengths_as_pixels_are_refused_with_what_takes_them(self):
+        with pytest.raises(ValueError, match=r"pixels 15200 to 15210, .*pass wavelengths to ElementWindows.from_wave"):
+            ElementWindows.from_runs({"Mg": [(15200, 15210)]}, 7514)
+
+    def test_wavelengths_off_the_grid_are_refused_with_the_wavelengths_of_the_grid(self):
+        for grid, covered in ((wavelength(), "16943.5"), (wavelength() * units.AA, "16943.5 Angstrom")):
+            with pytest.raises(
+                ValueError, match=rf"no pixel: .*\(1.52, 1.521\).* from 15152.2 to {covered}\. Pass .*Å"
+            ):
+                ElementWindows.from_wavelengths({"Mg": [(1.52, 1.521)]}, grid)
 
     def test_the_first_two_pixels_are_a_window(self):
         assert_array_equal(ElementWindows({"Mg": [1, 0]}, 5)["Mg"], [0, 1])

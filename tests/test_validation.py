@@ -132,7 +132,14 @@ class TestFluxErrors:
         with pytest.raises(ValueError, match=r"x_err holds booleans.* pass them as `bitmask`"):
             usable_spectra(self.X, self.X > 1)
 
-    @pytest.mark.parametrize("shape", [(2, 4), (3, 3), (3,), ()])
+    @pytest.mark.parametrize("shape", [(3,), (1, 3), ()])
+    def test_one_for_all_spectra(self, shape):
+        with pytest.raises(
+            ValueError, match=r"x_err has shape .*but X has .*\(2, 3\).*np.broadcast_to\(x_err, X.shape\)"
+        ):
+            usable_spectra(np.ones((2, 3)), np.ones(shape))
+
+    @pytest.mark.parametrize("shape", [(2, 4), (3, 3), (2,)])
     def test_other_shape(self, shape):
         with pytest.raises(ValueError, match=r"x_err has shape .*but X has .*\(2, 3\).*not changed by the pipeline"):
             usable_spectra(self.X, np.ones(shape))

@@ -162,8 +162,10 @@ def _spectra_to_write(spectra: Any, err: Any, ivar: Any) -> dict[str, np.ndarray
     masks = [flux.mask]
     if err is not None or ivar is not None:
         name = "spectra_err" if ivar is None else "spectra_ivar"
-        errors = as_pixels(err if ivar is None else errors_from_ivar(ivar), name)
-        values = in_unit_of(errors, flux, (name, "spectra"))
+        errors = as_pixels(err if ivar is None else ivar, name)
+        values = in_unit_of(errors, flux, (name, "spectra"), power=1 if ivar is None else -2)
+        if ivar is not None:
+            values = errors_from_ivar(values)
         columns["spectra_err"] = _pixels_to_write(name, values, columns["spectra"].shape)
         masks += [errors.mask, _above_continuum(columns)]
     if present := [mask for mask in masks if mask is not None]:

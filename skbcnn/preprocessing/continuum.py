@@ -25,7 +25,7 @@ from skbcnn._user_warnings import rows_in_words, warn_user
 from skbcnn._validation import check_kind_of_errors, check_shape_of_spectra
 from skbcnn.preprocessing._base import RELEASE_CONSTRAINT, SpectrumTransformer, check_n_pixels
 from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, bad_pixels, chip_slices, continuum_pixels, kept_pixels
-from skbcnn.survey.bitmask import plain_bitmask, refuse_inverted
+from skbcnn.survey.bitmask import bit_numbers, plain_bitmask, refuse_inverted
 
 _TOO_HIGH = "The flux errors are above the continuum"
 
@@ -101,8 +101,9 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         Weights of the fit. ``"inverse_variance"`` is weighted least squares: residuals divided by their errors.
         ``"astronn"`` is the fit of the published models: squared residuals weighted by (1/(err**2 + 1e-8))**2,
         flagged pixels included. Without errors all pixels have the same weight.
-    bad_bits : sequence of int, default=(0, 1, 2, 3, 4, 5, 6, 7, 12)
-        Bits of the apStar pixel mask that mark a pixel as bad.
+    bad_bits : sequence of int or str, default=(0, 1, 2, 3, 4, 5, 6, 7, 12)
+        Bits of the apStar pixel mask that mark a pixel as bad: their numbers, or flags (``PixelFlag.SIG_SKYLINE``), or
+        the names of flags.
     no_continuum : {"raise", "fill"}, default="raise"
         Treatment of a chip with too few usable continuum pixels, or with a continuum that is not positive, as in an
         empty row: raise an error, or treat all its pixels as bad.
@@ -146,7 +147,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         "chips": ["array-like", StrOptions({"one"}), None],
         "degree": [Interval(Integral, 0, None, closed="left")],
         "weighting": [StrOptions(set(_WEIGHTINGS))],
-        "bad_bits": ["array-like"],
+        "bad_bits": "no_validation",  # `bit_numbers` checks it
         "no_continuum": [StrOptions({"raise", "fill"})],
     }
 
@@ -262,7 +263,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
             positive, or all errors of a spectrum are above the continuum; the message names the rows. Also if a boolean
             bitmask flags more than 80 % of the pixels of most spectra.
         TypeError
-            If `bitmask` is neither of an integer type nor boolean.
+            If `bitmask` is neither of an integer type nor boolean, or `bad_bits` holds neither numbers nor flags.
 
         Warns
         -----
@@ -325,6 +326,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
             check_same_columns(values, X, (name, "X"))
         X = self._validated(flux.filled(np.nan), reset=reset)
         grid = self._grid(X.shape[1])
+        bit_numbers(self.bad_bits, "bad_bits")
         if x_err is not None:
             x_err = in_unit_of(as_pixels(x_err, "x_err"), flux, ("x_err", "X"))
             x_err = self._of_spectra("x_err", x_err, X)

@@ -357,10 +357,8 @@ def _raw_spectra(flux: Any, err: Any, bitmask: Any, ivar: Any, normalized: bool 
         flux, err, bitmask = flux.flux, flux.error, flux.bitmask
     for values, name in ((err, "err"), (bitmask, "bitmask"), (ivar, "ivar")):
         check_same_columns(values, flux, (name, "flux"))
-    if ivar is not None:
-        if err is not None:
-            raise ValueError("Both err and ivar were passed, expected one of them. Leave out the other.")
-        err = errors_from_ivar(ivar)
+    if ivar is not None and err is not None:
+        raise ValueError("Both err and ivar were passed, expected one of them. Leave out the other.")
     pixels = as_pixels(flux, "flux")
     flux = as_array(pixels.filled(np.nan))
     if flux.ndim != 2:
@@ -368,9 +366,12 @@ def _raw_spectra(flux: Any, err: Any, bitmask: Any, ivar: Any, normalized: bool 
             f"flux has shape {flux.shape}, expected two dimensions: (n_samples, n_pixels). Pass one spectrum as "
             "flux[np.newaxis]."
         )
-    if err is not None:
+    if ivar is not None:
+        ivar = in_unit_of(as_pixels(ivar, "ivar"), pixels, ("ivar", "flux"), power=-2)
+        err = errors_from_ivar(check_shape_of_spectra("ivar", ivar, flux, "flux"))
+    elif err is not None:
         err = as_array(in_unit_of(as_pixels(err, "err"), pixels, ("err", "flux")))
-        err = check_shape_of_spectra("ivar" if ivar is not None else "err", err, flux, "flux")
+        check_shape_of_spectra("err", err, flux, "flux")
     if bitmask is not None:
         bitmask = plain_bitmask(bitmask)
         check_shape_of_spectra("bitmask", bitmask, flux, "flux")

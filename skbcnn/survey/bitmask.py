@@ -4,6 +4,7 @@
 the first use, because it needs astropy, which is slow to import.
 """
 
+import sys
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -48,15 +49,16 @@ def __getattr__(name: str) -> Any:
     return globals()[name]
 
 
-def bad_pixels(bitmask: ArrayLike, bits: Iterable[int] = DEFAULT_BAD_BITS) -> np.ndarray:
+def bad_pixels(bitmask: ArrayLike, bits: Iterable[int | str] = DEFAULT_BAD_BITS) -> np.ndarray:
     """Return which pixels have one of the given flags.
 
     Parameters
     ----------
     bitmask : array-like of int or bool
         Pixel mask of an apStar file, of any shape; or booleans, True for a bad pixel.
-    bits : iterable of int, default=(0, 1, 2, 3, 4, 5, 6, 7, 12)
-        Numbers of the bits that make a pixel bad, or flags (``PixelFlag.SIG_SKYLINE``).
+    bits : iterable of int or str, default=(0, 1, 2, 3, 4, 5, 6, 7, 12)
+        Numbers of the bits that make a pixel bad, or flags (``PixelFlag.SIG_SKYLINE``), or their names. A single flag
+        needs no list.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def bad_pixels(bitmask: ArrayLike, bits: Iterable[int] = DEFAULT_BAD_BITS) -> np
     Raises
     ------
     TypeError
-        If `bitmask` holds neither integers nor booleans, or `bits` no integers.
+        If `bitmask` holds neither integers nor booleans, or `bits` neither integers nor names of flags.
     ValueError
         If a bit is not between 0 and 62.
 
@@ -87,7 +89,7 @@ def bad_pixels(bitmask: ArrayLike, bits: Iterable[int] = DEFAULT_BAD_BITS) -> np
             f"bitmask has type {values.dtype}, expected integers. Pass the third extension of the apStar file "
             "unchanged, or booleans that are True for bad pixels."
         )
-    flags = sum(1 << bit for bit in _bit_numbers(bits))
+    flags = sum(1 << bit for bit in bit_numbers(bits))
     if flags == 0:
         return masked
     # ignore all other flags; int64, because a smaller type may have no bit 12
@@ -168,13 +170,52 @@ def refuse_inverted(bitmask: np.ndarray) -> None:
         )
 
 
-def _bit_numbers(bits: Iterable[int]) -> set[int]:
-    """Return the numbers of bits, also of those that are passed as flags."""
-    from astropy.nddata.bitmask import BitFlag
+def bit_numbers(bits: Any, name: str = "bits") -> set[int]:
+    """Return the numbers of bits, also of those that are passed as flags.
 
-    if not isinstance(bits, Iterable) or not all(isinstance(bit, Integral) for bit in bits):
-        raise TypeError(f"bits is {bits!r}, expected the numbers of bits. Pass a list, such as [0, 12].")
-    numbers = {int(bit).bit_length() - 1 if isinstance(bit, BitFlag) else int(bit) for bit in bits}
+    Parameters
+    ----------
+    bits : iterable of int or str, or one flag
+        Numbers of bits, flags (``PixelFlag.SIG_SKYLINE``), or names of flags.
+    name : str, default="bits"
+        Name of the argument, for the messages.
+
+    Returns
+    -------
+    numbers : set of int
+
+    Raises
+    ------
+    TypeError
+        If it is a single number, which may be that of a bit or a value of the bitmask, or holds other objects.
+    ValueError
+        If a number is not between 0 and 62.
+
+    Examples
+    --------
+    >>> from skbcnn.survey.bitmask import bit_numbers
+    >>> bit_numbers(["BADPIX", 12])
+    {0, 12}
+    """
+    flags = sys.modules.get("astropy.nddata.bitmask")  # a flag exists only if this was imported
+
+    def is_flag(bit: Any) -> bool:
+        return flags is not None and isinstance(bit, flags.BitFlag)
+
+    given = (
+        bits.tolist() if isinstance(bits, np.ndarray) else [bits] if is_flag(bits) or isinstance(bits, str) else bits
+    )
+    found: list[Any] = list(given) if isinstance(given, Iterable) else [None]
+    found = [_NAMES.index(bit) if bit in _NAMES else bit for bit in found]
+    if not all(isinstance(bit, Integral) for bit in found):
+        names = f", which are {', '.join(_NAMES)}" if any(isinstance(bit, str) for bit in found) else ""
+        raise TypeError(
+            f"{name} is {bits!r}, expected the numbers of bits in a list, such as [12] for 1 << 12, or flags, such as "
+            f"PixelFlag.SIG_SKYLINE, or names of flags{names}."
+        )
+    numbers = {int(bit).bit_length() - 1 if is_flag(bit) else int(bit) for bit in found}
     if wrong := sorted(number for number in numbers if not 0 <= number < _N_BITS):
-        raise ValueError(f"bits has {wrong}, expected numbers of bits from 0 to {_N_BITS - 1}, such as 12 for 1 << 12.")
+        raise ValueError(
+            f"{name} has {wrong}, expected numbers of bits from 0 to {_N_BITS - 1}, such as 12 for 1 << 12."
+        )
     return numbers

@@ -73,7 +73,9 @@ class ElementWindows(Mapping[str, np.ndarray]):
         if window.ndim != 1 or window.dtype.kind not in "iu":
             raise ValueError(
                 f"The window of {name} is an array of shape {window.shape} and type {window.dtype}, expected one "
-                "dimension of pixel numbers. Pass boolean masks to ElementWindows.from_masks."
+                "dimension of pixel numbers, such as [100] for one pixel. Pass boolean masks to "
+                "ElementWindows.from_masks, spans of pixels to ElementWindows.from_runs, and wavelengths to "
+                "ElementWindows.from_wavelengths."
             )
         pixels = np.unique(window)
         if len(window) > 2 and set(pixels.tolist()) <= {0, 1}:  # nobody lists the pixels 0 and 1 again and again
@@ -84,7 +86,8 @@ class ElementWindows(Mapping[str, np.ndarray]):
         if pixels[0] < 0 or pixels[-1] >= self.n_pixels:
             raise ValueError(
                 f"The window of {name} has pixels {pixels[0]} to {pixels[-1]}, but the grid has pixels 0 to "
-                f"{self.n_pixels - 1}. Make the windows on the grid of the spectra."
+                f"{self.n_pixels - 1}. Make the windows on the grid of the spectra; pass wavelengths to "
+                "ElementWindows.from_wavelengths."
             )
         pixels = pixels.astype(np.intp)
         pixels.flags.writeable = False
@@ -140,6 +143,11 @@ class ElementWindows(Mapping[str, np.ndarray]):
         Returns
         -------
         windows : ElementWindows
+
+        Raises
+        ------
+        ValueError
+            If no pixel has a wavelength of a window.
         """
         refuse_masked(wavelength, "wavelength", "Pass the wavelength of each pixel")
         unit = getattr(wavelength, "unit", None)
@@ -152,6 +160,12 @@ class ElementWindows(Mapping[str, np.ndarray]):
             masks[name] = np.logical_or.reduce(
                 [(grid >= low) & (grid <= high) for low, high in bounds] or [np.zeros(len(grid), dtype=bool)]
             )
+            if bounds and grid.size and not masks[name].any():
+                raise ValueError(
+                    f"The window of {name} has no pixel: its first run is {bounds[0]}, but the pixels of the grid have "
+                    f"wavelengths from {grid.min():g} to {grid.max():g}{'' if unit is None else f' {unit}'}. Pass runs "
+                    "in the unit of wavelength, which is Å for skbcnn.survey.wavelength()."
+                )
         return cls({name: np.flatnonzero(mask) for name, mask in masks.items()}, len(grid), widening)
 
     @classmethod

@@ -90,6 +90,17 @@ def test_flags_in_place_of_bits():
     assert_array_equal(bad_pixels([1, 2, 4096], [PixelFlag.BADPIX, PixelFlag.SIG_SKYLINE]), [True, False, True])
 
 
+@pytest.mark.parametrize("bits", [PixelFlag.SIG_SKYLINE, ["SIG_SKYLINE"], "SIG_SKYLINE", np.array([12]), iter([12])])
+def test_one_flag_its_name_and_any_container(bits):
+    assert_array_equal(bad_pixels([1, 2, 4096], bits), [False, False, True])
+
+
+@pytest.mark.parametrize("bits", [["SKYLINE"], "skyline"])
+def test_names_of_no_flag(bits):
+    with pytest.raises(TypeError, match=r"PixelFlag\.SIG_SKYLINE, or names of flags, which are BADPIX, CRPIX"):
+        bad_pixels([0, 1], bits)
+
+
 @pytest.mark.parametrize(
     ("bits", "error"), [(0, TypeError), ("01", TypeError), ([0.5], TypeError), ([4096], ValueError), ([-1], ValueError)]
 )
