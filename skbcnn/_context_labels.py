@@ -21,67 +21,25 @@ APOGEE_CONTEXT: Mapping[str, Mapping[str, float]] = {
 """Combinations of abundances by name: [alpha/Fe], [C/Fe] and [N/Fe]."""
 
 
-def context_combinations(
+def context_weights(
     context_labels: Iterable[Any] | None,
+    label_names: Sequence[str],
     known: Mapping[str, Mapping[str, float]] | None = None,
     canonical: Callable[[str], str] = str,
-) -> list[Mapping[str, float]]:
-    """Return the combinations that the parameter of a regressor describes.
+) -> np.ndarray:
+    """Return the weights of the labels in each context label that a parameter describes.
 
     Parameters
     ----------
     context_labels : iterable of str or of mapping of str to float, or None
         Parameter of the regressor: "auto", names of known combinations, or weights by label.
-    known : mapping of str to mapping, default=None
-        Combinations that have a name; "auto" means all of them.
-    canonical : callable, default=str
-        Function that returns the name of a label from any spelling.
-
-    Returns
-    -------
-    combinations : list of mapping of str to float
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown, or an entry is neither a name nor a mapping of finite weights.
-    """
-    known = known or {}
-    if isinstance(context_labels, str) and context_labels == "auto":
-        return list(known.values())
-    entries = [context_labels] if isinstance(context_labels, str | Mapping) else context_labels or ()
-    return [
-        known[entry] if isinstance(entry, str) and entry in known else _weights(entry, known, canonical)
-        for entry in entries
-    ]
-
-
-def _weights(entry: Any, known: Iterable[str], canonical: Callable[[str], str]) -> dict[str, float]:
-    """Return checked weights by the names of labels."""
-    values = list(entry.values()) if isinstance(entry, Mapping) else []
-    are_numbers = all(isinstance(v, Real) and not isinstance(v, bool) and math.isfinite(v) for v in values)
-    if not are_numbers or not any(value > 0 for value in values):
-        expected = [*map(repr, known), "finite weights by label, one of them positive, such as {'Mg': 1, 'Fe': -1}"]
-        raise ValueError(f"context_labels has {entry!r}, expected {' or '.join(expected)}.")
-    return {canonical(name): float(weight) for name, weight in entry.items()}
-
-
-def context_weights(
-    combinations: Sequence[Mapping[str, float]],
-    label_names: Sequence[str],
-    optional: Iterable[Mapping[str, float]] = (),
-) -> np.ndarray:
-    """Return the weights of the labels in each context label that can be computed from them.
-
-    Parameters
-    ----------
-    combinations : sequence of mapping of str to float
-        Weights by label.
     label_names : sequence of str
         Names of all labels.
-    optional : iterable of mapping, default=()
-        Combinations of which labels may be absent. Positive weights of absent labels are then left out, and a
-        combination without any of them, or without one of negative weight, is left out.
+    known : mapping of str to mapping, default=None
+        Combinations that have a name; "auto" means all of them. Labels of them may be absent: positive weights of
+        absent labels are left out, and so is a combination without any of them, or without one of negative weight.
+    canonical : callable, default=str
+        Function that returns the name of a label from any spelling.
 
     Returns
     -------
@@ -90,20 +48,36 @@ def context_weights(
     Raises
     ------
     ValueError
-        If another combination has a label that is not predicted.
+        If an entry is neither a known name nor a mapping of finite weights, or its labels are not predicted.
     """
-    may_lack_labels = {id(combination) for combination in optional}
+    known = known or {}
+    is_auto = isinstance(context_labels, str) and context_labels == "auto"
+    entries: Iterable[Any] = known if is_auto else context_labels or ()
+    if isinstance(entries, str) or (isinstance(entries, Mapping) and not is_auto):
+        entries = [entries]
     rows = []
-    for combination in combinations:
+    for entry in entries:
+        is_known = isinstance(entry, str) and entry in known
+        combination = known[entry] if is_known else _checked_weights(entry, known, canonical)
         absent = [name for name in combination if name not in label_names]
-        if absent and id(combination) not in may_lack_labels:
+        if absent and not is_known:
             raise ValueError(
                 f"context_labels names {', '.join(absent)}, but the labels are {', '.join(label_names)}. Combine these."
             )
-        present = [name for name, weight in combination.items() if weight > 0 and name in label_names]
-        if present and all(combination[name] > 0 for name in absent):
+        has_positive = any(weight > 0 and name in label_names for name, weight in combination.items())
+        if has_positive and all(combination[name] > 0 for name in absent):
             rows.append([combination.get(name, 0.0) for name in label_names])
     return np.array(rows).reshape(-1, len(label_names))
+
+
+def _checked_weights(entry: Any, known: Iterable[str], canonical: Callable[[str], str]) -> dict[str, float]:
+    """Return checked weights by the names of labels."""
+    values = list(entry.values()) if isinstance(entry, Mapping) else []
+    are_numbers = all(isinstance(v, Real) and not isinstance(v, bool) and math.isfinite(v) for v in values)
+    if not are_numbers or not any(value > 0 for value in values):
+        expected = [*map(repr, known), "finite weights by label, one of them positive, such as {'Mg': 1, 'Fe': -1}"]
+        raise ValueError(f"context_labels has {entry!r}, expected {' or '.join(expected)}.")
+    return {canonical(name): float(weight) for name, weight in entry.items()}
 
 
 def context_values(y: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -10,8 +10,6 @@ import numpy as np
 
 from skbcnn._regressor_parameters import noise_range
 from skbcnn.augmentation import Augmentation
-from skbcnn.augmentation.instrument import InstrumentEffects
-from skbcnn.augmentation.noise import known_or_estimated_errors
 from skbcnn.augmentation.training_augmentation import TrainingAugmentation
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.training_recipe import Stars
@@ -113,41 +111,12 @@ def fast_normalization(normalizer: SpectraNormalizer) -> Callable[[np.ndarray], 
         return normalizer.transform
     mean, scale = (np.asarray(values, dtype=np.float32) for values in (normalizer.mean_, normalizer.scale_))
 
+    is_scaled = bool((scale != 1).any())
+
     def normalize(x: np.ndarray) -> np.ndarray:
         x -= mean
-        if (scale != 1).any():
+        if is_scaled:
             x /= scale
         return x
 
     return normalize
-
-
-def as_other_exposures(
-    x: np.ndarray,
-    x_err: np.ndarray | None,
-    augmentation: Augmentation,
-    chips: Sequence[slice] | None,
-    random: np.random.Generator,
-) -> np.ndarray:
-    """Return the spectra of stars as other exposures could show them.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n, n_pixels)
-        Flux.
-    x_err : ndarray of shape (n, n_pixels) or None
-        Flux errors; None: estimated from the spectra.
-    augmentation : Augmentation
-        Amplitudes; pairs are not formed.
-    chips : sequence of slice or None
-        Pixels of each chip.
-    random : numpy.random.Generator
-        Source of the effects.
-
-    Returns
-    -------
-    x : ndarray of shape (n, n_pixels), float32
-    """
-    x = np.array(x, dtype=np.float32)
-    errors = known_or_estimated_errors(x, x_err)
-    return InstrumentEffects(augmentation, x.shape[1], chips).apply(x, errors, random)

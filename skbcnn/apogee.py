@@ -5,7 +5,7 @@ from collections import Counter
 from sklearn import config_context, get_config
 from sklearn.pipeline import Pipeline
 
-from skbcnn._context_labels import APOGEE_CONTEXT, context_combinations
+from skbcnn._context_labels import APOGEE_CONTEXT, context_weights
 from skbcnn._flux_level import NORMALIZED
 from skbcnn._presets import PRESETS, preset
 from skbcnn._regressor_parameters import element_windows
@@ -78,7 +78,6 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
     (2, 22)
     """
 
-    _optional_combinations = tuple(APOGEE_CONTEXT.values())
     _chips = tuple(chip_slices().values())
     _default_augmentation = Augmentation()
 
@@ -120,9 +119,9 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
             )
         return names
 
-    def _context_combinations(self):
-        """Return the weights of the labels in each context label; ``"alpha"``, ``"C"`` and ``"N"`` have names."""
-        return context_combinations(self.context_labels, APOGEE_CONTEXT, _canonical_name)
+    def _context_weights(self):
+        """Return the weights of the labels in each context label; ``"alpha"``, ``"C"`` and ``"N"`` are known."""
+        return context_weights(self.context_labels, self.target_names_, APOGEE_CONTEXT, _canonical_name)
 
     def _element_windows(self):
         """Return the windows of the labels: those given, or those of DR14 without iron."""

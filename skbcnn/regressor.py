@@ -4,7 +4,7 @@
 intervals, `skbcnn.novelty` the comparison with the training set. `skbcnn.apogee` adds the windows and labels of APOGEE.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from skbcnn import _flux_level
 from skbcnn._arrays import plain_spectra
-from skbcnn._context_labels import context_combinations, context_weights, describe_context, with_context_labels
+from skbcnn._context_labels import context_weights, describe_context, with_context_labels
 from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
 from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import error_values, label_and_error_values, label_columns
@@ -28,7 +28,6 @@ from skbcnn._regressor_parameters import CONSTRAINTS, element_windows, network_s
 from skbcnn._sklearn import check_sample_weight, fit_context
 from skbcnn._training_augmentation import (
     active_augmentation,
-    as_other_exposures,
     training_augmentation,
 )
 from skbcnn._training_data import (
@@ -48,6 +47,7 @@ from skbcnn._validation import finite_spectra
 from skbcnn._validation_data import group_numbers, named_validation_data, validation_data_of
 from skbcnn._versioned_pickle import VersionedPickle
 from skbcnn.augmentation import Augmentation
+from skbcnn.augmentation.exposures import as_other_exposures
 from skbcnn.augmentation.noise import known_or_estimated_errors
 from skbcnn.calibration.absence import Uncalibrated, is_calibrated
 from skbcnn.calibration.cross_fitting import cross_predict, fold_numbers
@@ -583,11 +583,10 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     def _check_n_pixels(self, X):
         """Refuse spectra with the wrong number of pixels; this class takes any."""
 
-    def _context_combinations(self):
-        """Return the weights of the labels in each context label, by name; this class knows no names."""
-        return context_combinations(self.context_labels)
+    def _context_weights(self):
+        """Return the weights of the labels in each context label; this class knows no combinations by name."""
+        return context_weights(self.context_labels, self.target_names_)
 
-    _optional_combinations: Sequence[Mapping[str, float]] = ()  # context labels that may be left out
     _chips: Sequence[slice] | None = None  # pixels of each chip; None: one chip
     _default_augmentation: Augmentation | None = None  # what augmentation="auto" means
     _flux_limits = _flux_level.NOT_COUNTS  # of the median flux; a median outside is warned of in training
@@ -701,10 +700,6 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         """Smallest and largest noise that the training adds, in flux errors."""
         augmentation = self._active_augmentation
         return noise_range(self.noise_augmentation) if augmentation is None else augmentation.noise
-
-    def _context_weights(self):
-        """Return the weights of the labels in each context label."""
-        return context_weights(self._context_combinations(), self.target_names_, self._optional_combinations)
 
     def _inverse_precision(self, n_stars):
         """Return the inverse model precision of a training on so many stars."""

@@ -80,7 +80,7 @@ class TestCalibratedStd:
     def test_coverage_of_the_true_labels(self, model):
         X, _, _, truth = draw(4000, seed=3)
         z = np.abs(model.predict(X) - truth) / model.predict_std(X, kind="calibrated")
-        assert_allclose((z < 1).mean(axis=0), 0.683, atol=0.06)  # of 270 stars, whose labels have errors
+        assert_allclose((z < 1).mean(axis=0), 0.683, atol=0.05)
         assert_allclose((z < 1.96).mean(axis=0), 0.95, atol=0.03)
 
     def test_all_held_out_stars_are_used(self, model):

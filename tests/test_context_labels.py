@@ -5,7 +5,6 @@ import pytest
 
 from skbcnn._context_labels import (
     APOGEE_CONTEXT,
-    context_combinations,
     context_errors,
     context_values,
     context_weights,
@@ -28,14 +27,13 @@ def test_errors_by_hand():
 
 
 def test_alpha_is_the_mean_of_six_elements_relative_to_iron():
-    (row,) = context_weights([APOGEE_CONTEXT["alpha"]], ("Fe", "O", "Mg", "Si", "S", "Ca", "Ti", "Al"))
+    (row,) = context_weights("alpha", ("Fe", "O", "Mg", "Si", "S", "Ca", "Ti", "Al"), APOGEE_CONTEXT)
     np.testing.assert_allclose(row, [-1, *[1 / 6] * 6, 0])
 
 
 def test_combinations_with_a_name_are_left_out_where_labels_lack():
-    optional = APOGEE_CONTEXT.values()
-    assert context_weights(list(optional), ("teff", "Mg"), optional).shape == (0, 2)
-    assert context_weights(list(optional), NAMES, optional).shape == (1, 3)
+    assert context_weights("auto", ("teff", "Mg"), APOGEE_CONTEXT).shape == (0, 2)
+    assert context_weights("auto", NAMES, APOGEE_CONTEXT).shape == (1, 3)
 
 
 def test_given_combinations_of_other_labels_are_refused():
@@ -46,12 +44,12 @@ def test_given_combinations_of_other_labels_are_refused():
 @pytest.mark.parametrize("entry", ["beta", {"Mg": np.nan}, {"Mg": np.inf}, {"Mg": "a"}, {"Mg": -1}, {}, 3])
 def test_entries_without_finite_weights_are_refused(entry):
     with pytest.raises(ValueError, match="finite weights"):
-        context_combinations([entry], APOGEE_CONTEXT)
+        context_weights([entry], NAMES, APOGEE_CONTEXT)
 
 
 def test_names_may_have_any_spelling():
-    combinations = context_combinations([{"MG_H": 1, "FE_H": -1}], canonical=lambda name: name.title()[:2])
-    assert combinations == [{"Mg": 1.0, "Fe": -1.0}]
+    weights = context_weights([{"MG_H": 1, "FE_H": -1}], NAMES, canonical=lambda name: name.title()[:2])
+    np.testing.assert_array_equal(weights, [[0, 1, -1]])
 
 
 def test_description():

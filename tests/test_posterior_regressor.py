@@ -38,8 +38,10 @@ class TestKeptDraws:
         prediction = model.predict_distribution(tiny_data.X, keep_draws=True)
         covariance = prediction.covariance()
         assert_allclose(covariance.diagonal(axis1=1, axis2=2), prediction.total**2)
-        deviations = prediction.draws.astype(float) - prediction.draws.mean(axis=0, dtype=float)
-        assert_allclose(covariance[:, 1, 2], (deviations[:, :, 1] * deviations[:, :, 2]).mean(axis=0), rtol=1e-2)
+        deviations = (prediction.draws - prediction.draws.mean(axis=0, dtype=float))[:, :, [1, 2]]
+        variances = (deviations**2).mean(axis=0) + prediction.predictive[:, [1, 2]] ** 2
+        factor = (prediction.total[:, [1, 2]] / np.sqrt(variances)).prod(axis=1)  # to the total errors of both labels
+        assert_allclose(covariance[:, 1, 2], factor * deviations.prod(axis=2).mean(axis=0), rtol=1e-6)
 
     def test_single_label(self, single_label_model, tiny_data):
         prediction = single_label_model.predict_distribution(tiny_data.X, keep_draws=True)

@@ -37,7 +37,7 @@ class InstrumentEffects:
         Parameters
         ----------
         x : ndarray of shape (n, n_pixels), float32
-            Flux. It is not changed.
+            Flux, which is not changed. A value of exactly 1 marks a bad pixel, and stays.
         x_err : ndarray of shape (n, n_pixels) or (n, 1), or None
             Flux errors. None: no noise is added.
         random : numpy.random.Generator
@@ -48,7 +48,7 @@ class InstrumentEffects:
         x : ndarray of shape (n, n_pixels), float32
             Flux as another exposure could show it.
         """
-        given, amplitudes, n = x, self.augmentation, len(x)
+        amplitudes, n, is_bad = self.augmentation, len(x), x == BAD_PIXEL_FLUX
         if amplitudes.shift or amplitudes.broadening:
             shift = amplitudes.shift * random.standard_normal(n).clip(-_MAX_SHIFT, _MAX_SHIFT)
             variance = amplitudes.broadening * random.uniform(-1, 1, n).clip(min=0)  # none for half of the spectra
@@ -59,9 +59,8 @@ class InstrumentEffects:
         if amplitudes.noise[1] > 0 and x_err is not None:
             level = random.uniform(*amplitudes.noise, size=(n, 1)).astype(np.float32)
             x = x + random.standard_normal(x.shape, dtype=np.float32) * (level * x_err)
-        if amplitudes.bad_pixels:
-            x = self._with_bad_pixels(x.copy() if x is given else x, random)
-        return x
+        x = np.where(is_bad, np.float32(BAD_PIXEL_FLUX), x)  # which the normalisation sets last
+        return self._with_bad_pixels(x, random) if amplitudes.bad_pixels else x
 
     @cached_property
     def _margin(self) -> int:

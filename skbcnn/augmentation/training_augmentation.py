@@ -59,22 +59,6 @@ class TrainingAugmentation:
     label_group: np.ndarray
     group: np.ndarray | None = None
 
-    def of_stars(
-        self, x: np.ndarray, x_err: np.ndarray | None, y: np.ndarray, y_err: np.ndarray | None
-    ) -> AugmentedStars:
-        """Prepare the augmentation of training stars.
-
-        Parameters
-        ----------
-        x, x_err, y, y_err : ndarray or None
-            Flux, flux errors, and labels in the units of the network.
-
-        Returns
-        -------
-        stars : AugmentedStars
-        """
-        return AugmentedStars(self, x, x_err, y, y_err)
-
 
 class AugmentedStars:
     """Stars whose spectra and labels are augmented batch by batch.
@@ -84,7 +68,7 @@ class AugmentedStars:
     settings : TrainingAugmentation
         Amplitudes and properties of the grid.
     x, x_err, y, y_err : ndarray or None
-        As in `TrainingAugmentation.of_stars`.
+        Flux, flux errors, and labels in the units of the network.
     """
 
     def __init__(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from skbcnn._prediction import Prediction
 
 MIN_DIFFERENCES = 20  # fewer do not determine two parameters
+_AT_BOUND = 1e-6
 _OUTLIER = 5.0  # standard deviations: larger differences are not noise
 _MAX_ROUNDS = 10  # of fitting and leaving out outliers
 _DOF = 8.0  # degrees of freedom of the Student distribution
@@ -231,6 +232,14 @@ class _Prior(NamedTuple):
         )
         return cls(log_ratio, slope, curve, min_curve=0.0)
 
+    def penalty(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return twice the negative log density at a scale, offset, slope and curve, and its gradient."""
+        ratio = parameters[0] + parameters[1]
+        means, widths = np.array(self[:3]).T
+        deviations = (np.array([np.log(ratio), *parameters[2:]]) - means) / widths
+        by_log_ratio, *by_others = 2 * deviations / widths
+        return deviations @ deviations, np.array([by_log_ratio / ratio, by_log_ratio / ratio, *by_others])
+
 
 _WIDE_PRIOR = _Prior()
 
@@ -277,15 +286,8 @@ def _most_probable(
         share = weight[used] / weight[used].sum()
         value = share @ (np.log(v) + tail)
         by_parameter = gradient @ (share * (1 - pull) / v)
-        total = parameters[0] + parameters[1]
-        for index, (x, (mean, width)) in enumerate(zip((np.log(total), *parameters[2:]), prior[:3], strict=True)):
-            value += ((x - mean) / width) ** 2 / used.sum()
-            slope = 2 * (x - mean) / width**2 / used.sum()
-            if index == 0:
-                by_parameter[:2] += slope / total
-            else:
-                by_parameter[index + 1] += slope
-        return value, by_parameter
+        penalty, its_gradient = prior.penalty(parameters)
+        return value + penalty / used.sum(), by_parameter + its_gradient / used.sum()
 
     bounds = [(1e-3, None), (0, None), *(((-2, 2), (prior.min_curve, 1)) if log_noise.any() else ((0, 0), (0, 0)))]
     lowest = np.array([low for low, _ in bounds])
@@ -295,7 +297,7 @@ def _most_probable(
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Values in x were outside bounds", RuntimeWarning)  # SciPy before 1.14
             found = minimize(negative_log_posterior, best, jac=True, method="SLSQP", bounds=bounds, options=_PRECISION)
-        best = np.maximum(found.x, lowest)  # which rounding may undercut
+        best = np.where(found.x < lowest + _AT_BOUND, lowest, found.x)  # the minimiser stops beside a bound
         v, gradient = variance_and_gradient(best)
         within = np.isfinite(difference) & (np.abs(difference) < _OUTLIER * np.sqrt(v))
         if np.array_equal(within, used) or within.sum() < MIN_DIFFERENCES:

@@ -12,8 +12,7 @@ from sklearn.utils import check_array, check_random_state
 from skbcnn._arrays import plain_spectra
 from skbcnn._validation import finite_spectra
 from skbcnn.augmentation import Augmentation
-from skbcnn.augmentation.instrument import InstrumentEffects
-from skbcnn.augmentation.noise import known_or_estimated_errors
+from skbcnn.augmentation.exposures import as_other_exposures
 from skbcnn.survey import chip_slices
 
 
@@ -67,6 +66,4 @@ def augment_spectra(
     if chips is None and flux.shape[1] == max(chip.stop for chip in chip_slices().values()):
         chips = list(chip_slices().values())
     seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-    effects = InstrumentEffects(amplitudes, flux.shape[1], chips)
-    errors = known_or_estimated_errors(flux, None if errors is None else np.asarray(errors, dtype=np.float32))
-    return effects.apply(flux.copy(), errors, np.random.default_rng(seed))
+    return as_other_exposures(flux, errors, amplitudes, chips, np.random.default_rng(seed))

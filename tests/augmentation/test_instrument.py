@@ -61,8 +61,8 @@ class TestEffects:
         assert centre.std() == pytest.approx(0.3, rel=0.2)
 
     def test_continuum_errors_have_the_amplitudes_of_each_term(self):
-        x = np.ones((4000, 100), dtype=np.float32)
-        factors = apply(x, continuum=(0.01, 0.02, 0.03))
+        x = np.full((4000, 100), 0.5, dtype=np.float32)
+        factors = apply(x, continuum=(0.01, 0.02, 0.03)) / x
         for chip in CHIPS:
             place = np.linspace(-1, 1, chip.stop - chip.start)
             terms = np.polynomial.legendre.legfit(place, factors[:, chip].T - 1, 2)
@@ -70,8 +70,8 @@ class TestEffects:
         assert abs(np.corrcoef(factors[:, 20], factors[:, 70])[0, 1]) < 0.05
 
     def test_noise_between_smallest_and_largest(self):
-        x, x_err = np.ones((2000, 100), dtype=np.float32), np.full((2000, 100), 0.01, dtype=np.float32)
-        level = (apply(x, x_err=x_err, noise=(1, 3)) - 1).std(axis=1) / 0.01
+        x, x_err = np.full((2000, 100), 0.5, dtype=np.float32), np.full((2000, 100), 0.01, dtype=np.float32)
+        level = (apply(x, x_err=x_err, noise=(1, 3)) - x).std(axis=1) / 0.01
         assert np.quantile(level, [0.02, 0.98]) == pytest.approx([1, 3], rel=0.15)
 
     def test_half_of_the_spectra_keep_their_line_spread_function(self):
@@ -82,6 +82,14 @@ class TestEffects:
         variance = broadened @ place**2
         assert (variance < 1e-6).mean() == pytest.approx(0.5, abs=0.04)
         assert variance.max() == pytest.approx(1, abs=0.02)
+
+    def test_bad_pixels_stay_bad_through_all_effects(self):
+        x = np.full((50, 100), 0.5, dtype=np.float32)
+        x[:, [10, 60]] = 1
+        everything = {"noise": (0, 4), "shift": 0.2, "broadening": 1, "continuum": (0.1, 0.1, 0.1)}
+        varied = apply(x, x_err=np.full((50, 1), 0.01, dtype=np.float32), **everything)
+        assert (varied[:, [10, 60]] == 1).all()
+        assert (varied != 1).sum() == 50 * 98
 
     def test_bad_pixels_are_runs_of_ones_within_a_chip(self):
         bad = apply(np.zeros((3000, 100), dtype=np.float32), bad_pixels=0.03) == 1

@@ -37,11 +37,12 @@ class TestKnownLabels:
         assert found.source == "known labels"
 
     def test_label_errors_are_not_included(self, std, rng):
+        std = np.tile(std, (10, 1))  # where label errors are large, few stars tell little
         truth = rng.normal(size=std.shape)
         y_err = 3 * std
         labels = truth + y_err * rng.normal(size=std.shape)
         stars = predicted(truth + std * rng.normal(size=std.shape), std)
-        assert_allclose(fit_error_model(stars, labels, y_err).std(stars) / std, 1, atol=0.35)
+        assert_allclose(fit_error_model(stars, labels, y_err).std(stars) / std, 1, atol=0.25)
         assert_allclose(fit_error_model(stars, labels).std(stars) / std, 10**0.5, atol=0.2)
 
     def test_missing_labels_are_ignored(self, std, rng):
@@ -163,8 +164,7 @@ class TestNoise:
         right = std * np.exp(-0.4 * np.log(noise) ** 2)[:, None]
         truth = rng.normal(size=std.shape)
         stars = Prediction(truth + right * rng.normal(size=std.shape), 0 * std, std, std, ("Al",))
-        curve = fit_error_model(stars, truth, noise=noise).noise_curve[0]
-        assert 0 <= curve < 1e-6
+        assert fit_error_model(stars, truth, noise=noise).noise_curve == 0
 
     def test_equal_noise_has_no_effect(self, std, rng):
         stars, truth, *_ = self.stars(std, rng, 0)

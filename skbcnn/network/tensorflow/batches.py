@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skbcnn.augmentation.training_augmentation import TrainingAugmentation
+from skbcnn.augmentation.training_augmentation import AugmentedStars, TrainingAugmentation
 from skbcnn.network.tensorflow.losses import pack_targets
 from skbcnn.network.training_recipe import Stars
 
@@ -42,7 +42,7 @@ class Batches:
         self.batch_size = min(batch_size, self.n_stars)
         self.targets = pack_targets(stars.y, stars.y_err)
         weight = np.where(self.targets[:, 2].any(axis=1), stars.weight, 0)
-        self.augmented = augmentation and augmentation.of_stars(stars.x, stars.x_err, stars.y, stars.y_err)
+        self.augmented = augmentation and AugmentedStars(augmentation, stars.x, stars.x_err, stars.y, stars.y_err)
         self.weight = (weight / (weight.max() or 1)).astype(np.float32)  # their unit cancels, but could overflow
         self._shuffle()
 
