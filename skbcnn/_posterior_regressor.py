@@ -368,7 +368,7 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         X, x_err = self._check_input(X, x_err)
         if prediction is None:
             prediction = self._predict_counting_noise_once(X, x_err)
-        assessment = self.domain_._assess_checked(X, prediction, x_err)
+        assessment = self._assess_checked(X, prediction, x_err)
         warn_of_likely_cause(self.domain_, assessment.flags, X, x_err)
         return assessment
 
@@ -483,6 +483,11 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         if x_err is not None and self.noise_augmented_:
             warn_of_doubled_noise()
         return X, x_err
+
+    def _assess_checked(self, X, prediction, x_err):
+        """Return the comparison of spectra that were checked with the training set."""
+        errors_in_draws = not self.noise_augmented_  # as in `_predict_counting_noise_once`
+        return self.domain_._assess_checked(X, prediction, x_err, errors_in_draws=errors_in_draws)
 
     def _predict_counting_noise_once(self, X, x_err):
         """Return the prediction for spectra that were checked; flux errors enter its draws if the training had none.

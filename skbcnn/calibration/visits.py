@@ -86,8 +86,9 @@ def combine_visits(prediction: Prediction, star: ArrayLike, noise_model: ErrorMo
     Parameters
     ----------
     prediction : Prediction
-        Prediction for single visits. The whole error of a visit is its calibrated standard deviation if the model was
-        calibrated with known labels, by `fit` or `fit_error_model`, and its total one otherwise.
+        Prediction for single visits, without their combined spectrum. The whole error of a visit is its calibrated
+        standard deviation if the model was calibrated with known labels, by `fit` or `fit_error_model`, and its total
+        one otherwise.
     star : array-like of shape (n_samples,)
         Name or number of the star of each visit.
     noise_model : ErrorModel, default=None
@@ -224,7 +225,7 @@ def _error_that_differs(
             raise ValueError(
                 f"There are {n_pairs} pairs of visits of the same star, and at least {MIN_DIFFERENCES} are needed to "
                 "learn how much of the error differs between visits. Learn it from other visits, and pass it: "
-                "noise_model=fit_noise_model(model.predict_distribution(X), star)."
+                "noise_model=skbcnn.calibration.fit_noise_model(model.predict_distribution(X), star)."
             )
         differing = fit_noise_model(prediction, star).std(prediction)
     columns = columns_of(differing)

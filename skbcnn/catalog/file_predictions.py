@@ -107,7 +107,7 @@ def _table(model: CensoredBCNNRegressor, rows: SpectraRows, naming: Naming, meta
     prediction = model._predict_counting_noise_once(rows.X, rows.x_err)
     assessment = None
     if model.domain_ is not None:
-        assessment = model.domain_._assess_checked(rows.X, prediction, rows.x_err)
+        assessment = model._assess_checked(rows.X, prediction, rows.x_err)
     table = prediction_table(prediction, columns=rows.columns, assessment=assessment, meta=meta, naming=naming)
     if assessment is None:
         table.update(quality_columns(prediction, None, naming))

@@ -340,9 +340,14 @@ class TrainingDomain:
         return self._assess_checked(x, prediction, x_err)
 
     def _assess_checked(
-        self, x: np.ndarray, prediction: Prediction | None = None, x_err: np.ndarray | None = None
+        self,
+        x: np.ndarray,
+        prediction: Prediction | None = None,
+        x_err: np.ndarray | None = None,
+        *,
+        errors_in_draws: bool = True,
     ) -> Assessment:
-        """Return `assess` of spectra and flux errors that were checked before."""
+        """Return `assess` of spectra and flux errors that were checked before, and perhaps entered the draws."""
         statistics = self._statistics(x, x_err)
         relative = self._in_units_of_limits(statistics)
         noisier = relative.noise > 1
@@ -352,7 +357,8 @@ class TrainingDomain:
             noisier = noisier if prediction.noisier is None else noisier | prediction.noisier
             labels = self._label_novelty(as_columns(prediction.mean))
             model = self._model_novelty(as_columns(prediction.model))
-            model = model if x_err is None else np.where(statistics.noise > _NOISE_RATIO * self.noise, np.nan, model)
+            if x_err is not None and errors_in_draws:
+                model = np.where(statistics.noise > _NOISE_RATIO * self.noise, np.nan, model)
             flags |= prediction_flags(prediction)
         spectrum = np.fmax.reduce([relative.unexplained, relative.distance, relative.faintness])
         for flag, condition in {
