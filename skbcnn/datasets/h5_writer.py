@@ -22,6 +22,7 @@ from skbcnn._validation import check_error_level
 from skbcnn.datasets.h5 import ERROR_SUFFIX, PREPROCESSING, column_key, label_key, with_suffix
 from skbcnn.preprocessing import errors_from_ivar
 from skbcnn.survey import MISSING, is_missing, resolve_target
+from skbcnn.survey.bitmask import with_bit_numbers
 from skbcnn.survey.labels import UnknownLabelError
 
 _MAX_RECORD_BYTES = 60_000  # an attribute of HDF5 has at most 64 kB
@@ -139,7 +140,7 @@ def _record_to_write(preprocessing: Mapping[str, Any] | None) -> str | None:
     if not preprocessing:
         return None
     try:
-        text = json.dumps(dict(preprocessing), default=lambda value: value.tolist(), allow_nan=False)
+        text = json.dumps(with_bit_numbers(preprocessing), default=lambda value: value.tolist(), allow_nan=False)
     except (AttributeError, TypeError, ValueError) as error:
         raise TypeError(
             f"preprocessing is {preprocessing!r}, which a file cannot record ({error}). Pass the parameters of the "

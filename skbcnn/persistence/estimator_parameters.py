@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from skbcnn.augmentation import Augmentation
 from skbcnn.persistence.json_values import as_int, as_pair, as_text, parse_windows, pixel_runs, to_json
 from skbcnn.survey import ElementWindows
+from skbcnn.survey.bitmask import with_bit_numbers
 
 _METHODS = ("fit", "partial_fit", "predict", "score", "transform")  # that can request metadata
 
@@ -28,7 +29,7 @@ def describe_estimator(estimator: BaseEstimator) -> dict[str, Any]:
 
 
 def _parameters_to_json(estimator: Any) -> dict[str, Any]:
-    parameters = estimator.get_params(deep=False)
+    parameters = with_bit_numbers(estimator.get_params(deep=False))
     if parameters.get("windows") is not None:
         parameters["windows"] = _windows_to_json(parameters["windows"], estimator.n_features_in_)
     if not isinstance(parameters.get("random_state"), Integral | None):

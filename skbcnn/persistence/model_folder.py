@@ -37,6 +37,7 @@ from skbcnn.persistence.regressor_document import MODEL_ENTRIES
 from skbcnn.persistence.safe_files import ModelFolderError, parse_json, wrap_read_errors
 from skbcnn.persistence.savable_classes import REGRESSORS
 from skbcnn.persistence.weights_file import decode_arrays, encode_arrays
+from skbcnn.survey.bitmask import with_bit_numbers
 
 FORMAT_VERSION = 2
 _READABLE_VERSIONS = (1, 2)
@@ -214,12 +215,13 @@ def _encode(
     """Return the contents of all files of a model by name."""
     savable, regressor = _MODELS[type(model).__name__], regressor_of(model)
     weights = encode_arrays(savable.arrays_of(model))
+    preprocessing = with_bit_numbers(preprocessing or getattr(regressor, "preprocessing_", {}))
     document = {
         "format_version": FORMAT_VERSION,
         "class": type(model).__name__,
         "written_with": _versions(),
         **savable.document_of(model),
-        "preprocessing": to_json(preprocessing or getattr(regressor, "preprocessing_", {}), "preprocessing"),
+        "preprocessing": to_json(preprocessing, "preprocessing"),
         "provenance": to_json({**getattr(regressor, "provenance_", {}), **(provenance or {})}, "provenance"),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }

@@ -5,7 +5,7 @@ the first use, because it needs astropy, which is slow to import.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -168,6 +168,29 @@ def refuse_inverted(bitmask: np.ndarray) -> None:
             f"{n_spectra} of {len(bitmask)} spectra. True means a bad pixel: if it means a good one here, pass "
             "~bitmask. Otherwise leave such spectra out."
         )
+
+
+def with_bit_numbers(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters of a preparation with numbers in `bad_bits`, since no file tells a flag from a number.
+
+    Parameters
+    ----------
+    parameters : mapping of str to object
+        Parameters, perhaps with `bad_bits`.
+
+    Returns
+    -------
+    parameters : dict of str to object
+
+    Examples
+    --------
+    >>> from skbcnn.survey import PixelFlag
+    >>> from skbcnn.survey.bitmask import with_bit_numbers
+    >>> with_bit_numbers({"degree": 4, "bad_bits": [PixelFlag.SIG_SKYLINE, "BADPIX"]})
+    {'degree': 4, 'bad_bits': [0, 12]}
+    """
+    numbers = {"bad_bits": sorted(bit_numbers(parameters["bad_bits"], "bad_bits"))} if "bad_bits" in parameters else {}
+    return {**parameters, **numbers}
 
 
 def bit_numbers(bits: Any, name: str = "bits") -> set[int]:

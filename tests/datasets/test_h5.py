@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from skbcnn.datasets import H5Loader, h5, write_h5
 from skbcnn.preprocessing import ContinuumNormalizer
-from skbcnn.survey import APOGEE_LABELS, is_missing
+from skbcnn.survey import APOGEE_LABELS, PixelFlag, is_missing
 
 N_SAMPLES, N_PIXELS = 6, 5
 SPECTRA = np.arange(30, dtype=np.float32).reshape(N_SAMPLES, N_PIXELS)
@@ -414,6 +414,8 @@ def test_the_preparation_of_the_spectra_is_recorded(tmp_path, path):
     loader = H5Loader(write_h5(tmp_path / "a", SPECTRA, LABELS, preprocessing=preparation))
     assert loader.preprocessing == preparation | {"pixels": [0, 1, 2, 3], "bad_bits": [0, 1, 2, 3, 4, 5, 6, 7, 12]}
     assert H5Loader(path).preprocessing == {}
+    with_flag = write_h5(tmp_path / "b", SPECTRA, LABELS, preprocessing={"bad_bits": PixelFlag.SIG_SKYLINE})
+    assert H5Loader(with_flag).preprocessing == {"bad_bits": [12]}
 
 
 @pytest.mark.parametrize("preparation", [{"degree": object()}, {"degree": np.nan}, [1, 2], {"pixels": [10**5] * 10**5}])

@@ -21,6 +21,7 @@ from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, Continuum
 from skbcnn._fitted_state import FITTED_STATE, Storage
 from skbcnn.inspection import ResponseMatrix
 from skbcnn.persistence import ModelFolderError, load_folder, model_files, model_folder, regressor_document, save_folder
+from skbcnn.survey import PixelFlag
 
 FITTED = ("history_", "n_iter_", "interrupted_", "inv_tau_", "noise_level_", "target_names_", "n_outputs_", "spec_")
 FITTED += ("seed_", "n_features_in_", "_single_label")
@@ -164,6 +165,12 @@ def test_preprocessing_and_provenance(model, tmp_path):
     save_folder(again, tmp_path / "b")  # without arguments: those of the model
     assert load_folder(tmp_path / "b").preprocessing_ == again.preprocessing_
     assert load_folder(tmp_path / "b").provenance_ == again.provenance_
+
+
+def test_flags_are_recorded_as_numbers_of_bits(model, tmp_path):
+    normalizer = ContinuumNormalizer(bad_bits=[PixelFlag.SIG_SKYLINE, "BADPIX"])
+    save_folder(model, tmp_path / "a", preprocessing=normalizer.get_params())
+    assert load_folder(tmp_path / "a").preprocessing_["bad_bits"] == [0, 12]
 
 
 def test_model_document(saved):
