@@ -455,13 +455,13 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
 
     # The steps of these methods
 
-    def _calibrate_errors(self, prediction, y, y_err, noise):
-        """Fit the error model, and keep the scores for intervals."""
+    def _calibrate_errors(self, prediction, y, y_err, noise, star=None, n_scores=None):
+        """Fit the error model, and keep the scores of the first `n_scores` spectra (None: all) for intervals."""
         y, y_err = self._like_prediction(y), self._like_prediction(y_err)
         noise = noise if noise is not None and np.median(noise) > 0 else None
-        self.error_model_ = fit_error_model(prediction, y, y_err, noise)
-        self.interval_scores_ = interval_scores(prediction, y, y_err)
-        self.interval_noise_ = noise
+        self.error_model_ = fit_error_model(prediction, y, y_err, noise, star)
+        self.interval_scores_ = interval_scores(prediction, y, y_err)[:n_scores]
+        self.interval_noise_ = None if noise is None else noise[:n_scores]
 
     def _like_prediction(self, columns):
         """Return columns of labels in the shape of a prediction: 1-D for a single label."""

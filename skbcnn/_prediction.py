@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -410,6 +410,27 @@ def columns_of(values: np.ndarray) -> np.ndarray:
     values : ndarray of shape (n_samples, n_labels)
     """
     return values[:, None] if values.ndim == 1 else values
+
+
+def rows_of(prediction: Prediction, rows: np.ndarray | slice) -> Prediction:
+    """Return the prediction of some stars.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    rows : ndarray of int or bool, or slice
+        Stars to take.
+
+    Returns
+    -------
+    prediction : Prediction
+        Without `draws`.
+    """
+    prediction = replace(prediction, draws=None)
+    values: dict[str, Any] = {field.name: getattr(prediction, field.name) for field in fields(prediction)}
+    for name, value in values.items():
+        values[name] = value[rows] if isinstance(value, np.ndarray) else value
+    return replace(prediction, **values)
 
 
 def ratio_of_stds(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

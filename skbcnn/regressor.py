@@ -22,6 +22,7 @@ from skbcnn._label_tables import error_values, label_and_error_values, label_col
 from skbcnn._moved import find_moved_names
 from skbcnn._posterior_moments import LiveNetwork
 from skbcnn._posterior_regressor import PosteriorRegressor
+from skbcnn._prediction import rows_of
 from skbcnn._presets import preset
 from skbcnn._provenance import record_later_training
 from skbcnn._regressor_parameters import CONSTRAINTS, element_windows, network_spec, noise_range, training_recipe
@@ -55,6 +56,7 @@ from skbcnn.calibration.held_out import (
     calibration_stars,
     can_calibrate,
     label_residuals,
+    repeated,
     with_training_noise,
 )
 from skbcnn.calibration.responses import held_out_responses
@@ -718,21 +720,22 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         self._uncalibrated = Uncalibrated.NONE_HELD_OUT if held_out is None else Uncalibrated.FEW_HELD_OUT
         calibrating = calibration_stars(held_out)
         try:
-            moments = None
+            moments = exposures = None
             if calibrating is not None:
-                calibrating = calibrating._replace(x=self._as_in_training(calibrating))
-                moments = self._moments(calibrating.x, None, "Calibrating")
+                exposures = repeated(calibrating) if self._varies_spectra else calibrating
+                exposures = exposures._replace(x=self._as_in_training(exposures))
+                moments = self._moments(exposures.x, None, "Calibrating")
             if training is not None:
                 self.domain_ = self._training_domain(training, None if moments is None else moments[1])
             if self.calibration_cv is not None and stars is not None:
                 if self.interrupted_:
                     raise KeyboardInterrupt  # who ended the training does not wait for several others
-                calibrating = stars._replace(x=self._as_in_training(stars))
-                prediction = self._cross_prediction(stars, calibrating.x)
-            elif calibrating is not None:
-                prediction = self._prediction(calibrating.x, None, None, moments)
-            if calibrating is not None and can_calibrate(calibrating.y):
-                self._calibrate_with(calibrating, prediction)
+                calibrating, exposures = stars, stars._replace(x=self._as_in_training(stars))
+                prediction = self._cross_prediction(stars, exposures.x)
+            elif exposures is not None:
+                prediction = self._prediction(exposures.x, None, None, moments)
+            if exposures is not None and can_calibrate(calibrating.y):
+                self._calibrate_with(exposures, prediction, len(calibrating.x))
         except KeyboardInterrupt:
             self._uncalibrated = Uncalibrated.INTERRUPTED
             warn_user("Calibration interrupted by user; what was learnt until then is kept.")
@@ -748,6 +751,11 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             return model._prediction(x[other_rows], None, None)
 
         return cross_predict(fit_and_predict, fold_numbers(len(x), self.calibration_cv, stars.group, self.seed_))
+
+    @property
+    def _varies_spectra(self):
+        """Whether an epoch of the training varies the spectra."""
+        return self._active_augmentation is not None or self._added_noise[1] > 0
 
     def _as_in_training(self, stars):
         """Return the spectra of stars, varied as an epoch of the training varies them."""
@@ -774,11 +782,15 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             random_state=self.seed_,
         )
 
-    def _calibrate_with(self, stars, prediction):
-        """Calibrate the model with stars that were not trained on, and their prediction."""
+    def _calibrate_with(self, exposures, prediction, n_stars):
+        """Calibrate the model with stars that were not trained on, and their prediction.
+
+        The first `n_stars` spectra are of different stars, and the others are further exposures of these.
+        """
         smallest, largest = self._added_noise
-        noise = self.domain_._pixel_noise_checked(stars.x, stars.x_err) if smallest < largest else None
-        self._calibrate_errors(prediction, stars.y, stars.y_err, noise)
+        noise = self.domain_._pixel_noise_checked(exposures.x, exposures.x_err) if smallest < largest else None
+        self._calibrate_errors(prediction, exposures.y, exposures.y_err, noise, exposures.group, n_stars)
+        stars, prediction = exposures.take(slice(n_stars)), rows_of(prediction, slice(n_stars))
         y, y_err = self._like_prediction(stars.y), self._like_prediction(stars.y_err)
         self.validation_residuals_ = label_residuals(y, prediction)
         self.validation_responses_ = held_out_responses(prediction, y, y_err, self.spec_.windows)

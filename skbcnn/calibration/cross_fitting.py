@@ -22,6 +22,7 @@ from sklearn.model_selection import GroupKFold, KFold
 
 from skbcnn._chunks import row_chunks
 from skbcnn._masked import check_groups
+from skbcnn._prediction import rows_of
 from skbcnn._validation import as_numbers
 
 if TYPE_CHECKING:
@@ -129,8 +130,8 @@ def cross_predict(fit_and_predict: FitAndPredict, folds: np.ndarray) -> Predicti
     for field in fields(parts[0]):
         values = [getattr(part, field.name) for part in parts]
         if all(isinstance(value, np.ndarray) for value in values):
-            arrays[field.name] = np.concatenate(values)[places]
-    return replace(parts[0], **arrays)
+            arrays[field.name] = np.concatenate(values)
+    return rows_of(replace(parts[0], **arrays), places)
 
 
 def cv_plus_bounds(

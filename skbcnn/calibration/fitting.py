@@ -36,7 +36,11 @@ _LOG_TAIL_FACTORS = Population(center=0.0, center_error=0.2, typical_width=0.05)
 
 
 def fit_error_model(
-    prediction: Prediction, y: ArrayLike, y_err: ArrayLike | None = None, noise: ArrayLike | None = None
+    prediction: Prediction,
+    y: ArrayLike,
+    y_err: ArrayLike | None = None,
+    noise: ArrayLike | None = None,
+    star: ArrayLike | None = None,
 ) -> ErrorModel:
     """Fit scale and offset of the standard deviations to stars with known labels.
 
@@ -55,16 +59,19 @@ def fit_error_model(
     noise : array-like of shape (n_samples,), default=None
         Noise of each spectrum, in any unit. Priors draw the power, and its increase with the noise, towards 0, so that
         nothing is learnt from spectra of nearly equal noise.
+    star : array-like of shape (n_samples,), default=None
+        Name or number of the star of each spectrum, if stars have several spectra: visits, or exposures simulated by
+        `skbcnn.augment_spectra`. All spectra of a star count as one.
 
     Returns
     -------
     error_model : ErrorModel
-        Calibration of each label. A label with fewer than 20 residuals keeps scale 1 and offset 0.
+        Calibration of each label. A label that is known for fewer than 20 stars keeps scale 1 and offset 0.
 
     Raises
     ------
     ValueError
-        If shapes differ, or no label has at least 20 residuals.
+        If shapes differ, or no label is known for at least 20 stars.
 
     See Also
     --------
@@ -77,6 +84,11 @@ def fit_error_model(
     labels, without the scatter that their standard errors explain, are the prior of a second fit. It changes those
     labels most whose residuals tell least, because their stars are few or their own errors are large. A single label is
     drawn slightly towards the predicted standard deviations.
+
+    If stars have several spectra, the scatter of the predictions of a star shows errors that do not depend on the known
+    labels. It is added in quadrature to the median standard deviation of a label before the labels are drawn towards
+    each other. Labels that vary more between spectra of a star, compared with their standard deviation, therefore get
+    larger ones even where the errors of the known labels hide the residuals.
 
     The fit uses the likelihood of a Student distribution with 8 degrees of freedom, because residuals with heavy tails
     would otherwise dominate it. Last, a factor of each label, again partially pooled, brings the share of residuals
@@ -105,17 +117,33 @@ def fit_error_model(
     noise_range = None if noise is None else _noise_range(noise, len(residual))
     log_noises = None if noise is None or noise_range is None else log_noise(noise, *noise_range)
 
+    weight = np.ones(len(residual))
+    log_expected = np.zeros(residual.shape[1])
+    if star is not None:
+        star = check_groups(star, "star", len(residual))
+        _, number, n_spectra = np.unique(star, return_inverse=True, return_counts=True)
+        weight = 1 / n_spectra[number]
+        mean = prediction.mean.reshape(residual.shape)
+        log_expected = np.log(np.hypot(1, _relative_scatter_of_repeats(mean, total, star)))
+
     def fit_each_label(prior: _Prior) -> list[_Fit]:
-        weight = np.ones(len(residual))
         return [
-            _most_probable(residual[:, j], [total[:, j]], label_error[:, j] ** 2, weight, log_noises, prior, _DOF)
+            _most_probable(
+                residual[:, j],
+                [total[:, j]],
+                label_error[:, j] ** 2,
+                weight,
+                log_noises,
+                prior._replace(log_expected=log_expected[j]),
+                _DOF,
+            )
             for j in range(residual.shape[1])
         ]
 
     fits = fit_each_label(_WIDE_PRIOR)
     if any(fit.unit > 0 for fit in fits):
         fits = fit_each_label(_Prior.from_fits([fit for fit in fits if fit.unit > 0]))
-    fits = _with_right_share(fits, residual, total, label_error, log_noises)
+    fits = _with_right_share(fits, residual, total, label_error, weight, log_noises)
     return _error_model(prediction.label_names, fits, "known labels", "residuals", noise_range)
 
 
@@ -185,6 +213,16 @@ def _pairs_of_visits(star: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return first, second, weight
 
 
+def _relative_scatter_of_repeats(mean: np.ndarray, total: np.ndarray, star: np.ndarray) -> np.ndarray:
+    """Return the scatter of each label between spectra of the same star, in predicted standard deviations."""
+    first, second, _ = _pairs_of_visits(star)
+    if len(first) < MIN_DIFFERENCES:
+        return np.zeros(mean.shape[1])
+    difference = mean[first] - mean[second]
+    std = np.hypot(total[first], total[second])
+    return np.array([_robust_std(column) for column in np.divide(difference, std, where=std > 0, out=0 * std).T])
+
+
 def _noise_range(noise: ArrayLike, n_samples: int) -> tuple[float, float]:
     """Return the lowest and the median noise; the lowest is at least a thousandth of the median."""
     noise = plain_numbers(noise, "noise", NOISE_EXPECTED)
@@ -205,21 +243,23 @@ class _Fit(NamedTuple):
     curve: float = 0.0
     n_used: int = 0
     unit: float = 0.0  # median of the predicted standard deviations; 0: there were too few differences to fit
+    log_expected: float = 0.0  # logarithm of the expected factor on this median, if nothing is known from other labels
     errors: tuple[float, float, float] = (0.0, 0.0, 0.0)  # standard errors of log_ratio, slope and curve
 
     @property
     def log_ratio(self) -> float:
-        """Logarithm of calibrated over predicted standard deviation, at the median one."""
-        return np.log(self.scale + self.offset / self.unit)
+        """Logarithm of calibrated over expected standard deviation, at the median one."""
+        return np.log(self.scale + self.offset / self.unit) - self.log_expected
 
 
 class _Prior(NamedTuple):
-    """Normal prior of three parameters of a label, each as (mean, width), and the smallest curve."""
+    """Normal prior of three parameters of a label, each as (mean, width), the smallest curve, and as in `_Fit`."""
 
     log_ratio: tuple[float, float] = (0.0, 1.0)
     slope: tuple[float, float] = (0.0, 0.5)
     curve: tuple[float, float] = (0.0, 0.1)
     min_curve: float = -1.0
+    log_expected: float = 0.0
 
     @classmethod
     def from_fits(cls, fits: Sequence[_Fit]) -> _Prior:
@@ -236,7 +276,7 @@ class _Prior(NamedTuple):
         """Return twice the negative log density at a scale, offset, slope and curve, and its gradient."""
         ratio = parameters[0] + parameters[1]
         means, widths = np.array(self[:3]).T
-        deviations = (np.array([np.log(ratio), *parameters[2:]]) - means) / widths
+        deviations = (np.array([np.log(ratio) - self.log_expected, *parameters[2:]]) - means) / widths
         by_log_ratio, *by_others = 2 * deviations / widths
         return deviations @ deviations, np.array([by_log_ratio / ratio, by_log_ratio / ratio, *by_others])
 
@@ -263,8 +303,8 @@ def _most_probable(
     known_variance = np.broadcast_to(known_variance, difference.shape)
     used = np.isfinite(difference)
     unit = np.median(np.concatenate([std[used] for std in stds])) if used.any() else 0.0
-    if used.sum() < MIN_DIFFERENCES or unit == 0:
-        return _Fit(n_used=int(used.sum()))
+    if _count(weight[used]) < MIN_DIFFERENCES or unit == 0:
+        return _Fit(n_used=_count(weight[used]))
     log_noise = np.zeros(len(difference)) if log_noise is None else log_noise
     difference, known_variance = difference / unit, known_variance / unit**2
     stds = [std / unit for std in stds]
@@ -300,12 +340,17 @@ def _most_probable(
         best = np.where(found.x < lowest + _AT_BOUND, lowest, found.x)  # the minimiser stops beside a bound
         v, gradient = variance_and_gradient(best)
         within = np.isfinite(difference) & (np.abs(difference) < _OUTLIER * np.sqrt(v))
-        if np.array_equal(within, used) or within.sum() < MIN_DIFFERENCES:
+        if np.array_equal(within, used) or _count(weight[within]) < MIN_DIFFERENCES:
             break
         used = within
     errors = _standard_errors(best, (gradient / v)[:, used] * np.sqrt(weight[used] / 2), prior)
     scale, offset, slope, curve = best
-    return _Fit(scale, offset * unit, slope, curve, int(used.sum()), unit, errors)
+    return _Fit(scale, offset * unit, slope, curve, _count(weight[used]), unit, prior.log_expected, errors)
+
+
+def _count(weight: np.ndarray) -> int:
+    """Return the number of independent differences with these weights."""
+    return round(weight.sum())
 
 
 def _tail(chi2: np.ndarray, dof: float) -> tuple[np.ndarray, np.ndarray]:
@@ -336,6 +381,7 @@ def _with_right_share(
     residual: np.ndarray,
     total: np.ndarray,
     label_error: np.ndarray,
+    weight: np.ndarray,
     log_noises: np.ndarray | None,
 ) -> list[_Fit]:
     """Multiply scale and offset such that 68.3 % of the residuals are within one standard deviation.
@@ -349,14 +395,15 @@ def _with_right_share(
     if log_noises is not None:
         variance = variance * noise_factor(log_noises[:, np.newaxis], slope, curve) ** 2
     residual, label_variance = residual[:, known], label_error[:, known] ** 2
-    n_stars = np.isfinite(residual).sum(axis=0)
+    weights = np.where(np.isfinite(residual), weight[:, np.newaxis], 0)
+    n_stars = weights.sum(axis=0)
     low, high = np.full(len(known), -1.0), np.full(len(known), 1.0)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        inside = residual**2 <= np.exp(2 * middle) * variance + label_variance  # NaN is outside
-        is_narrow = inside.sum(axis=0) < _WITHIN_ONE_SIGMA * n_stars
+        inside = residual**2 <= np.exp(2 * middle) * variance + label_variance
+        is_narrow = (weights * inside).sum(axis=0) < _WITHIN_ONE_SIGMA * n_stars
         low, high = np.where(is_narrow, middle, low), np.where(is_narrow, high, middle)
-    own_part = np.where(np.isfinite(residual), variance / (variance + label_variance), 0).sum(axis=0) / n_stars
+    own_part = (weights * variance / (variance + label_variance)).sum(axis=0) / n_stars
     error = np.sqrt(_WITHIN_ONE_SIGMA * (1 - _WITHIN_ONE_SIGMA) / n_stars) / (_SLOPE_AT_ONE_SIGMA * own_part)
     factors = np.exp(_LOG_TAIL_FACTORS.shrunk(high, error))
     changed = list(fits)

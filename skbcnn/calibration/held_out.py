@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from skbcnn._prediction import Prediction
 
 _MAX_STARS = 6000  # with so many, the standard deviations of each label are known from its own residuals
+_MAX_REPEATED = 1500  # stars of which two exposures are used; with more, their own residuals suffice
 _ONE_NOISE = 1.5  # noise that varies by less than this factor does not show its effect on the residuals
 
 
@@ -33,6 +34,24 @@ def calibration_stars(held_out: Stars | None) -> Stars | None:
     if held_out is None or len(held_out.x) < MIN_DIFFERENCES:
         return None
     return held_out.take(slice(_MAX_STARS))
+
+
+def repeated(stars: Stars) -> Stars:
+    """Return stars, followed by the same stars again, for spectra of two exposures of each.
+
+    Parameters
+    ----------
+    stars : Stars
+        Stars in random order.
+
+    Returns
+    -------
+    stars : Stars
+        All of the stars, and then at most 1500 of them. They have a `group`.
+    """
+    number = np.arange(len(stars.x)) if stars.group is None else stars.group
+    rows = np.concatenate([np.arange(len(stars.x)), np.arange(min(len(stars.x), _MAX_REPEATED))])
+    return stars._replace(group=number).take(rows)
 
 
 def can_calibrate(y: np.ndarray) -> bool:

@@ -88,6 +88,43 @@ class TestKnownLabels:
         assert_allclose(fit_error_model(stars, truth).std(stars), 2 * std, rtol=0.1)
 
 
+class TestSeveralSpectraOfAStar:
+    def test_spectra_of_a_star_count_as_one(self, std, rng):
+        truth = rng.normal(size=std.shape)
+        stars = predicted(truth + 1.5 * std * rng.normal(size=std.shape), std)
+        twice = predicted(np.tile(stars.mean, (2, 1)), np.tile(std, (2, 1)))
+        once = fit_error_model(stars, truth)
+        found = fit_error_model(twice, np.tile(truth, (2, 1)), star=np.tile(np.arange(len(std)), 2))
+        assert_allclose(found.std(stars), once.std(stars), rtol=1e-4)
+        assert_array_equal(found.n_differences, once.n_differences)
+
+    def test_nineteen_stars_are_too_few_even_with_many_spectra(self, std):
+        with pytest.raises(ValueError, match="at most 19 residuals"):
+            fit_error_model(predicted(std[:95], std[:95]), std[:95], star=np.repeat(np.arange(19), 5))
+
+    def test_a_label_that_varies_between_spectra_gets_larger_errors(self):
+        """Label errors hide the errors of the last label, whose predicted standard deviations are too small."""
+        rng = np.random.default_rng(1)
+        star = np.tile(np.arange(400), 2)
+        std, y_err = np.ones((800, 6)), np.full((800, 6), 0.1)
+        y_err[:, -1] = 8
+        truth, label_error = (rng.normal(size=(400, 6))[star] for _ in range(2))
+        common, own = (np.full(6, np.sqrt(0.5)) for _ in range(2))
+        own[-1] = 2  # the last label: sqrt(0.5 + 4) instead of 1
+        mean = truth + common * rng.normal(size=(400, 6))[star] + own * rng.normal(size=std.shape)
+        stars = Prediction(mean, 0 * std, std, std, tuple("abcdef"))
+        y = truth + y_err * label_error
+        alone = fit_error_model(stars, y, y_err).std(stars)[0]
+        known = fit_error_model(stars, y, y_err, star=star).std(stars)[0]
+        assert_allclose(known[:-1], 1, atol=0.1)
+        assert alone[-1] < 1.4
+        assert known[-1] == pytest.approx(4.5**0.5, rel=0.25)
+
+    def test_one_star_for_each_spectrum(self, std):
+        with pytest.raises(ValueError, match=r"star has shape \(3,\), expected \(6000,\)"):
+            fit_error_model(predicted(std, std), std, star=[1, 1, 2])
+
+
 class TestRepeatVisits:
     def test_differences_become_a_unit_normal(self, std, rng):
         star = rng.integers(0, 2000, size=len(std))  # from none to ten visits
