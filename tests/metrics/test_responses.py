@@ -52,6 +52,13 @@ class TestMatrix:
         assert naive.matrix[2, 3] > 0.03
         assert not naive.errors_removed
 
+    def test_errors_as_large_as_the_scatter_of_a_label_are_named(self, stars):
+        true, predicted = stars
+        errors = np.zeros_like(true)
+        errors[:, 1] = 2 * true[:, 1].std()
+        with pytest.warns(UserWarning, match=rf"{NAMES[1]} \(.*Check the unit of y_err"):
+            estimate(true, predicted, errors)
+
     def test_only_stars_with_all_labels_count(self, stars):
         true, predicted = stars
         true[:20, 1], true[15:40, 2] = -9999, np.nan
