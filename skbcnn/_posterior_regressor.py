@@ -544,11 +544,11 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         """Return the noise of spectra, measured from pixel to pixel; None if the model has no `domain_`."""
         return None if self.domain_ is None else self.domain_._pixel_noise_checked(X, x_err)
 
-    def _moments(self, X, x_err, title="Predicting"):
+    def _moments(self, X, x_err, title="Predicting", n_draws=None):
         """Return mean and standard deviations (model, predictive, total) in label units: (4, n_samples, n_labels)."""
         posterior = self._live.posterior(self.backend, self.spec_, self.weights_, self.seed_)
         normalizers = self.spectra_normalizer_, self.label_normalizer_
-        options = {"n_draws": self.n_draws, "verbose": self.verbose, "title": title}
+        options = {"n_draws": n_draws or self.n_draws, "verbose": self.verbose, "title": title}
         moments = posterior_moments(posterior, *normalizers, X, x_err, **options)
         return self._with_total(moments, posterior, X, x_err, options)
 

@@ -66,6 +66,8 @@ from skbcnn.network.training_recipe import Stars
 from skbcnn.novelty import TrainingDomain
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
 
+_DRAWS_OF_REPEATS = 25  # of second exposures of the calibration stars, whose means hardly need more
+
 
 class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     """Bayesian convolutional network that reads each label only inside its own windows.
@@ -720,14 +722,16 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         self._uncalibrated = Uncalibrated.NONE_HELD_OUT if held_out is None else Uncalibrated.FEW_HELD_OUT
         calibrating = calibration_stars(held_out)
         try:
-            moments = exposures = None
+            exposures = model_std = None
+            cross_fits = self.calibration_cv is not None and stars is not None
             if calibrating is not None:
-                exposures = repeated(calibrating) if self._varies_spectra else calibrating
+                exposures = repeated(calibrating) if self._varies_spectra and not cross_fits else calibrating
                 exposures = exposures._replace(x=self._as_in_training(exposures))
-                moments = self._moments(exposures.x, None, "Calibrating")
+                moments = self._moments_of_exposures(exposures.x, len(calibrating.x))
+                model_std = moments[1, : len(calibrating.x)]
             if training is not None:
-                self.domain_ = self._training_domain(training, None if moments is None else moments[1])
-            if self.calibration_cv is not None and stars is not None:
+                self.domain_ = self._training_domain(training, model_std)
+            if cross_fits:
                 if self.interrupted_:
                     raise KeyboardInterrupt  # who ended the training does not wait for several others
                 calibrating, exposures = stars, stars._replace(x=self._as_in_training(stars))
@@ -751,6 +755,15 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             return model._prediction(x[other_rows], None, None)
 
         return cross_predict(fit_and_predict, fold_numbers(len(x), self.calibration_cv, stars.group, self.seed_))
+
+    def _moments_of_exposures(self, x, n_stars):
+        """Return `_moments` of spectra; those after the first `n_stars` need fewer draws."""
+        first, again = x[:n_stars], x[n_stars:]
+        moments = self._moments(first, None, "Calibrating")
+        if len(again) == 0:
+            return moments
+        of_again = self._moments(again, None, "Calibrating", min(self.n_draws, _DRAWS_OF_REPEATS))
+        return np.concatenate([moments, of_again], axis=1)
 
     @property
     def _varies_spectra(self):
