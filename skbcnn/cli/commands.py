@@ -205,3 +205,21 @@ def predict(ctx: click.Context, **options: Any) -> None:
     for error in failures:
         print_error(error)
     ctx.exit(1 if failures else 0)
+
+
+@skbcnn.command()
+@click.argument("paths", type=_path, nargs=-1, required=True)
+@_debug
+@click.pass_context
+def info(ctx: click.Context, paths: tuple[Path, ...]) -> None:
+    """Show what files hold.
+
+    PATHS are models, HDF5 files in the datasets.h5 layout, catalogues that skbcnn predict has written, or apStar and
+    aspcapStar files.
+    """
+    from skbcnn.cli.info import run_info
+
+    failures = run_info(paths)
+    for error in failures:
+        print_error(error)
+    ctx.exit(1 if failures else 0)

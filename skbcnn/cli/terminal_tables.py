@@ -77,7 +77,7 @@ def print_residuals(table: DataTable) -> None:
         )
         for row in table
     ]
-    _print_table(("label", "stars", "median", "mad_std", "unit"), rows, left={"label", "unit"})
+    print_table(("label", "stars", "median", "mad_std", "unit"), rows, left={"label", "unit"})
 
 
 def print_labels(table: DataTable, label_names: Sequence[str], *, naming: Naming, where_all: str) -> None:
@@ -111,7 +111,7 @@ def print_labels(table: DataTable, label_names: Sequence[str], *, naming: Naming
     blocks = _blocks(columns, console.width - sum(_width(*pair) for pair in zip(names, lead, strict=True)))
     for block in blocks if len(table) <= _MAX_STARS_WITH_ALL_LABELS else blocks[:1]:
         rows = zip(*lead, *(columns[header] for header in block), strict=True)
-        _print_table((*names, *block), rows, left={"star", "spectrum"})
+        print_table((*names, *block), rows, left={"star", "spectrum"})
         click.echo()
     click.echo(
         "Errors are calibrated standard deviations."
@@ -124,11 +124,23 @@ def print_labels(table: DataTable, label_names: Sequence[str], *, naming: Naming
         )
     if len(table) > len(shown):
         click.echo(f"\nAll {len(table)} spectra:\n")
-        _print_summary(table, labels, kind, naming)
+        print_summary(table, labels, kind, naming)
 
 
-def _print_summary(table: DataTable, labels: Sequence[str], kind: ErrorKind, naming: Naming) -> None:
-    """Print the range of each label and its median error, one line for each label."""
+def print_summary(table: DataTable, labels: Sequence[str], kind: ErrorKind, naming: Naming) -> None:
+    """Print the range of each label and its median error, one line for each label.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        Table with the labels and their errors.
+    labels : sequence of str
+        Labels to show.
+    kind : {"total", "calibrated"}
+        Errors to show.
+    naming : {"skbcnn", "sdssv"}
+        Names of the columns of the table.
+    """
     rows = []
     for label in labels:
         column = column_names(label, naming)
@@ -137,7 +149,7 @@ def _print_summary(table: DataTable, labels: Sequence[str], kind: ErrorKind, nam
         percentiles = np.percentile(values, (5, 50, 95))
         numbers = [f"{number:z.{digits}f}" for number in (*percentiles, np.median(errors))]
         rows.append((label, *numbers, str(values.unit or "")))
-    _print_table(("label", "5 %", "median", "95 %", "median error", "unit"), rows, left={"label", "unit"})
+    print_table(("label", "5 %", "median", "95 %", "median error", "unit"), rows, left={"label", "unit"})
 
 
 def _main_first(names: Sequence[str]) -> list[str]:
@@ -178,7 +190,18 @@ def _blocks(columns: dict[str, list[str]], width: int) -> list[list[str]]:
     return blocks
 
 
-def _print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[str]) -> None:
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[str]) -> None:
+    """Print a table.
+
+    Parameters
+    ----------
+    headers : sequence of str
+        Titles of the columns.
+    rows : iterable of sequence of str
+        Cells of each row.
+    left : collection of str
+        Titles of the columns that are aligned on the left; the others are numbers.
+    """
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
     for position, header in enumerate(headers):
         table.add_column(header, justify="left" if header in left else "right", overflow="fold", no_wrap=position > 0)

@@ -1,0 +1,270 @@
+"""``skbcnn info``: what a model, an HDF5 file, a catalogue or a FITS file of the survey holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import h5py
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+from sklearn.pipeline import Pipeline
+
+from skbcnn._prediction import Naming, column_names
+from skbcnn.cli.terminal_tables import decimals, print_summary, print_table
+from skbcnn.datasets import H5Loader, read_fits_spectra
+from skbcnn.datasets.h5 import ERROR_SUFFIX, column_key, dataset_names
+from skbcnn.persistence import load_folder
+from skbcnn.persistence.foreign.sdssv import SUFFIXES
+from skbcnn.survey import APOGEE_LABELS, bad_pixels, find_label, is_missing, label_unit
+
+_FEW = 1000  # spectra whose flux is read
+_MAX_COLUMNS = 20  # named on the screen
+_CATALOGUE = "catalogue"  # table in an HDF5 file
+_ORIGIN = ("model", "provenance", "predicted with")  # entries of the metadata of a catalogue
+_TABLE_SUFFIXES = (".csv", ".ecsv")
+
+
+def run_info(paths: Sequence[Path]) -> list[Exception]:
+    """Print what files and model folders hold.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        Model folders, HDF5 files, catalogues, and FITS files of the survey.
+
+    Returns
+    -------
+    failures : list of Exception
+        Errors of those that cannot be read.
+    """
+    failures: list[Exception] = []
+    for number, path in enumerate(paths):
+        if number:
+            click.echo()
+        try:
+            _kind_of(path)(path)
+        except (ValueError, OSError) as error:
+            failures.append(error)
+    return failures
+
+
+class _Kind(NamedTuple):
+    """A kind of file: a function that recognises it, and one that prints what it holds."""
+
+    recognises: Callable[[Path], bool]
+    describe: Callable[[Path], None]
+
+
+def _kind_of(path: Path) -> Callable[[Path], None]:
+    """Return the function that describes a file or a folder."""
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file or folder {path}.")
+    for kind in _KINDS:
+        if kind.recognises(path):
+            return kind.describe
+    raise ValueError(
+        f"{path} is none of the files that skbcnn reads: model folders and zip files, HDF5 files in the datasets.h5 "
+        "layout, catalogues (.fits, .csv, .ecsv, .h5), apStar and aspcapStar files."
+    )
+
+
+# Models -------------------------------------------------------------------------------------------------------------
+
+
+def _is_model(path: Path) -> bool:
+    return path.is_dir() or path.suffix.lower() in (".zip", *SUFFIXES)
+
+
+def _describe_model(path: Path) -> None:
+    model = load_folder(path)
+    regressor = model[-1] if isinstance(model, Pipeline) else model
+    names, windows = regressor.target_names_, regressor.spec_.windows
+    _print_title(path, f"a model, {type(regressor).__name__}")
+    if isinstance(model, Pipeline):
+        click.echo(f"Pipeline: {', '.join(f'{name} ({type(step).__name__})' for name, step in model.steps)}.")
+    click.echo(
+        f"It predicts {_counted(len(names), 'label')} from {regressor.n_features_in_} pixels, with "
+        f"{regressor.n_draws} draws."
+    )
+    _print_entries("Origin", regressor.provenance_)
+    noise = "with" if regressor.noise_augmented_ else "without"
+    click.echo(f"Trained for {_counted(regressor.n_iter_, 'epoch')}, {noise} noise.")
+    _print_entries("Preparation of the spectra", regressor.preprocessing_)
+    error_model = regressor.error_model_
+    if error_model is None:
+        click.echo(f"Not calibrated: {regressor._uncalibrated.cause}.")
+    else:
+        click.echo(f"Calibrated with {error_model.source} ({error_model.n_differences.max()}).")
+    click.echo()
+    residuals = regressor.validation_residuals_ or {}
+    rows = []
+    for name, window in zip(names, windows, strict=True):
+        bias, scatter, n_stars = residuals.get(name, (np.nan, np.nan, 0))
+        digits = decimals(scatter)
+        figures = (f"{bias:z.{digits}f}", f"{scatter:.{digits}f}", str(n_stars)) if n_stars else ("", "", "")
+        rows.append((name, label_unit(name), "all" if window is None else str(len(window)), *figures))
+    print_table(("label", "unit", "pixels", "bias", "scatter", "held-out stars"), rows, left={"label", "unit"})
+
+
+# HDF5 files in the datasets.h5 layout -------------------------------------------------------------------------------
+
+
+def _is_datasets(path: Path) -> bool:
+    return h5py.is_hdf5(path) and _CATALOGUE not in dataset_names(path)
+
+
+def _describe_datasets(path: Path) -> None:
+    loader = H5Loader(path, load_combined=None)
+    preprocessing = loader.preprocessing  # which also checks the file
+    with h5py.File(path, "r") as file:
+        columns = {column_key(name): name for name in _columns(file)}
+        spectra = file[columns["spectra"]]
+        (n_rows, n_pixels), flux = spectra.shape, spectra[:_FEW]
+    _print_title(path, "spectra in the datasets.h5 layout")
+    visits = int((loader.load_entry("in_flag") == 1).sum()) if "in_flag" in columns else 0
+    click.echo(f"{n_rows} spectra of {n_pixels} pixels: {n_rows - visits} combined, {visits} from visits.")
+    for name in ("apogee_id", "sdss_id"):
+        if name in columns:
+            click.echo(f"{len(np.unique(loader.load_entry(name)))} stars ({columns[name]}).")
+    with_errors = "with" if "spectra" + ERROR_SUFFIX in columns else "without"
+    click.echo(f"Median flux {np.median(flux):.4g} (of {len(flux)} spectra), {with_errors} flux errors.")
+    _print_entries("Preparation of the spectra", preprocessing)
+    labels = [key for key in columns if find_label(key) is not None]
+    others = [name for key, name in columns.items() if key.removesuffix(ERROR_SUFFIX) not in (*labels, "spectra")]
+    if others:
+        click.echo(f"Other columns: {_listed(others)}.")
+    click.echo()
+    rows = [_label_row(loader, key, columns) for key in sorted(labels, key=_place)]
+    print_table(
+        ("label", "known", "missing", "5 %", "median", "95 %", "median error", "unit"), rows, left={"label", "unit"}
+    )
+
+
+def _columns(file: h5py.File) -> list[str]:
+    """Return the names of the datasets; HDF5 makes the slash of ``[Mg/H]`` a group."""
+    names: list[str] = []
+    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return names
+
+
+def _label_row(loader: H5Loader, key: str, columns: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the figures of a label as text."""
+    values = np.asarray(loader.load_entry(columns[key]), dtype=float)
+    known = values[~is_missing(values)]
+    error = columns.get(key + ERROR_SUFFIX)
+    errors = np.array([]) if error is None else np.asarray(loader.load_entry(error), dtype=float)
+    errors = errors[np.isfinite(errors) & (errors > 0)]
+    digits = decimals(np.median(errors) if len(errors) else np.std(known) / 10 if len(known) else 1)
+    numbers = np.percentile(known, (5, 50, 95)) if len(known) else []
+    cells = [f"{number:z.{digits}f}" for number in numbers] or [""] * 3
+    cells.append(f"{np.median(errors):.{digits}f}" if len(errors) else "")
+    return (key, str(len(known)), str(len(values) - len(known)), *cells, label_unit(key))
+
+
+def _place(label: str) -> int:
+    """Return the place of a label in the usual order."""
+    return APOGEE_LABELS.index(label) if label in APOGEE_LABELS else len(APOGEE_LABELS)
+
+
+# Catalogues ---------------------------------------------------------------------------------------------------------
+
+
+def _is_catalogue(path: Path) -> bool:
+    if path.suffix.lower() in _TABLE_SUFFIXES:
+        return True
+    if h5py.is_hdf5(path):
+        return _CATALOGUE in dataset_names(path)
+    if not _is_fits(path):
+        return False
+    with fits.open(path) as hdus:
+        return len(hdus) > 1 and hdus[0].header.get("NAXIS") == 0 and isinstance(hdus[1], fits.BinTableHDU)
+
+
+def _describe_catalogue(path: Path) -> None:
+    table = Table.read(path, path=_CATALOGUE) if h5py.is_hdf5(path) else Table.read(path)
+    namings: tuple[Naming, ...] = ("skbcnn", "sdssv")
+    naming = max(namings, key=lambda naming: len(_labels_in(table, naming)))
+    labels = _labels_in(table, naming)
+    _print_title(path, "a catalogue" if labels else "a table")
+    stars = f" of {len(np.unique(table['star']))} stars" if "star" in table.colnames else ""
+    click.echo(f"{len(table)} rows{stars}, {len(table.colnames)} columns.")
+    comments = dict(line.split(": ", 1) for line in table.meta.get("comments", []) if ": " in line)
+    recorded = {**comments, **table.meta}
+    _print_entries("Origin", {name: recorded[name] for name in _ORIGIN if name in recorded})
+    if "do_not_use" in table.colnames:
+        click.echo(f"{int(np.sum(table['do_not_use']))} rows should not be used (column do_not_use).")
+    if "novelty" in table.colnames:
+        click.echo(f"{int(np.sum(table['novelty'] > 1))} rows are out-of-distribution (column novelty).")
+    if not labels:
+        click.echo(f"Columns: {_listed(table.colnames)}.")
+        return
+    click.echo()
+    calibrated = column_names(labels[0], naming)["calibrated"] in table.colnames
+    print_summary(table, labels, "calibrated" if calibrated else "total", naming)
+    click.echo(f"Errors are {'calibrated' if calibrated else 'total'} standard deviations.")
+
+
+def _labels_in(table: Table, naming: Naming) -> list[str]:
+    """Return the labels that a table has with their errors."""
+    columns = {label: column_names(label, naming) for label in APOGEE_LABELS}
+    return [label for label, names in columns.items() if {names["mean"], names["total"]} <= set(table.colnames)]
+
+
+# FITS files of the survey -------------------------------------------------------------------------------------------
+
+
+def _is_fits(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start == b"SIMPLE  =" or path.suffix.lower() == ".gz"
+
+
+def _describe_spectra(path: Path) -> None:
+    star = read_fits_spectra(path, visits=True)
+    _print_title(path, f"{'normalised spectrum' if star.normalized else 'spectra'} of {star.object_id}")
+    click.echo(f"RA {star.ra:.5f}, Dec {star.dec:.5f} degrees; {star.flux.shape[1]} pixels.")
+    for row in star.skipped:
+        click.echo(f"{row.reason[0].upper()}{row.reason[1:]}.")
+    click.echo()
+    bad = bad_pixels(star.bitmask) | ~np.isfinite(star.flux)
+    flux = np.where(bad, np.nan, star.flux)
+    rows = [
+        (name, "" if np.isnan(snr) else f"{snr:.0f}", f"{np.nanmedian(one):.4g}", f"{100 * share:.1f} %")
+        for name, snr, one, share in zip(star.row_names, star.snr, flux, bad.mean(axis=1), strict=True)
+    ]
+    print_table(("spectrum", "S/N", "median flux", "bad pixels and gaps"), rows, left={"spectrum"})
+
+
+_KINDS = (
+    _Kind(_is_model, _describe_model),
+    _Kind(_is_catalogue, _describe_catalogue),
+    _Kind(_is_datasets, _describe_datasets),
+    _Kind(_is_fits, _describe_spectra),
+)
+
+
+def _print_title(path: Path, what: str) -> None:
+    click.secho(f"{path}: {what}", bold=True)
+
+
+def _print_entries(title: str, entries: Mapping[str, Any]) -> None:
+    """Print a mapping in one line, or that nothing is recorded."""
+    shown = {
+        name: f"{len(value)} values" if isinstance(value, list) and len(value) > 9 else value
+        for name, value in entries.items()
+    }
+    click.echo(f"{title}: {', '.join(f'{name} {value}' for name, value in shown.items()) or 'not recorded'}.")
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names in one line, not more than 20."""
+    more = f" and {len(names) - _MAX_COLUMNS} more" if len(names) > _MAX_COLUMNS else ""
+    return ", ".join(names[:_MAX_COLUMNS]) + more

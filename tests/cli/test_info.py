@@ -1,0 +1,134 @@
+"""``skbcnn info``: what it says of each kind of file."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from sklearn.pipeline import make_pipeline
+
+from skbcnn import (
+    ApogeeBCNNCensoredRegressor,
+    CensoredBCNNRegressor,
+    ContinuumNormalizer,
+    make_apogee_spectra,
+    save_folder,
+    write_h5,
+)
+from skbcnn.catalog import prediction_table, write_table
+from tests.cli.runner import DWARF, GIANT, TINY, refuse, run, succeed
+
+
+def lines_of(*paths):
+    """Return the lines that the command prints, with single blanks."""
+    return [" ".join(line.split()) for line in succeed("info", *paths, columns=200).splitlines()]
+
+
+@pytest.fixture(scope="module")
+def stars():
+    return make_apogee_spectra(60, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def network(stars):
+    y = stars.y[:, [stars.label_names.index(name) for name in ("teff", "Mg")]]
+    return ApogeeBCNNCensoredRegressor(
+        target=["teff", "Mg"], max_epochs=1, augmentation=None, validation_fraction=0.5, random_state=0, **TINY
+    ).fit(stars.X, y)
+
+
+def test_a_model(network, tmp_path):
+    path = save_folder(
+        network, tmp_path / "model", preprocessing={"degree": 2}, provenance={"training_data": "synthetic"}
+    )
+    lines = lines_of(path)
+    assert lines[0] == f"{path}: a model, ApogeeBCNNCensoredRegressor"
+    assert "It predicts 2 labels from 7514 pixels, with 4 draws." in lines
+    assert "Origin: training_data synthetic." in lines
+    assert "Trained for 1 epoch, without noise." in lines
+    assert "Preparation of the spectra: degree 2." in lines
+    assert "Calibrated with known labels (30)." in lines
+    assert lines[-2].startswith("teff K all ")
+    bias, scatter, n = network.validation_residuals_["Mg"]
+    assert lines[-1].split()[:3] == ["Mg", "dex", str(len(network.spec_.windows[1]))]
+    assert float(lines[-1].split()[3]) == pytest.approx(bias, abs=0.01)
+    assert float(lines[-1].split()[4]) == pytest.approx(scatter, abs=0.01)
+    assert lines[-1].split()[5] == str(n)
+
+
+def test_a_pipeline_without_calibration(tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = 1 + 0.1 * rng.normal(size=(30, 40)), rng.normal(size=(30, 1))
+    network = CensoredBCNNRegressor(target=["Al"], max_epochs=1, calibrate=False, random_state=0, **TINY)
+    pipeline = make_pipeline(ContinuumNormalizer(pixels=range(40), chips=[(0, 40)], degree=0), network).fit(X, y)
+    lines = lines_of(save_folder(pipeline, tmp_path / "model.zip"))
+    assert (
+        "Pipeline: continuumnormalizer (ContinuumNormalizer), censoredbcnnregressor (CensoredBCNNRegressor)." in lines
+    )
+    assert "It predicts 1 label from 40 pixels, with 4 draws." in lines
+    assert "Origin: not recorded." in lines
+    assert any(line.startswith("Not calibrated: ") for line in lines)
+
+
+def test_an_hdf5_file(stars, tmp_path):
+    teff = np.where(np.arange(60) < 6, -9999, np.arange(60) + 4000.0)
+    labels, errors = {"teff": teff, "[Mg/H]": stars.y[:, 7]}, {"teff": np.full(60, 25.0)}
+    in_flag, names = np.arange(60) % 2, np.repeat(np.arange(30), 2).astype(str)
+    path = write_h5(
+        tmp_path / "datasets", stars.X, labels, labels_err=errors, in_flag=in_flag, extra={"APOGEE_ID": names}
+    )
+    lines = lines_of(path)
+    assert lines[0] == f"{path}: spectra in the datasets.h5 layout"
+    assert "60 spectra of 7514 pixels: 30 combined, 30 from visits." in lines
+    assert "30 stars (APOGEE_ID)." in lines
+    assert "Preparation of the spectra: not recorded." in lines
+    low, median, high = np.percentile(teff[6:], (5, 50, 95))
+    assert f"teff 54 6 {low:.0f} {median:.0f} {high:.0f} 25 K" in lines
+    assert lines[-1].startswith("Mg ")
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".ecsv", ".h5"])
+def test_a_catalogue(network, stars, tmp_path, suffix):
+    prediction = network.predict_distribution(stars.X[:5])
+    table = prediction_table(
+        prediction, columns={"star": list("abcde")}, assessment=network.assess(stars.X[:5]), meta={"model": "giants"}
+    )
+    lines = lines_of(write_table(table, tmp_path / f"catalogue{suffix}"))
+    assert lines[0].endswith(": a catalogue")
+    assert f"5 rows of 5 stars, {len(table.colnames)} columns." in lines
+    assert "Origin: model giants." in lines
+    assert f"{table['do_not_use'].sum()} rows should not be used (column do_not_use)." in lines
+    teff = next(line for line in lines if line.startswith("teff "))
+    assert float(teff.split()[2]) == pytest.approx(np.median(prediction.mean[:, 0]), abs=1)
+    assert lines[-1] == "Errors are calibrated standard deviations."
+
+
+def test_another_table(tmp_path):
+    path = tmp_path / "other.csv"
+    Table({"a": [1, 2], "b": [3, 4]}).write(path)
+    lines = lines_of(path)
+    assert lines[0] == f"{path}: a table"
+    assert lines[-1] == "Columns: a, b."
+
+
+def test_survey_files(tmp_path):
+    lines = lines_of(GIANT, DWARF)
+    assert lines[0] == f"{GIANT}: spectra of 2M17335483-2753043"
+    assert [line.split()[:2] for line in lines if line.startswith("visit")] == [["visit", n] for n in "123"]
+    assert any(line.startswith("combined 154 829.8 ") for line in lines)
+    assert any("combined (global), has no flux" in line for line in lines)
+
+
+def test_what_cannot_be_read_does_not_hide_the_rest(tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("Observed in June.")
+    result = run("info", text, tmp_path / "absent", DWARF)
+    assert result.exit_code == 1
+    assert "notes.txt is none of the files that skbcnn reads" in result.stderr
+    assert "There is no file or folder" in result.stderr
+    assert "2M19485057+5005279" in result.stdout
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    path = tmp_path / "cut.h5"
+    whole = write_h5(tmp_path / "whole", np.ones((4, 10)), {"teff": np.full(4, 4500.0)})
+    path.write_bytes(whole.read_bytes()[:1500])
+    assert "cut.h5" in refuse("info", path)
