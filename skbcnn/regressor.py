@@ -725,6 +725,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             exposures = model_std = None
             cross_fits = self.calibration_cv is not None and stars is not None
             if calibrating is not None:
+                calibrating = calibrating._replace(group=None)  # each spectrum of a star tells something new
                 exposures = repeated(calibrating) if self._varies_spectra and not cross_fits else calibrating
                 exposures = exposures._replace(x=self._as_in_training(exposures))
                 moments = self._moments_of_exposures(exposures.x, len(calibrating.x))
@@ -734,7 +735,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             if cross_fits:
                 if self.interrupted_:
                     raise KeyboardInterrupt  # who ended the training does not wait for several others
-                calibrating, exposures = stars, stars._replace(x=self._as_in_training(stars))
+                calibrating, exposures = stars, stars._replace(x=self._as_in_training(stars), group=None)
                 prediction = self._cross_prediction(stars, exposures.x)
             elif exposures is not None:
                 prediction = self._prediction(exposures.x, None, None, moments)

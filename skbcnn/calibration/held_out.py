@@ -37,7 +37,7 @@ def calibration_stars(held_out: Stars | None) -> Stars | None:
 
 
 def repeated(stars: Stars) -> Stars:
-    """Return stars, followed by the same stars again, for spectra of two exposures of each.
+    """Return stars, followed by the same stars again, for two exposures of each spectrum.
 
     Parameters
     ----------
@@ -47,11 +47,11 @@ def repeated(stars: Stars) -> Stars:
     Returns
     -------
     stars : Stars
-        All of the stars, and then at most 1500 of them. They have a `group`.
+        All of the stars, and then at most 1500 of them. The `group` is the number of the spectrum, of which all are
+        exposures.
     """
-    number = np.arange(len(stars.x)) if stars.group is None else stars.group
     rows = np.concatenate([np.arange(len(stars.x)), np.arange(min(len(stars.x), _MAX_REPEATED))])
-    return stars._replace(group=number).take(rows)
+    return stars.take(rows)._replace(group=rows)
 
 
 def can_calibrate(y: np.ndarray) -> bool:
