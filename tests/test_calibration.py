@@ -102,6 +102,7 @@ class TestCalibratedStd:
         quiet = noisy.predict_distribution(X)  # too large for these spectra, to which no noise was added
         assert (fit_error_model(quiet, y, errors).std(quiet) < quiet.calibrated).all()
 
+    @pytest.mark.slow
     def test_depends_on_the_noise_of_the_spectrum(self, tmp_path):
         X, y = draw_line_spectra(2000, seed=1)
         noisy = CensoredBCNNRegressor(**PARAMETERS | {"windows": {"Al": range(40, 60)}}, noise_augmentation=(0, 6))

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,6 +169,7 @@ class TestForkedProcesses:
         assert [*messages] == ["fit", "partial_fit", "jacobian", "backend='tensorflow'"]
         assert all(re.search("loky.*'spawn'.*threads", message) for message in messages.values())
 
+    @pytest.mark.slow
     def test_a_child_forked_before_tensorflow_started_trains(self):
         run_forked("""
             there = forked(fit)
@@ -1844,6 +1845,15 @@ SETTINGS = {
 class TestGlobalSettings:
     """No global setting of another library breaks or changes a result."""
 
+    @pytest.mark.usefixtures("new_networks")
+    def test_results_are_the_same_with_all_settings(self, normal_stars, expected_results):
+        with ExitStack() as stack:
+            for setting in SETTINGS.values():
+                stack.enter_context(setting())
+            found = results_of_everything(normal_stars)
+        assert all(np.array_equal(*pair) for pair in zip(found, expected_results, strict=True))
+
+    @pytest.mark.slow
     @pytest.mark.usefixtures("new_networks")
     @pytest.mark.parametrize("setting", SETTINGS)
     def test_results_are_the_same(self, setting, normal_stars, expected_results):

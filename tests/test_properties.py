@@ -62,6 +62,7 @@ sys.stdout.buffer.write(pickle.dumps((model, answer)))
 
 
 class TestSeed:
+    @pytest.mark.slow
     def test_equal_seeds_are_equal_fits_in_another_process(self, tiny_parameters, tiny_data, fitted_state):
         """With equal numbers of threads on one machine; the other process builds the network anew."""
         model = CensoredBCNNRegressor(**tiny_parameters, noise_augmentation=1.0)

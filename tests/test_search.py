@@ -159,6 +159,7 @@ print("equal")
 
 
 class TestWorkers:
+    @pytest.mark.slow
     def test_two_workers_bit_for_bit(self):
         """With one thread for each fit; the order in which sums are rounded depends on the number of threads."""
         result = subprocess.run(
@@ -199,6 +200,7 @@ class TestCurves:
 
 
 class TestMetaEstimators:
+    @pytest.mark.slow
     def test_bagging_is_a_deep_ensemble(self, network, data):
         X, y = data
         ensemble = BaggingRegressor(network, n_estimators=3, random_state=0, n_jobs=2).fit(X, y)

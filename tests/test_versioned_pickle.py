@@ -124,6 +124,7 @@ for path, estimator in loaded.items():
 """
 
 
+@pytest.mark.slow
 def test_equal_predictions_in_another_process(fitted, tiny_data, tmp_path):
     for name, estimator in fitted.items():
         dump_all(name, estimator, tmp_path)

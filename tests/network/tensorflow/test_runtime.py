@@ -28,6 +28,7 @@ with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts the threads as Linux shows them")
 def test_workers_use_the_threads_that_joblib_allots():
     ended = subprocess.run([sys.executable, "-c", IN_WORKERS], capture_output=True, text=True, check=True)
