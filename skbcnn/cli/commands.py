@@ -212,10 +212,10 @@ def predict(ctx: click.Context, **options: Any) -> None:
 @_debug
 @click.pass_context
 def info(ctx: click.Context, paths: tuple[Path, ...]) -> None:
-    """Show what files hold.
+    """Summarise models, catalogues and files of spectra.
 
-    PATHS are models, HDF5 files in the datasets.h5 layout, catalogues that skbcnn predict has written, or apStar and
-    aspcapStar files.
+    PATHS are models, HDF5 files of skbcnn.write_h5 or of astroNN (datasets.h5), catalogues that skbcnn predict has
+    written, or apStar and aspcapStar files.
     """
     from skbcnn.cli.info import run_info
 
