@@ -117,12 +117,12 @@ def fit_error_model(
     noise_range = None if noise is None else _noise_range(noise, len(residual))
     log_noises = None if noise is None or noise_range is None else log_noise(noise, *noise_range)
 
-    weight = np.ones(len(residual))
+    _check_stds(total[np.isfinite(residual)])
+    weight = np.ones_like(residual)
     log_expected = np.zeros(residual.shape[1])
     if star is not None:
         star = check_groups(star, "star", len(residual))
-        _, number, n_spectra = np.unique(star, return_inverse=True, return_counts=True)
-        weight = 1 / n_spectra[number]
+        weight = _shares_of_stars(star, np.isfinite(residual))
         mean = prediction.mean.reshape(residual.shape)
         log_expected = np.log(np.hypot(1, _relative_scatter_of_repeats(mean, total, star)))
 
@@ -132,7 +132,7 @@ def fit_error_model(
                 residual[:, j],
                 [total[:, j]],
                 label_error[:, j] ** 2,
-                weight,
+                weight[:, j],
                 log_noises,
                 prior._replace(log_expected=log_expected[j]),
                 _DOF,
@@ -144,7 +144,8 @@ def fit_error_model(
     if any(fit.unit > 0 for fit in fits):
         fits = fit_each_label(_Prior.from_fits([fit for fit in fits if fit.unit > 0]))
     fits = _with_right_share(fits, residual, total, label_error, weight, log_noises)
-    return _error_model(prediction.label_names, fits, "known labels", "residuals", noise_range)
+    counted = "residuals" if star is None else "stars with a known value"
+    return _error_model(prediction.label_names, fits, "known labels", counted, noise_range)
 
 
 def fit_noise_model(prediction: Prediction, star: ArrayLike) -> ErrorModel:
@@ -213,14 +214,29 @@ def _pairs_of_visits(star: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return first, second, weight
 
 
+def _check_stds(total: np.ndarray) -> None:
+    """Raise if predicted standard deviations of known labels are no standard deviations."""
+    if n_wrong := int((~(np.isfinite(total) & (total >= 0))).sum()):
+        raise ValueError(
+            f"prediction.total is negative, infinite or NaN in {n_wrong} places where the label is known. Leave these "
+            "stars out of the prediction and of y."
+        )
+
+
+def _shares_of_stars(star: np.ndarray, is_known: np.ndarray) -> np.ndarray:
+    """Return the weight of each spectrum and label: one over the number of spectra of the star with this label."""
+    _, number = np.unique(star, return_inverse=True)
+    counts = np.stack([np.bincount(number, weights=column) for column in is_known.T], axis=1)
+    return 1 / np.maximum(counts[number], 1)
+
+
 def _relative_scatter_of_repeats(mean: np.ndarray, total: np.ndarray, star: np.ndarray) -> np.ndarray:
     """Return the scatter of each label between spectra of the same star, in predicted standard deviations."""
     first, second, _ = _pairs_of_visits(star)
-    if len(first) < MIN_DIFFERENCES:
-        return np.zeros(mean.shape[1])
-    difference = mean[first] - mean[second]
-    std = np.hypot(total[first], total[second])
-    return np.array([_robust_std(column) for column in np.divide(difference, std, where=std > 0, out=0 * std).T])
+    difference, std = mean[first] - mean[second], np.hypot(total[first], total[second])
+    ratios = np.divide(difference, std, where=std > 0, out=np.zeros_like(std))
+    known = [column[np.isfinite(column)] for column in ratios.T]
+    return np.array([_robust_std(column) if len(column) >= MIN_DIFFERENCES else 0.0 for column in known])
 
 
 def _noise_range(noise: ArrayLike, n_samples: int) -> tuple[float, float]:
@@ -395,7 +411,7 @@ def _with_right_share(
     if log_noises is not None:
         variance = variance * noise_factor(log_noises[:, np.newaxis], slope, curve) ** 2
     residual, label_variance = residual[:, known], label_error[:, known] ** 2
-    weights = np.where(np.isfinite(residual), weight[:, np.newaxis], 0)
+    weights = np.where(np.isfinite(residual), weight[:, known], 0)
     n_stars = weights.sum(axis=0)
     low, high = np.full(len(known), -1.0), np.full(len(known), 1.0)
     for _ in range(_BISECTIONS):

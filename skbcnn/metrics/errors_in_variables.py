@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_MAX_NOISE = 0.95  # of the variance of any combination of terms: more is not taken off as noise
+MAX_NOISE = 0.95  # of the variance of any combination of terms: more is not taken off as noise
 _SINGULAR = 1e-10  # ratio of eigenvalues of the matrix of the sums of products, of terms of equal size
 
 
@@ -207,6 +207,6 @@ def _products_without_noise(
     root = np.linalg.cholesky(products)
     whiten = np.linalg.inv(root)
     share_of_noise, directions = np.linalg.eigh(whiten @ excess @ whiten.T)
-    kept = 1 - share * np.minimum(share_of_noise, _MAX_NOISE)
+    kept = 1 - share * np.minimum(share_of_noise, MAX_NOISE)
     half = root @ directions
     return (half * kept) @ half.T

@@ -14,7 +14,7 @@ from skbcnn._prediction import Prediction
 from skbcnn._sklearn import check_sample_weight
 from skbcnn._user_warnings import warn_user
 from skbcnn._validation import check_label_errors, check_labels
-from skbcnn.metrics.errors_in_variables import polynomial_terms, regress
+from skbcnn.metrics.errors_in_variables import MAX_NOISE, polynomial_terms, regress
 from skbcnn.survey import find_label, is_missing
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class ResponseMatrix:
             raise ValueError(_too_few_stars(true, weight, names, used, len(rows), _STARS_PER_TERM * len(terms)))
         known = true[rows][:, used]
         known_err = np.zeros_like(known) if errors is None else errors[rows][:, used]
-        _warn_of_large_errors(known, known_err, [names[j] for j in used])
+        _warn_of_large_errors(known, known_err, weight[rows], [names[j] for j in used])
         summarised = [names[j] for j in used if names[j] in _elements(elements, names)]
         responses, influences = _responses(known, known_err, predicted[rows], weight[rows], terms)
         standard_errors, own = [], []
@@ -314,12 +314,12 @@ def _columns_and_rows(true: np.ndarray, weight: np.ndarray, names: Sequence[str]
     return used, rows
 
 
-def _warn_of_large_errors(true: np.ndarray, errors: np.ndarray, names: Sequence[str]) -> None:
+def _warn_of_large_errors(true: np.ndarray, errors: np.ndarray, weight: np.ndarray, names: Sequence[str]) -> None:
     """Warn if labels have errors that explain all of their scatter, so that nothing is known of their true values."""
-    error, scatter = np.sqrt((errors**2).mean(axis=0)), true.std(axis=0)
-    if large := [
-        f"{names[j]} ({error[j]:.3g} and {scatter[j]:.3g})" for j in np.flatnonzero(error >= scatter).tolist()
-    ]:
+    offset = true - np.average(true, axis=0, weights=weight)
+    error, scatter = (np.sqrt(np.average(values**2, axis=0, weights=weight)) for values in (errors, offset))
+    too_large = np.flatnonzero(error**2 > MAX_NOISE * scatter**2).tolist()
+    if large := [f"{names[j]} ({error[j]:.3g} and {scatter[j]:.3g})" for j in too_large]:
         warn_user(
             "The errors of these labels are as large as the scatter of the labels themselves, so that the responses to "
             f"them, and to labels that follow them, are not known: {', '.join(large)}. Check the unit of y_err, or "

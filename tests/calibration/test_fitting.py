@@ -82,6 +82,13 @@ class TestKnownLabels:
         with pytest.raises(ValueError, match="at most 5 residuals of a label, and at least 20"):
             fit_error_model(predicted(std[:5], std[:5]), std[:5])
 
+    @pytest.mark.parametrize("wrong", [np.nan, np.inf, -1.0])
+    def test_standard_deviations_that_are_none_are_refused(self, std, wrong):
+        total = std.copy()
+        total[3, 1] = wrong
+        with pytest.raises(ValueError, match="total is negative, infinite or NaN in 1 places"):
+            fit_error_model(predicted(std, total), std)
+
     def test_single_label(self, std, rng):
         truth, std = rng.normal(size=6000), std[:, 0]
         stars = Prediction(truth + 2 * std * rng.normal(size=6000), std, std, std, ("teff",))
@@ -99,8 +106,22 @@ class TestSeveralSpectraOfAStar:
         assert_array_equal(found.n_differences, once.n_differences)
 
     def test_nineteen_stars_are_too_few_even_with_many_spectra(self, std):
-        with pytest.raises(ValueError, match="at most 19 residuals"):
+        with pytest.raises(ValueError, match="at most 19 stars with a known value"):
             fit_error_model(predicted(std[:95], std[:95]), std[:95], star=np.repeat(np.arange(19), 5))
+
+    def test_a_star_with_a_label_for_one_of_its_spectra_counts_once(self, std, rng):
+        truth = rng.normal(size=std.shape)
+        stars = predicted(truth + 1.5 * std * rng.normal(size=std.shape), std)
+        star, labels = np.arange(6000) // 3, truth.copy()
+        labels[np.arange(6000) % 3 > 0] = np.nan
+        assert_array_equal(fit_error_model(stars, labels, star=star).n_differences, 2000)
+
+    def test_a_missing_prediction_changes_nothing_else(self, std, rng):
+        truth = rng.normal(size=(300, 2))[np.arange(900) // 3]
+        mean = truth + std[:900] * rng.normal(size=truth.shape)
+        mean[5, 0] = truth[5, 0] = np.nan
+        found = fit_error_model(predicted(mean, std[:900]), truth, star=np.arange(900) // 3)
+        assert_allclose(found.std(predicted(mean, std[:900])) / std[:900], 1, atol=0.15)
 
     def test_a_label_that_varies_between_spectra_gets_larger_errors(self):
         """Label errors hide the errors of the last label, whose predicted standard deviations are too small."""
