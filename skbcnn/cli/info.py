@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import h5py
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from astropy.utils.exceptions import AstropyWarning
 from sklearn.pipeline import Pipeline
 
 from skbcnn._prediction import Naming, column_names
@@ -25,6 +27,10 @@ _FEW = 1000  # spectra whose flux is read
 _MAX_COLUMNS = 20  # named on the screen
 _CATALOGUE = "catalogue"  # table in an HDF5 file
 _ORIGIN = ("model", "provenance", "predicted with")  # entries of the metadata of a catalogue
+_MARKS = (  # column of a catalogue, value above which a row is marked, and what that means
+    ("do_not_use", 0, "should not be used"),
+    ("novelty", 1, "are out-of-distribution"),
+)
 _TABLE_SUFFIXES = (".csv", ".ecsv")
 
 
@@ -39,16 +45,21 @@ def run_info(paths: Sequence[Path]) -> list[Exception]:
     Returns
     -------
     failures : list of Exception
-        Errors of those that cannot be read.
+        Errors of those that cannot be read; each names its file.
     """
     failures: list[Exception] = []
     for number, path in enumerate(paths):
         if number:
             click.echo()
         try:
-            _kind_of(path)(path)
-        except (ValueError, OSError) as error:
-            failures.append(error)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", AstropyWarning)  # of damaged files, which also raise an error
+                _kind_of(path)(path)
+        except Exception as error:  # any file may come, and none hides the others
+            named = str(path) in str(error) or getattr(error, "filename", None)
+            failures.append(
+                error if named else ValueError(f"{path} cannot be read: {str(error) or type(error).__name__}")
+            )
     return failures
 
 
@@ -120,47 +131,68 @@ def _is_datasets(path: Path) -> bool:
 def _describe_datasets(path: Path) -> None:
     loader = H5Loader(path, load_combined=None)
     preprocessing = loader.preprocessing  # which also checks the file
+    names = loader.column_names
+    keys = dict.fromkeys(map(column_key, names))
     with h5py.File(path, "r") as file:
-        columns = {column_key(name): name for name in _columns(file)}
-        spectra = file[columns["spectra"]]
+        spectra = file[next(name for name in names if column_key(name) == "spectra")]
         (n_rows, n_pixels), flux = spectra.shape, spectra[:_FEW]
     _print_title(path, "spectra in the datasets.h5 layout")
-    visits = int((loader.load_entry("in_flag") == 1).sum()) if "in_flag" in columns else 0
-    click.echo(f"{n_rows} spectra of {n_pixels} pixels: {n_rows - visits} combined, {visits} from visits.")
-    for name in ("apogee_id", "sdss_id"):
-        if name in columns:
-            click.echo(f"{len(np.unique(loader.load_entry(name)))} stars ({columns[name]}).")
-    with_errors = "with" if "spectra" + ERROR_SUFFIX in columns else "without"
-    click.echo(f"Median flux {np.median(flux):.4g} (of {len(flux)} spectra), {with_errors} flux errors.")
+    flags = _numbers(loader, "in_flag") if "in_flag" in keys else np.zeros(n_rows)
+    kinds = {"combined": int((flags == 0).sum()), "from visits": int((flags == 1).sum())}
+    if others := n_rows - sum(kinds.values()):
+        kinds["with another in_flag"] = others
+    counts = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+    click.echo(f"{n_rows} spectra of {n_pixels} pixels: {counts}.")
+    for name in names:
+        if column_key(name) in ("apogee_id", "sdss_id"):
+            click.echo(f"{_n_stars(loader.load_entry(name))} stars ({name}).")
+    with_errors = "with" if "spectra" + ERROR_SUFFIX in keys else "without"
+    click.echo(f"Median flux {np.nanmedian(flux):.4g} (of {len(flux)} spectra), {with_errors} flux errors.")
     _print_entries("Preparation of the spectra", preprocessing)
-    labels = [key for key in columns if find_label(key) is not None]
-    others = [name for key, name in columns.items() if key.removesuffix(ERROR_SUFFIX) not in (*labels, "spectra")]
-    if others:
-        click.echo(f"Other columns: {_listed(others)}.")
-    click.echo()
-    rows = [_label_row(loader, key, columns) for key in sorted(labels, key=_place)]
+    labels = [key for key in keys if find_label(key) is not None]
+    if others_names := [
+        name for name in names if column_key(name).removesuffix(ERROR_SUFFIX) not in (*labels, "spectra")
+    ]:
+        click.echo(f"Other columns: {_listed(others_names)}.")
+    rows, remarks = [], []
+    for key in sorted(labels, key=_place):
+        try:
+            rows.append(_label_row(loader, key, with_errors=key + ERROR_SUFFIX in keys))
+        except (ValueError, OSError) as error:
+            remarks.append(str(error))
+    click.echo("\n".join([*remarks, ""]) if remarks else "")
     print_table(
         ("label", "known", "missing", "5 %", "median", "95 %", "median error", "unit"), rows, left={"label", "unit"}
     )
 
 
-def _columns(file: h5py.File) -> list[str]:
-    """Return the names of the datasets; HDF5 makes the slash of ``[Mg/H]`` a group."""
-    names: list[str] = []
-    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-    return names
+def _numbers(loader: H5Loader, name: str) -> np.ndarray:
+    """Return a column that has one number for each spectrum."""
+    values = loader.load_entry(name)
+    if values.ndim != 1 or values.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{name} of {loader.filename} has type {values.dtype} and shape {values.shape}, expected one number for "
+            "each spectrum."
+        )
+    return np.asarray(values, dtype=float)
 
 
-def _label_row(loader: H5Loader, key: str, columns: Mapping[str, str]) -> tuple[str, ...]:
+def _n_stars(identifiers: np.ndarray) -> int:
+    """Return the number of different identifiers, without missing ones."""
+    values = np.unique(identifiers)
+    if values.dtype.kind in "fiu":
+        return int((values > 0).sum())
+    return len({str(value).strip() for value in values} - {""})
+
+
+def _label_row(loader: H5Loader, key: str, *, with_errors: bool) -> tuple[str, ...]:
     """Return the figures of a label as text."""
-    values = np.asarray(loader.load_entry(columns[key]), dtype=float)
-    known = values[~is_missing(values)]
-    error = columns.get(key + ERROR_SUFFIX)
-    errors = np.array([]) if error is None else np.asarray(loader.load_entry(error), dtype=float)
+    values = _numbers(loader, key)
+    known = values[~is_missing(values) & np.isfinite(values)]
+    errors = _numbers(loader, key + ERROR_SUFFIX) if with_errors else np.array([])
     errors = errors[np.isfinite(errors) & (errors > 0)]
     digits = decimals(np.median(errors) if len(errors) else np.std(known) / 10 if len(known) else 1)
-    numbers = np.percentile(known, (5, 50, 95)) if len(known) else []
-    cells = [f"{number:z.{digits}f}" for number in numbers] or [""] * 3
+    cells = [f"{number:z.{digits}f}" for number in np.percentile(known, (5, 50, 95))] if len(known) else [""] * 3
     cells.append(f"{np.median(errors):.{digits}f}" if len(errors) else "")
     return (key, str(len(known)), str(len(values) - len(known)), *cells, label_unit(key))
 
@@ -192,14 +224,15 @@ def _describe_catalogue(path: Path) -> None:
     _print_title(path, "a catalogue" if labels else "a table")
     stars = f" of {len(np.unique(table['star']))} stars" if "star" in table.colnames else ""
     click.echo(f"{len(table)} rows{stars}, {len(table.colnames)} columns.")
-    comments = dict(line.split(": ", 1) for line in table.meta.get("comments", []) if ": " in line)
+    lines = [str(line) for line in np.atleast_1d(table.meta.get("comments", []))]
+    comments = dict(line.split(": ", 1) for line in lines if ": " in line)
     recorded = {**comments, **table.meta}
     _print_entries("Origin", {name: recorded[name] for name in _ORIGIN if name in recorded})
-    if "do_not_use" in table.colnames:
-        click.echo(f"{int(np.sum(table['do_not_use']))} rows should not be used (column do_not_use).")
-    if "novelty" in table.colnames:
-        click.echo(f"{int(np.sum(table['novelty'] > 1))} rows are out-of-distribution (column novelty).")
-    if not labels:
+    for name, limit, meaning in _MARKS:
+        if name in table.colnames and table[name].dtype.kind in "biuf":
+            n_marked = np.count_nonzero(np.ma.filled(np.ma.asarray(table[name]).astype(float), 0) > limit)
+            click.echo(f"{n_marked} rows {meaning} (column {name}).")
+    if not labels or len(table) == 0:
         click.echo(f"Columns: {_listed(table.colnames)}.")
         return
     click.echo()
@@ -211,7 +244,11 @@ def _describe_catalogue(path: Path) -> None:
 def _labels_in(table: Table, naming: Naming) -> list[str]:
     """Return the labels that a table has with their errors."""
     columns = {label: column_names(label, naming) for label in APOGEE_LABELS}
-    return [label for label, names in columns.items() if {names["mean"], names["total"]} <= set(table.colnames)]
+    return [
+        label
+        for label, names in columns.items()
+        if {names["mean"], names["total"]} <= set(table.colnames) and table[names["mean"]].dtype.kind in "fiu"
+    ]
 
 
 # FITS files of the survey -------------------------------------------------------------------------------------------
@@ -230,7 +267,7 @@ def _describe_spectra(path: Path) -> None:
     for row in star.skipped:
         click.echo(f"{row.reason[0].upper()}{row.reason[1:]}.")
     click.echo()
-    bad = bad_pixels(star.bitmask) | ~np.isfinite(star.flux)
+    bad = bad_pixels(star.bitmask) | ~np.isfinite(star.flux) | (star.flux == 0)  # gaps of visits are 0
     flux = np.where(bad, np.nan, star.flux)
     rows = [
         (name, "" if np.isnan(snr) else f"{snr:.0f}", f"{np.nanmedian(one):.4g}", f"{100 * share:.1f} %")

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from skbcnn._prediction import ErrorKind, Naming, column_names
+from skbcnn.survey import is_missing
 
 _MAIN_LABELS = ("teff", "logg", "Fe", "M", "alpha")  # shown first
 _MAX_STARS_WITH_ALL_LABELS = 20  # with more spectra, only the main labels are shown
@@ -144,12 +145,19 @@ def print_summary(table: DataTable, labels: Sequence[str], kind: ErrorKind, nami
     rows = []
     for label in labels:
         column = column_names(label, naming)
-        values, errors = table[column["mean"]], table[column[kind]]
-        digits = decimals(np.median(errors))
-        percentiles = np.percentile(values, (5, 50, 95))
-        numbers = [f"{number:z.{digits}f}" for number in (*percentiles, np.median(errors))]
-        rows.append((label, *numbers, str(values.unit or "")))
+        values, errors = _known(table[column["mean"]]), _known(table[column[kind]])
+        digits = decimals(np.median(errors)) if len(errors) else 3
+        numbers = [*np.percentile(values, (5, 50, 95))] if len(values) else [np.nan] * 3
+        numbers.append(np.median(errors) if len(errors) else np.nan)
+        cells = ["" if np.isnan(number) else f"{number:z.{digits}f}" for number in numbers]
+        rows.append((label, *cells, str(table[column["mean"]].unit or "")))
     print_table(("label", "5 %", "median", "95 %", "median error", "unit"), rows, left={"label", "unit"})
+
+
+def _known(column: Column) -> np.ndarray:
+    """Return the values of a column that are not missing: masked, infinite, NaN or -9999."""
+    values = np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+    return values[np.isfinite(values) & ~is_missing(values)]
 
 
 def _main_first(names: Sequence[str]) -> list[str]:

@@ -162,6 +162,12 @@ class H5Loader:
             return _read_rows(column, self._rows(table))
 
     @property
+    def column_names(self) -> list[str]:
+        """Names of all columns of the file, in its own spelling."""
+        with _open(self.filename) as table:
+            return table.names
+
+    @property
     def preprocessing(self) -> dict[str, Any]:
         """Preparation of the spectra, as `write_h5` recorded it; empty if the file records none.
 
@@ -217,9 +223,9 @@ class _Table:
     def __init__(self, file: h5py.File) -> None:
         self.path = file.filename
         self._file = file
-        self._names = list(_dataset_names(file))
+        self.names = list(_dataset_names(file))
         self._spellings: dict[str, list[str]] = {}
-        for name in self._names:
+        for name in self.names:
             self._spellings.setdefault(column_key(name), []).append(name)
         (spectra,) = self._datasets(["spectra"])
         self.shape = spectra.shape
@@ -319,8 +325,8 @@ class _Table:
     def _absence(self, absent: Sequence[str]) -> str:
         suggestion = "".join(f" {hint}" for name in absent for hint in self._hints(str(name)))
         remedy = " or load with load_err=False" if any(_is_error(name) for name in absent) else ""
-        names = self._names[:_MAX_NAMES]
-        if more := len(self._names) - len(names):
+        names = self.names[:_MAX_NAMES]
+        if more := len(self.names) - len(names):
             names.append(f"and {more} more")
         return (
             f"{self.path} has no {', '.join(map(str, absent))}.{suggestion} It has {', '.join(names) or 'nothing'}. "
@@ -330,7 +336,7 @@ class _Table:
     def _hints(self, absent: str) -> Iterator[str]:
         """Yield remarks on columns that are an absent one misspelt, or from which an absent label can be computed."""
         known = find_label(absent)
-        for column in self._names:
+        for column in self.names:
             quantity = None if _is_error(column) else other_quantity(column)
             if known is not None and quantity is not None and quantity.label == known.name:
                 yield f"It has {column}: {quantity.meaning}"

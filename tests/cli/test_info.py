@@ -1,5 +1,6 @@
 """``skbcnn info``: what it says of each kind of file."""
 
+import h5py
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -9,6 +10,7 @@ from skbcnn import (
     ApogeeBCNNCensoredRegressor,
     CensoredBCNNRegressor,
     ContinuumNormalizer,
+    H5Loader,
     make_apogee_spectra,
     save_folder,
     write_h5,
@@ -101,6 +103,29 @@ def test_a_catalogue(network, stars, tmp_path, suffix):
     assert lines[-1] == "Errors are calibrated standard deviations."
 
 
+def test_labels_that_cannot_be_shown_are_named(stars, tmp_path):
+    path = write_h5(tmp_path / "datasets", stars.X, {"teff": stars.y[:, 0], "Mg": stars.y[:, 7]})
+    with h5py.File(path, "a") as file:
+        file["[Fe/H]"] = np.array([b"solar"] * 60)
+        file["teff_copy"] = h5py.SoftLink("/teff")
+        file["MG"] = file["Mg"][...] + 1
+        file["in_flag"][:3] = [1, 2, -1]
+    lines = lines_of(path)
+    assert "60 spectra of 7514 pixels: 57 combined, 1 from visits, 2 with another in_flag." in lines
+    assert any(line.startswith("Fe of ") and "expected one number for each spectrum" in line for line in lines)
+    shown = next(line for line in lines if line.startswith("Mg ")).split()
+    known = H5Loader(path, target="Mg").load()[1]
+    assert float(shown[4]) == pytest.approx(np.median(known[known > -9999]), abs=0.01)  # not that of MG
+    assert any(line.startswith("teff ") for line in lines)
+
+
+def test_missing_values_of_a_catalogue_are_left_out(tmp_path):
+    table = Table({"teff": [4000.0, np.nan, 5000.0, -9999.0], "teff_err": [10.0, np.nan, 30.0, -9999.0]})
+    lines = lines_of(write_table(table, tmp_path / "catalogue.fits"))
+    assert "teff 4050 4500 4950 20" in lines
+    assert "0 rows, 2 columns." in lines_of(write_table(table[:0], tmp_path / "empty.fits"))
+
+
 def test_another_table(tmp_path):
     path = tmp_path / "other.csv"
     Table({"a": [1, 2], "b": [3, 4]}).write(path)
@@ -114,16 +139,21 @@ def test_survey_files(tmp_path):
     assert lines[0] == f"{GIANT}: spectra of 2M17335483-2753043"
     assert [line.split()[:2] for line in lines if line.startswith("visit")] == [["visit", n] for n in "123"]
     assert any(line.startswith("combined 154 829.8 ") for line in lines)
+    visit = next(line for line in lines if line.startswith("visit 1 "))
+    assert visit == "visit 1 67 830 14.4 %"  # with the gaps, which are 0 in visits
     assert any("combined (global), has no flux" in line for line in lines)
 
 
 def test_what_cannot_be_read_does_not_hide_the_rest(tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("Observed in June.")
-    result = run("info", text, tmp_path / "absent", DWARF)
+    fits_named_csv = tmp_path / "other.csv"
+    fits_named_csv.write_bytes(DWARF.read_bytes()[:5000])
+    result = run("info", text, tmp_path / "absent", fits_named_csv, DWARF)
     assert result.exit_code == 1
     assert "notes.txt is none of the files that skbcnn reads" in result.stderr
     assert "There is no file or folder" in result.stderr
+    assert "other.csv cannot be read: " in result.stderr
     assert "2M19485057+5005279" in result.stdout
 
 
