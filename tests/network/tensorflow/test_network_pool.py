@@ -150,6 +150,7 @@ class TestBounds:
             borrow(pool, spec)
         assert network() is None
 
+    @pytest.mark.slow
     def test_no_tensorflow_objects_are_left(self, pool, small_spec):
         def n_held():
             pool.clear()
@@ -214,6 +215,7 @@ class TestTraining:
             fit(small_spec, n=n, batch_size=batch_size)
         assert len(traced) == 2
 
+    @pytest.mark.slow
     def test_fresh_process(self, first, small_spec):
         given = small_spec, RECIPE, draw_stars(small_spec, 21, 1), draw_stars(small_spec, 9, 2), 0
         root = Path(skbcnn.__file__).parents[1]
