@@ -799,7 +799,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     def _calibrate_with(self, exposures, prediction, n_stars):
         """Calibrate the model with stars that were not trained on, and their prediction.
 
-        The first `n_stars` spectra are of different stars, and the others are further exposures of these.
+        The first `n_stars` exposures are of different spectra, and the others are further exposures of these spectra.
         """
         smallest, largest = self._added_noise
         noise = self.domain_._pixel_noise_checked(exposures.x, exposures.x_err) if smallest < largest else None

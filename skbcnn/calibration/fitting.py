@@ -71,7 +71,7 @@ def fit_error_model(
     Raises
     ------
     ValueError
-        If shapes differ, or no label is known for at least 20 stars.
+        If shapes differ, no label is known for at least 20 stars, or standard deviations are negative, infinite or NaN.
 
     See Also
     --------
@@ -116,7 +116,6 @@ def fit_error_model(
     total = prediction.total.reshape(residual.shape)
     noise_range = None if noise is None else _noise_range(noise, len(residual))
     log_noises = None if noise is None or noise_range is None else log_noise(noise, *noise_range)
-
     _check_stds(total[np.isfinite(residual)])
     weight = np.ones_like(residual)
     log_expected = np.zeros(residual.shape[1])

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from skbcnn._prediction import Prediction
 
 _MAX_STARS = 1500  # half of them for the components, which more hardly change, and half for the limits
-_FEW_STARS = 1000  # all of fewer stars are used for both
+_FEW_STARS = _MAX_STARS  # with fewer, all stars enter both components and limits, which takes three decompositions
 _NOISE_RATIO = 2  # above this multiple of the training noise, draws with flux errors vary because of the noise
 _BAD = SpectrumStatistics._fields.index("bad")
 _MOST_BAD = 0.5  # share of bad pixels of a spectrum that is novel whatever the training spectra were like
@@ -115,7 +115,7 @@ class TrainingDomain:
     Notes
     -----
     The limits are computed from spectra that do not enter the components: the stars are halved, the components come
-    from one half, and the limits from the other. With fewer than 1000 stars, the components come from all of them, and
+    from one half, and the limits from the other. With fewer than 1500 stars, the components come from all of them, and
     the limits from comparing each half with components of the other half. The logarithms of the largest tenth of each
     statistic are taken to have an exponential distribution, as for heavy tails [1]_. The scale of this distribution is
     increased by two standard errors, so that a smaller training set gives wider limits. Using one distance within the

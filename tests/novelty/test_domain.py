@@ -254,11 +254,11 @@ def test_noise_alone_is_not_novel(small_domain, noise):
 
 
 def test_limits_of_many_stars_come_from_the_half_that_is_not_in_the_components():
-    x = np.random.default_rng(0).normal(size=(1200, 400))  # pure noise, which components fit well in their own stars
-    domain = TrainingDomain.learn(x, np.zeros(1200), random_state=0)
+    x = np.random.default_rng(0).normal(size=(1500, 400))  # pure noise, which components fit well in their own stars
+    domain = TrainingDomain.learn(x, np.zeros(1500), random_state=0)
     assert (domain.score(np.random.default_rng(1).normal(size=(4000, 400))) > 1).mean() <= 0.005
-    order = np.random.RandomState(0).permutation(1200)
-    center = x[order[:600]].mean(axis=0)
+    order = np.random.RandomState(0).permutation(1500)
+    center = x[order[:750]].mean(axis=0)
     np.testing.assert_allclose(domain.center, center, rtol=1e-5, atol=1e-6)
 
 

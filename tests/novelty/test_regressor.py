@@ -182,6 +182,4 @@ def test_out_of_distribution_spectra_of_a_trained_network():
             x, _ = make(few, snr, np.random.default_rng(7))
             assessment = model.assess(x)
             assert (assessment.score > 1).all()
-            flagged = assessment.flags & bit > 0
-            assert flagged.mean() > 2 / 3  # a noisy hot dwarf can be novel by its model uncertainty alone
-            assert flagged.all() or snr == 50
+            assert (assessment.flags & bit).all()
