@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skbcnn._masked import check_groups, plain_numbers
+from skbcnn._user_warnings import warn_user
 from skbcnn.calibration.error_model import NOISE_EXPECTED, ErrorModel, log_noise, noise_factor
 from skbcnn.calibration.population import Population
 from skbcnn.calibration.residuals import check_prediction, residuals_and_errors
@@ -73,6 +74,11 @@ def fit_error_model(
     ValueError
         If shapes differ, no label is known for at least 20 stars, or standard deviations are negative, infinite or NaN.
 
+    Warns
+    -----
+    UserWarning
+        If the predicted standard deviation of a label is 0 for most stars.
+
     See Also
     --------
     fit_noise_model : The same from repeat visits, where no label is known.
@@ -116,7 +122,7 @@ def fit_error_model(
     total = prediction.total.reshape(residual.shape)
     noise_range = None if noise is None else _noise_range(noise, len(residual))
     log_noises = None if noise is None or noise_range is None else log_noise(noise, *noise_range)
-    _check_stds(total[np.isfinite(residual)])
+    _check_stds(total, np.isfinite(residual), prediction.label_names)
     weight = np.ones_like(residual)
     log_expected = np.zeros(residual.shape[1])
     if star is not None:
@@ -213,12 +219,18 @@ def _pairs_of_visits(star: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return first, second, weight
 
 
-def _check_stds(total: np.ndarray) -> None:
-    """Raise if predicted standard deviations of known labels are no standard deviations."""
-    if n_wrong := int((~(np.isfinite(total) & (total >= 0))).sum()):
+def _check_stds(total: np.ndarray, is_known: np.ndarray, label_names: Sequence[str]) -> None:
+    """Raise if predicted standard deviations of known labels are no standard deviations, and warn of many zeros."""
+    if n_wrong := int((~(np.isfinite(total) & (total >= 0)) & is_known).sum()):
         raise ValueError(
             f"prediction.total is negative, infinite or NaN in {n_wrong} places where the label is known. Leave these "
             "stars out of the prediction and of y."
+        )
+    are_zeros = 2 * ((total == 0) & is_known).sum(axis=0) > is_known.sum(axis=0)
+    if without := [name for name, is_zero in zip(label_names, are_zeros, strict=True) if is_zero]:
+        warn_user(
+            f"prediction.total is 0 for most stars with a known {', '.join(without)}, so that the errors of these "
+            "labels stay as they are. Pass the prediction of a model with dropout and a predicted variance."
         )
 
 

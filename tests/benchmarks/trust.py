@@ -192,17 +192,16 @@ def slope(x, y):
 def print_cluster(networks, linear, cluster):
     """Print how the models read the aluminium of a cluster."""
     true_al = cluster.truth[:, AL]
-    rows = [["truth", slope(true_al, true_al), slope(true_al, cluster.truth[:, MG]), "", ""]]
+    rows = [["truth", slope(true_al, true_al), slope(true_al, cluster.truth[:, MG]), "", "", ""]]
     for name, predicted in {**networks, "PCA + ridge": linear}.items():
         bar = ""
         if isinstance(predicted, ApogeeBCNNCensoredRegressor):
             prediction = predicted.predict_distribution(cluster.X)
             predicted, bar = prediction.mean, f"{np.median(prediction.calibrated[:, AL]):.3f}"
         residual = predicted[:, AL] - true_al
-        rows.append(
-            [name, slope(true_al, predicted[:, AL]), slope(true_al, predicted[:, MG]), f"{residual.std():.3f}", bar]
-        )
-    header = ["model", "[Al/H] on true [Al/H]", "[Mg/H] on true [Al/H]", "scatter of [Al/H]", "its error bar"]
+        slopes = [slope(true_al, predicted[:, label]) for label in (AL, MG)]
+        rows.append([name, *slopes, f"{np.median(residual):+.3f}", f"{residual.std():.3f}", bar])
+    header = ["model", "[Al/H] on true [Al/H]", "[Mg/H] on true [Al/H]", "bias of [Al/H]", "its scatter", "error bar"]
     print_table(header, rows, "Slopes in a cluster like M13")
 
 

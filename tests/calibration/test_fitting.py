@@ -82,6 +82,13 @@ class TestKnownLabels:
         with pytest.raises(ValueError, match="at most 5 residuals of a label, and at least 20"):
             fit_error_model(predicted(std[:5], std[:5]), std[:5])
 
+    def test_standard_deviations_of_0_for_most_stars_are_named(self, std):
+        total = std.copy()
+        total[: len(total) // 2 + 1, 1] = 0
+        with pytest.warns(UserWarning, match="is 0 for most stars with a known Al, so that"):
+            found = fit_error_model(predicted(std, total), 2 * std)
+        assert (found.scale[1], found.offset[1]) == (1, 0)
+
     @pytest.mark.parametrize("wrong", [np.nan, np.inf, -1.0])
     def test_standard_deviations_that_are_none_are_refused(self, std, wrong):
         total = std.copy()
