@@ -25,6 +25,8 @@ from skbcnn.survey import MISSING, is_missing, resolve_target
 from skbcnn.survey.bitmask import with_bit_numbers
 from skbcnn.survey.labels import UnknownLabelError
 
+_COMPRESSION = 1  # level of gzip; higher ones take much longer for noise, and save little
+_ROWS_OF_CHUNK = 4096  # of columns with one value a row
 _MAX_RECORD_BYTES = 60_000  # an attribute of HDF5 has at most 64 kB
 
 
@@ -118,13 +120,16 @@ def write_h5(
         )
         label_names = names
     path = with_suffix(filename)
-    columns = _spectra_to_write(spectra, spectra_err, spectra_ivar)
-    n_samples = len(columns["spectra"])
-    columns |= _labels_to_write(labels, label_names, n_samples)
-    if labels_err is not None:
-        columns |= _label_errors_to_write(labels_err, label_names, n_samples, columns)
-    columns["in_flag"] = _flags_to_write(in_flag, n_samples)
-    columns |= _extra_to_write(extra or {}, n_samples, columns)
+    columns = _columns_to_write(
+        spectra,
+        labels,
+        label_names=label_names,
+        spectra_err=spectra_err,
+        spectra_ivar=spectra_ivar,
+        labels_err=labels_err,
+        in_flag=in_flag,
+        extra=extra,
+    )
     record = _record_to_write(preprocessing)
 
     with atomic_path(path, overwrite=overwrite) as temporary, created_h5(temporary) as file:
@@ -133,6 +138,108 @@ def write_h5(
         if record is not None:
             file["spectra"].attrs[PREPROCESSING] = record
     return path
+
+
+class H5RowWriter:
+    """Writer of a file in the ``datasets.h5`` layout, a block of rows after another.
+
+    The spectra are compressed one by one, so that reading any of them is quick.
+
+    Parameters
+    ----------
+    file : h5py.File
+        New file, open for writing.
+    preprocessing : mapping, default=None
+        As in `write_h5`.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows so far.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import h5py
+    >>> from skbcnn.datasets.h5_writer import H5RowWriter
+    >>> with tempfile.TemporaryDirectory() as folder, h5py.File(f"{folder}/giants.h5", "w") as file:
+    ...     writer = H5RowWriter(file)
+    ...     writer.append([[1.0, 0.9]], {"teff": [4500.0]})
+    ...     writer.append([[1.0, 0.8], [1.0, 0.7]], {"teff": [4600.0, 4700.0]})
+    ...     file["teff"][...], file["spectra"].chunks
+    (array([4500., 4600., 4700.]), (1, 2))
+    """
+
+    def __init__(self, file: h5py.File, preprocessing: Mapping[str, Any] | None = None) -> None:
+        self._file = file
+        self._record = _record_to_write(preprocessing)
+        self.n_rows = 0
+
+    def append(self, spectra: ArrayLike, labels: Any, **columns: Any) -> None:
+        """Write rows after those written so far.
+
+        Parameters
+        ----------
+        spectra, labels
+            As in `write_h5`.
+        **columns
+            Keyword arguments `label_names`, `spectra_err`, `spectra_ivar`, `labels_err`, `in_flag` and `extra`, as in
+            `write_h5`. Each block must have the same columns, of the same types.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `write_h5`, or if the columns are not those of the first block.
+        """
+        block = _columns_to_write(spectra, labels, **columns)
+        if not self.n_rows:
+            self._create(block)
+        if differences := sorted(set(block) ^ set(self._file)):
+            raise ValueError(
+                f"The blocks differ in the columns {', '.join(differences)}. Pass the same columns in each block."
+            )
+        stop = self.n_rows + len(block["spectra"])
+        for name, values in block.items():
+            self._file[name].resize(stop, axis=0)
+            self._file[name][self.n_rows :] = values
+        self.n_rows = stop
+
+    def _create(self, block: Mapping[str, np.ndarray]) -> None:
+        """Create the datasets, empty."""
+        for name, values in block.items():
+            row = values.shape[1:]
+            self._file.create_dataset(
+                name,
+                shape=(0, *row),
+                maxshape=(None, *row),
+                dtype=values.dtype,
+                chunks=(1 if row else _ROWS_OF_CHUNK, *row),
+                compression=_COMPRESSION,
+                shuffle=True,
+            )
+        if self._record is not None:
+            self._file["spectra"].attrs[PREPROCESSING] = self._record
+
+
+def _columns_to_write(
+    spectra: ArrayLike,
+    labels: Any,
+    *,
+    label_names: str | Sequence[str] = "all",
+    spectra_err: ArrayLike | None = None,
+    spectra_ivar: ArrayLike | None = None,
+    labels_err: Any = None,
+    in_flag: ArrayLike | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, np.ndarray]:
+    """Return what `write_h5` takes as checked columns, by the names of their datasets."""
+    columns = _spectra_to_write(spectra, spectra_err, spectra_ivar)
+    n_samples = len(columns["spectra"])
+    columns |= _labels_to_write(labels, label_names, n_samples)
+    if labels_err is not None:
+        columns |= _label_errors_to_write(labels_err, label_names, n_samples, columns)
+    columns["in_flag"] = _flags_to_write(in_flag, n_samples)
+    return columns | _extra_to_write(extra or {}, n_samples, columns)
 
 
 def _record_to_write(preprocessing: Mapping[str, Any] | None) -> str | None:
