@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from skbcnn.datasets import H5Loader, h5, write_h5
-from skbcnn.datasets.h5_writer import H5RowWriter
+from skbcnn.datasets.h5_writer import H5RowWriter, pack_spectra
 from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.survey import APOGEE_LABELS, PixelFlag, is_missing
 
@@ -550,9 +550,8 @@ def test_rows_that_are_written_in_blocks_come_back(tmp_path, path):
         writer = H5RowWriter(file, {"data_release": 14})
         for rows in (slice(0, 1), slice(1, 4), slice(4, 6)):
             writer.append(
-                SPECTRA[rows],
+                pack_spectra(SPECTRA[rows], SPECTRA[rows] / 100),
                 {name: values[rows] for name, values in LABELS.items()},
-                spectra_err=SPECTRA[rows] / 100,
                 labels_err={name: np.full(N_SAMPLES, 0.1 * (column + 1))[rows] for column, name in enumerate(names)},
                 in_flag=IN_FLAG[rows],
                 extra={"SNR": np.arange(100, 106)[rows], "APOGEE_ID": [f"2M{row}" for row in range(N_SAMPLES)][rows]},
@@ -568,11 +567,11 @@ def test_rows_that_are_written_in_blocks_come_back(tmp_path, path):
 def test_blocks_with_other_columns_are_refused(tmp_path):
     with h5py.File(tmp_path / "blocks.h5", "w") as file:
         writer = H5RowWriter(file)
-        writer.append(SPECTRA[:2], {"teff": [4000.0, 4100.0]})
+        writer.append(pack_spectra(SPECTRA[:2]), {"teff": [4000.0, 4100.0]})
         with pytest.raises(ValueError, match="The blocks differ in the columns Mg, teff"):
-            writer.append(SPECTRA[2:3], {"Mg": [0.1]})
+            writer.append(pack_spectra(SPECTRA[2:3]), {"Mg": [0.1]})
         with pytest.raises(ValueError, match="labels has shape"):
-            writer.append(SPECTRA[2:3], {"teff": [4000.0, 4100.0]})
+            writer.append(pack_spectra(SPECTRA[2:3]), {"teff": [4000.0, 4100.0]})
         assert len(file["spectra"]) == len(file["teff"]) == writer.n_rows == 2
 
 
