@@ -6,6 +6,7 @@ _PACKAGES = {  # import names of the packages of each extra
     "cli": ("click", "rich"),
     "pandas": ("pandas",),
     "plot": ("matplotlib",),
+    "report": ("matplotlib", "jinja2"),
 }
 
 
@@ -14,7 +15,7 @@ def require_extra(extra: str, feature: str) -> None:
 
     Parameters
     ----------
-    extra : {"cli", "pandas", "plot"}
+    extra : {"cli", "pandas", "plot", "report"}
         Extra of skbcnn that installs the packages.
     feature : str
         Name of the feature: the beginning of the message.
