@@ -55,14 +55,7 @@ def number(value: float, decimals: int) -> str:
 
 
 def share(value: float) -> str:
-    """Return a share in per cent.
-
-    Examples
-    --------
-    >>> from skbcnn.report.cells import share
-    >>> share(0.6827)
-    '68.3 %'
-    """
+    """Return a share in per cent; a dash if it is NaN."""
     return f"{100 * value:.1f}\N{NO-BREAK SPACE}%" if np.isfinite(value) else NOT_KNOWN
 
 

@@ -32,7 +32,7 @@ def make_stars(n_stars, seed):
 
 def write_stars(path, X, X_err, y, y_err, names=NAMES, **extra):
     """Write a file; columns of `extra` are added."""
-    labels, errors = ({name: column for name, column in zip(names, columns.T, strict=True)} for columns in (y, y_err))
+    labels, errors = (dict(zip(names, columns.T, strict=True)) for columns in (y, y_err))
     return write_h5(path, X, labels, spectra_err=X_err, labels_err=errors, **extra)
 
 

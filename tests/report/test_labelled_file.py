@@ -47,7 +47,9 @@ def test_visits(tmp_path, network, stars):
 
 
 def test_no_rows_of_the_kind(path, network):
-    with pytest.raises(ValueError, match=r"has 260 spectra, but no visits \(in_flag 1\)\. Choose another file, or leave"):
+    with pytest.raises(
+        ValueError, match=r"has 260 spectra, but no visits \(in_flag 1\)\. Choose another file, or leave"
+    ):
         LabelledFile(path, network, visits=True)
 
 

@@ -95,9 +95,7 @@ def test_outliers(make_sample):
     mean = np.array([[4060.0, 0.1], [4300.0, -2.0], [4000.0, 0.4], [4010.0, 9.0]])
     flags = np.array([0, NoveltyFlag.BAD_PIXELS, 0, 0], dtype=np.int32)
     stars = np.array(["a", "b", "b", "c"])
-    sample = make_sample(
-        y, mean, [[50, 0.1]] * 4, stars=stars, rows=np.arange(10, 14), snr=np.arange(4.0), flags=flags
-    )
+    sample = make_sample(y, mean, [[50, 0.1]] * 4, stars=stars, rows=np.arange(10, 14), snr=np.arange(4.0), flags=flags)
     first, second = tables.outliers(sample, 2)
     assert tuple(first[name] for name in ("star", "row", "label", "z", "n_off")) == ("b", 11, "Mg", -20, 2)
     assert tuple(first[name] for name in ("reference", "predicted", "error", "snr")) == (0, -2, 0.1, 1)
