@@ -32,7 +32,7 @@ from skbcnn.survey import find_label
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MAX_POINTS = 3000  # in a figure of single stars; more hide each other, and make the page large
+MAX_POINTS = 2000  # in a figure of single stars; more hide each other, and make the page large
 _N_JACOBIAN, _N_DRAWS_JACOBIAN = 8, 10  # stars and posterior draws that are averaged
 _MAX_JACOBIAN_LABELS = 3
 _PREFERRED = ("Mg", "Al", "Na", "Si", "Ca")  # elements whose derivatives are drawn if the model has windows for them
@@ -198,7 +198,8 @@ def _responses(responses: ResponseMatrix) -> ReportFigure:
         (side, side + 0.6),
         lambda figure: ResponseDisplay.from_responses(responses, ax=figure.add_subplot()),
         "Responses of the predicted labels (rows) to the true labels (columns). Responses below two standard errors "
-        "are white. A measured label has 1 on the diagonal and nothing beside it.",
+        "are white. Columns of labels that too few spectra have are grey. A measured label has 1 on the diagonal and "
+        "nothing beside it.",
         "Matrix of the responses of each predicted label to each true label.",
     )
 
