@@ -193,11 +193,22 @@ class LabelledFile:
         Returns
         -------
         spectra : Spectra
+
+        Raises
+        ------
+        OSError
+            If they cannot be read.
         """
         name_of_errors = self._spellings.get("spectra" + ERROR_SUFFIX)
-        with h5py.File(self.path, "r") as file:
-            X = _read_rows(file[self._spellings["spectra"]], rows)
-            x_err = None if name_of_errors is None else _read_rows(file[name_of_errors], rows)
+        try:
+            with h5py.File(self.path, "r") as file:
+                X = _read_rows(file[self._spellings["spectra"]], rows)
+                x_err = None if name_of_errors is None else _read_rows(file[name_of_errors], rows)
+        except OSError as error:
+            raise OSError(
+                f"The spectra of rows {rows[0]} to {rows[-1]} of {self.path} cannot be read ({error}): the file is "
+                "damaged, or has changed. Copy or download it again."
+            ) from error
         return Spectra(rows, X, x_err)
 
     def usable(self, spectra: Spectra) -> Spectra:

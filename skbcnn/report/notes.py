@@ -9,7 +9,7 @@ from skbcnn.plotting._label_text import format_integer
 from skbcnn.regressor import CensoredBCNNRegressor
 from skbcnn.report.labelled_file import LabelledFile
 from skbcnn.report.sample import Sample
-from skbcnn.report.texts import plain_symbol, spectra_text
+from skbcnn.report.texts import plain_symbol
 
 
 def model_notes(model: CensoredBCNNRegressor) -> list[str]:
@@ -51,10 +51,8 @@ def sample_notes(file: LabelledFile, sample: Sample) -> Iterator[str]:
         yield f"Not evaluated, because the file has no value of them: {', '.join(unknown)}."
     if file.left_out:
         row, reason = file.left_out[0]
-        yield (
-            f"{spectra_text(len(file.left_out))} of {format_integer(len(file.rows))} cannot be used and were left out "
-            f"(first: row {row}, {reason})."
-        )
+        n_all = format_integer(len(file.rows))
+        yield f"Left out: {len(file.left_out)} of {n_all} spectra, which cannot be used (first: row {row}, {reason})."
     if sample.explanation is not None:
         yield sample.explanation
 

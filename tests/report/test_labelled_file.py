@@ -125,6 +125,20 @@ def test_no_usable_spectrum(tmp_path, network):
         list(LabelledFile(path, network).blocks())
 
 
+def test_damaged_spectra(tmp_path, network, stars):
+    path = write_h5(tmp_path / "x.h5", stars[0], {"teff": stars[2][:, 0]})
+    with h5py.File(path, "a") as file:
+        del file["spectra"]
+        file.create_dataset("spectra", data=stars[0], chunks=(20, N_PIXELS), compression="gzip")
+        chunk = file["spectra"].id.get_chunk_info(6)
+    with path.open("r+b") as file:
+        file.seek(chunk.byte_offset)
+        file.write(b"damaged" * 20)
+    file = LabelledFile(path, network)
+    with pytest.raises(OSError, match=r"spectra of rows 0 to 259 of .*x\.h5 cannot be read .*damaged"):
+        list(file.blocks())
+
+
 def test_blocks_give_the_same_predictions(path, network, monkeypatch):
     at_once = predict_sample(network, LabelledFile(path, network))
     monkeypatch.setattr(labelled_file, "BLOCK", 100)

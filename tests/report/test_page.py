@@ -130,7 +130,7 @@ def test_left_out_spectra_are_named(network, stars, tmp_path, monkeypatch):
     evaluation = evaluate(network, path)
     monkeypatch.setattr(evaluation, "figures", {})
     text = Reader(page(evaluation)).text
-    assert "1 spectrum of 260 cannot be used and were left out (first: row 5, NaN or other flux not finite)." in text
+    assert "Left out: 1 of 260 spectra, which cannot be used (first: row 5, NaN or other flux not finite)." in text
     assert "259 spectra (combined spectra), of 260 spectra in the file" in text
 
 
