@@ -571,6 +571,9 @@ def _read_table(table: Any, names: Sequence[str], argument: str) -> LabelColumns
 
 def _read_data_frame(frame: Any, argument: str) -> LabelColumns:
     """Read columns by position, because two columns may have the same name."""
+    if hasattr(frame, "column_names"):  # of pyarrow, whose attribute `columns` has the values
+        columns = [column.to_numpy() for column in frame.columns]
+        return LabelColumns(argument, columns, tuple(frame.column_names), frame.shape)
     columns = [frame.iloc[:, j] if hasattr(frame, "iloc") else frame[:, j] for j in range(frame.shape[1])]
     numbered = all(isinstance(name, int | np.integer) for name in frame.columns)
     names = None if numbered else tuple(map(str, frame.columns))

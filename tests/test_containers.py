@@ -210,9 +210,16 @@ CONTAINERS = {
     "dates": Container(lambda values: values.astype("i8").astype("M8[s]"), may_be_refused=True),
     "complex": Container(lambda values: values.astype(complex), may_be_refused=True),
 }
+
+
+def _native(values):
+    """Return values in the byte order of the machine, and long doubles as doubles: pyarrow takes no others."""
+    return values.astype(float if values.dtype == np.longdouble else values.dtype.newbyteorder("="))
+
+
 for _library, _make in {
     "polars": lambda module: lambda values: (module.Series if values.ndim == 1 else module.DataFrame)(values),
-    "pyarrow": lambda module: lambda values: module.table(_named(values)),
+    "pyarrow": lambda module: lambda values: module.table(_named(_native(values))),
     "xarray": lambda module: module.DataArray,
 }.items():
     if importlib.util.find_spec(_library) is not None:
