@@ -6,6 +6,7 @@ _PACKAGES = {  # import names of the packages of each extra
     "cli": ("click", "rich"),
     "pandas": ("pandas",),
     "plot": ("matplotlib",),
+    "report": ("matplotlib", "jinja2"),
     "sdss": ("sdss_access",),
 }
 
@@ -15,7 +16,7 @@ def require_extra(extra: str, feature: str) -> None:
 
     Parameters
     ----------
-    extra : {"cli", "pandas", "plot", "sdss"}
+    extra : {"cli", "pandas", "plot", "report", "sdss"}
         Extra of skbcnn that installs the packages.
     feature : str
         Name of the feature: the beginning of the message.

@@ -33,6 +33,8 @@ _OPTIONS = {  # advice for Python, and the same for the command line
     "pass overwrite=True": "pass --overwrite",
     "overwrite=True": "--overwrite",
     "Leave such labels out of y and target.": "Name the other labels by --target.",
+    "leave out visits=True": "leave out --visits",
+    "with visits=True": "by --visits",
 }
 _DATASETS = {  # arguments of Python, and where their values stand in a file
     r"^[Xy] (?=has|contains)": "The file ",
@@ -313,6 +315,33 @@ def predict(ctx: click.Context, **options: Any) -> None:
     for error in failures:
         print_error(error)
     ctx.exit(1 if failures else 0)
+
+
+@skbcnn.command()
+@click.argument("model", type=_path)
+@click.argument("data", type=_path, metavar="DATA.h5")
+@click.option("--html", type=_path, default="report.html", help="Page to write.")
+@click.option("--visits", is_flag=True, help="Evaluate the visits (in_flag 1) in place of the combined spectra.")
+@click.option("--n-draws", type=click.IntRange(min=2), show_default="the model's", help="Posterior draws.")
+@click.option(
+    "--reference", default="Reference", metavar="NAME", help="Origin of the labels, for texts and figures: ASPCAP."
+)
+@_overwrite
+@_debug
+def evaluate(**options: Any) -> None:
+    """Compare a model with known labels, on one HTML page.
+
+    MODEL is a model saved by skbcnn, a folder of astroNN, or a checkpoint of SDSS-V's network (.pt).
+
+    DATA.h5 has the datasets.h5 layout, with known labels of stars that the model was not trained on, and with spectra
+    that were prepared like those of the training.
+
+    The page needs no other file: it holds the residuals, the calibration of the error bars, the responses, novelty, the
+    largest outliers and all figures.
+    """
+    from skbcnn.cli.evaluate import run_evaluate
+
+    run_evaluate(**options)
 
 
 @skbcnn.command()
