@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from skbcnn.cli.output_paths import check_dataset
 from skbcnn.cli.terminal_tables import print_table
 from skbcnn.datasets import BuiltDataset, Cuts, build_dataset
+from skbcnn.datasets.h5 import with_suffix
 from skbcnn.survey import APOGEE_LABELS
 
 
@@ -33,6 +35,7 @@ def run_build(*, table: Path, spectra: Path, out: Path, keep_flagged: bool, **op
     ModuleNotFoundError, ValueError, OSError
         As in `build_dataset`.
     """
+    check_dataset(with_suffix(out), options["overwrite"], inputs=[table])
     cuts = Cuts(**{field.name: options.pop(field.name) for field in fields(Cuts)})
     built = build_dataset(
         table, spectra, out, cuts=cuts, flagged_labels="keep" if keep_flagged else "missing", verbose=1, **options

@@ -29,6 +29,7 @@ _OPTIONS = {  # advice for Python, and the same for the command line
     "path_template": "--path-template",
     "pass release=... .": "name the release by --release.",
     "release='": "--release '",
+    "Pass kind='apStar', or visits=False.": "Pass --kind apStar, or leave out --visits.",
     "of the mirror as spectra": "of the mirror by --spectra",
     "pass overwrite=True": "pass --overwrite",
     "overwrite=True": "--overwrite",

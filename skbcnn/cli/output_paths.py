@@ -58,6 +58,28 @@ def check_page(path: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> None
     _check_file(path, overwrite, inputs, "--html", "a page")
 
 
+def check_dataset(path: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
+    """Raise if an HDF5 file cannot be written under a path.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File to write.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    inputs : sequence of pathlib.Path, default=()
+        Files that the command reads.
+
+    Raises
+    ------
+    ValueError
+        If the path is an input.
+    OSError
+        If the file exists, or its folder does not exist or is not writable.
+    """
+    _check_file(path, overwrite, inputs, "--out", "a file")
+
+
 def check_model_folder(path: Path, overwrite: bool) -> None:
     """Raise if a model cannot be saved under a path.
 

@@ -23,9 +23,9 @@ __all__ = [
 
 
 _LAZY = {  # names whose modules load more than a reader of files needs
-    "BuiltDataset": "skbcnn.datasets.build",
-    "Cuts": "skbcnn.datasets.build",
-    "build_dataset": "skbcnn.datasets.build",
+    "BuiltDataset": "skbcnn.datasets.building",
+    "Cuts": "skbcnn.datasets.building",
+    "build_dataset": "skbcnn.datasets.building",
     "make_apogee_spectra": "skbcnn.datasets.synthetic",
 }
 

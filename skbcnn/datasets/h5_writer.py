@@ -208,16 +208,19 @@ class H5RowWriter:
             raise ValueError(
                 f"The blocks differ in the columns {', '.join(differences)}. Pass the same columns in each block."
             )
-        stop = self.n_rows + n_samples
-        for name in (*pixels, *columns):
-            self._file[name].resize(stop, axis=0)
         for name, sizes in pixels.items():
-            chunks = np.split(spectra[name], np.cumsum(sizes)[:-1])
-            for row, chunk in enumerate(chunks, start=self.n_rows):
-                self._file[name].id.write_direct_chunk((row, 0), chunk.tobytes())
+            dataset = self._enlarged(name, n_samples)
+            for row, chunk in enumerate(np.split(spectra[name], np.cumsum(sizes)[:-1]), start=self.n_rows):
+                dataset.id.write_direct_chunk((row, 0), chunk.tobytes())
         for name, values in columns.items():
-            self._file[name][self.n_rows :] = values
-        self.n_rows = stop
+            self._enlarged(name, n_samples)[self.n_rows :] = values
+        self.n_rows += n_samples
+
+    def _enlarged(self, name: str, n_samples: int) -> h5py.Dataset:
+        """Return a dataset with place for more rows."""
+        dataset = self._file[name]
+        dataset.resize(self.n_rows + n_samples, axis=0)
+        return dataset
 
     def _create(self, block: Mapping[str, np.ndarray]) -> None:
         """Create the datasets, empty."""

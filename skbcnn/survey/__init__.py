@@ -5,6 +5,7 @@
   names that mean something else; `spreads`: their standard deviations among giants.
 - `windows`: pixels from which each element is read.
 - `bitmask`: pixel flags.
+- `releases`: columns of the tables of stars, and files of spectra, of each data release.
 """
 
 from typing import Any

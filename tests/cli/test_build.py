@@ -77,9 +77,11 @@ def test_options_reach_the_function(mirror, tmp_path):
 
 def test_errors_name_the_options(mirror, built, tmp_path):
     needed = ("--spectra", mirror.root, "--out", built[0])
-    assert "Choose another name, or pass --overwrite." in refuse("build", mirror.table, *needed)
+    assert "Choose another name by --out, or pass --overwrite." in refuse("build", mirror.table, *needed)
     needed = ("--spectra", tmp_path, "--out", tmp_path / "d.h5")
     assert "For another layout pass --path-template." in refuse("build", mirror.table, *needed)
+    aspcap = refuse("build", mirror.table, *needed, "--kind", "aspcapStar", "--visits")
+    assert "Pass --kind apStar, or leave out --visits." in aspcap
     unknown = refuse("build", mirror.table, *needed, "--release", "DR18")
     assert "--release 'DR18', expected one of DR14, DR16, DR17, DR19, DR20" in unknown
     template = refuse("build", mirror.table, *needed, "--path-template", "{x}.fits")

@@ -38,7 +38,10 @@ def test_a_table_is_named_once(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which nobody can write")
-@pytest.mark.parametrize("command", [("predict", "no-model", DWARF), ("train", "no-data.h5")])
+@pytest.mark.parametrize(
+    "command",
+    [("predict", "no-model", DWARF), ("train", "no-data.h5"), ("build", "no-table.fits", "--spectra", "no-mirror")],
+)
 def test_a_folder_without_write_permission(command):
     assert "Nothing can be written in /proc" in refuse(*command, "--out", "/proc/labels.csv")
 

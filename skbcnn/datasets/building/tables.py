@@ -1,0 +1,359 @@
+"""Tables of stars: allStar and astraAllStarASPCAP."""
+
+import gzip
+import os
+import shutil
+import tempfile
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+
+from skbcnn.survey import APOGEE_LABELS, MISSING, find_label, is_missing
+from skbcnn.survey.releases import (
+    ABUNDANCE_ERRORS,
+    ABUNDANCE_FLAGS,
+    ABUNDANCES,
+    ASTRA_RELEASE,
+    PREFIXES,
+    RELEASES,
+    SurveyRelease,
+    find_release,
+)
+
+_READ_ERRORS = (OSError, EOFError, TypeError, ValueError, KeyError, IndexError, zlib.error, fits.VerifyError)
+_GZIP = b"\x1f\x8b"  # first bytes of a gzipped file
+_SYMBOLS_EXTENSION, _SYMBOLS = 3, "ELEM_SYMBOL"
+_1M_LOCATION, _1M_TELESCOPE, _DEFAULT_TELESCOPE = 1, "apo1m", "apo25m"
+
+
+class LabelValues(NamedTuple):
+    """Values of a label in a table.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_rows,), float32
+        -9999 where it is missing.
+    errors : ndarray of shape (n_rows,), float32
+        -9999 where they are unknown.
+    flagged : ndarray of bool of shape (n_rows,)
+        Whether the survey flags the value.
+    """
+
+    values: np.ndarray
+    errors: np.ndarray
+    flagged: np.ndarray
+
+
+class StarTable:
+    """A table of stars, whose columns are found by the quantities that they hold.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for messages.
+    data : astropy.io.fits.FITS_rec
+        Its rows.
+    release : SurveyRelease
+        Release whose columns it has.
+    symbols : sequence of str
+        Elements in the order of ``X_H`` as the file lists them; empty if it does not.
+
+    Attributes
+    ----------
+    notes : list of str
+        What the user must know of the columns, as sentences.
+    """
+
+    def __init__(self, path: Path, data: Any, release: SurveyRelease, symbols: Sequence[str]) -> None:
+        self.path = path
+        self.release = release
+        self.notes: list[str] = []
+        self._data = data
+        self._names = {name.lower(): name for name in data.names}
+        self._symbols = symbols
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns in lower case."""
+        return list(self._names)
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column.
+
+        Parameters
+        ----------
+        name : str
+            Its name, in any case.
+
+        Returns
+        -------
+        values : ndarray of shape (n_rows, ...)
+            In the byte order of the machine; text without blanks at its ends.
+
+        Raises
+        ------
+        ValueError
+            If the table lacks it.
+        """
+        if name.lower() not in self._names:
+            raise ValueError(
+                f"{self.path} has no column {name}, which the table of {self.release.name} has. Pass the complete "
+                "table (allStarLite and the like lack columns), or another release."
+            )
+        values = np.asarray(self._data[self._names[name.lower()]])
+        if values.dtype.kind in "SU":
+            return np.char.strip(values.astype("U"))
+        return values.astype(values.dtype.newbyteorder("="))
+
+    def find(self, quantity: str) -> str | None:
+        """Return the first column that holds a quantity; None if the table lacks it."""
+        return next((name for name in self.release.columns.get(quantity, ()) if name.lower() in self._names), None)
+
+    def quantity(self, quantity: str) -> np.ndarray:
+        """Return a quantity of the stars.
+
+        Parameters
+        ----------
+        quantity : str
+            One of the quantities of the release.
+
+        Returns
+        -------
+        values : ndarray of shape (n_rows,)
+
+        Raises
+        ------
+        ValueError
+            If the table lacks it.
+        """
+        found = self.find(quantity)
+        if found is not None:
+            return self.column(found)
+        if quantity == "telescope":  # DR14 had one site; stars of the 1-m telescope are marked
+            at_1m = self.quantity("location_id") == _1M_LOCATION
+            return np.where(at_1m, _1M_TELESCOPE, _DEFAULT_TELESCOPE)
+        if quantity == "prefix":
+            return np.array([PREFIXES.get(telescope, "") for telescope in self.quantity("telescope")])
+        names = self.release.columns.get(quantity, (quantity,))
+        return self.column(names[0])  # raises
+
+    def flags(self, quantity: str) -> np.ndarray | None:
+        """Return which stars have a flag.
+
+        Parameters
+        ----------
+        quantity : str
+            One of the flags of the release.
+
+        Returns
+        -------
+        flagged : ndarray of bool of shape (n_rows,) or None
+            None if the table lacks all columns of these flags.
+        """
+        present = [name for name in self.release.columns.get(quantity, ()) if name.lower() in self._names]
+        return np.logical_or.reduce([self.column(name) != 0 for name in present]) if present else None
+
+    def labels(self) -> Iterator[tuple[str, LabelValues]]:
+        """Yield the labels of the table, with their canonical names.
+
+        Yields
+        ------
+        name : str
+            Canonical name of the label.
+        label : LabelValues
+        """
+        for name, source in self.release.parameters.items():
+            values, errors = self._parameter(source.value, source.position), self._parameter_errors(source)
+            yield name, self._label(values, errors, self._flags_of_column(source.value))
+        yield from self._abundance_arrays() if self.release.elements else self._abundance_columns()
+
+    def _parameter(self, column: str, position: int | None) -> np.ndarray:
+        values = self.column(column)
+        return values if position is None else values[:, position]
+
+    def _parameter_errors(self, source: Any) -> np.ndarray | None:
+        if source.error.lower() in self._names:
+            return self.column(source.error)
+        if source.covariance.lower() in self._names:
+            variance = self.column(source.covariance)[:, source.position, source.position]
+            return np.sqrt(np.where(variance >= 0, variance, np.nan))
+        return None
+
+    def _flags_of_column(self, column: str) -> np.ndarray | None:
+        name = f"{column}_flags".lower()
+        return self.column(name) != 0 if name in self._names else None
+
+    def _label(self, values: np.ndarray, errors: np.ndarray | None, flagged: np.ndarray | None) -> LabelValues:
+        n_rows = len(self)
+        return LabelValues(
+            _with_magic_number(values),
+            np.full(n_rows, MISSING, dtype=np.float32) if errors is None else _with_magic_number(errors),
+            np.zeros(n_rows, dtype=bool) if flagged is None else flagged,
+        )
+
+    def _abundance_arrays(self) -> Iterator[tuple[str, LabelValues]]:
+        """Yield the labels in the arrays of abundances, matched by the names of the elements."""
+        values = self.column(ABUNDANCES)
+        errors = self.column(ABUNDANCE_ERRORS) if ABUNDANCE_ERRORS.lower() in self._names else None
+        flags = [self.column(name) for name in ABUNDANCE_FLAGS if name.lower() in self._names]
+        if not flags:
+            self.notes.append(
+                f"The table has no {' or '.join(ABUNDANCE_FLAGS)}, so no abundance is left out for its flag."
+            )
+        for position, element in enumerate(self._elements(values)):
+            found = find_label(element)
+            if found is not None and found.name in APOGEE_LABELS:
+                flagged = [flag[:, position] != 0 for flag in flags]
+                yield (
+                    found.name,
+                    self._label(
+                        values[:, position],
+                        None if errors is None else errors[:, position],
+                        np.logical_or.reduce(flagged) if flagged else None,
+                    ),
+                )
+
+    def _elements(self, values: np.ndarray) -> Sequence[str]:
+        """Return the elements in the order of the arrays."""
+        n_elements = values.shape[1] if values.ndim == 2 else 0
+        if len(self._symbols) == n_elements:
+            return self._symbols
+        if len(self.release.elements) == n_elements:
+            self.notes.append(
+                f"The table does not name the elements of {ABUNDANCES} ({_SYMBOLS} in its third extension); the order "
+                f"of {self.release.name} is used."
+            )
+            return self.release.elements
+        raise ValueError(
+            f"{ABUNDANCES} of {self.path} has {n_elements} elements, but {self.release.name} has "
+            f"{len(self.release.elements)}, and {_SYMBOLS} in the third extension does not name them. Pass the release "
+            "of the table."
+        )
+
+    def _abundance_columns(self) -> Iterator[tuple[str, LabelValues]]:
+        """Yield the labels that have columns of their own."""
+        for column in self._names:
+            found = find_label(column)
+            if found is None or found.name not in APOGEE_LABELS or found.name in self.release.parameters:
+                continue
+            errors = self.column(f"e_{column}") if f"e_{column}" in self._names else None
+            yield found.name, self._label(self.column(column), errors, self._flags_of_column(column))
+
+
+def _with_magic_number(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        numbers = values.astype(np.float32)
+    return np.where(is_missing(numbers) | np.isinf(numbers), np.float32(MISSING), numbers)
+
+
+@contextmanager
+def opened_table(path: Path, release: int | str | None, folder: Path) -> Iterator[StarTable]:
+    """Open a table of stars. Its columns are read when they are used.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        FITS file, which may be gzipped.
+    release : int, str or None
+        Data release. None: recognised by the name of the file and its columns.
+    folder : pathlib.Path
+        Where a gzipped table is unpacked for the time being.
+
+    Yields
+    ------
+    table : StarTable
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    OSError
+        If it cannot be read as FITS.
+    ValueError
+        If it is not a table of stars, or its release is unknown or cannot be recognised.
+    """
+    wanted = None if release is None else find_release(release)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}. Pass the allStar or astraAllStarASPCAP table of a release.")
+    with ExitStack() as stack:
+        try:
+            tables, symbols = _read_tables(stack.enter_context(_unpacked(path, folder)), stack)
+        except _READ_ERRORS as error:
+            raise OSError(
+                f"{path} cannot be read as FITS ({error}): it is another kind of file, or cut short. Pass the allStar "
+                "or astraAllStarASPCAP table of a release, or download it again."
+            ) from error
+        found = wanted or _recognise(path, tables, symbols)
+        if found.extension not in tables:
+            raise ValueError(
+                f"{path} has no table in extension {found.extension}, where {found.name} has its stars. Pass the "
+                "allStar or astraAllStarASPCAP table, or its release."
+            )
+        yield StarTable(path, tables[found.extension], found, symbols)
+
+
+def _read_tables(file: BinaryIO, stack: ExitStack) -> tuple[dict[int, Any], list[str]]:
+    """Return the tables of a FITS file, which are read when they are used, and the elements that it lists."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)  # of a file cut short, for which an error follows
+        hdus = stack.enter_context(fits.open(file, memmap=True))
+        tables = {number: hdu.data for number, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU)}
+    listed = tables.get(_SYMBOLS_EXTENSION)
+    if listed is None or _SYMBOLS not in listed.names or not len(listed):
+        return tables, []
+    return tables, [str(symbol).strip() for symbol in np.atleast_1d(listed[_SYMBOLS][0])]
+
+
+@contextmanager
+def _unpacked(path: Path, folder: Path) -> Iterator[BinaryIO]:
+    """Yield an open file that is not gzipped, which can be read by columns."""
+    with path.open("rb") as file:
+        is_zipped = file.read(2) == _GZIP
+        file.seek(0)
+        if not is_zipped:
+            yield file
+            return
+    with tempfile.TemporaryFile(dir=folder) as plain:  # without a name: it vanishes with the process
+        with gzip.open(path) as source:
+            shutil.copyfileobj(source, plain, 2**22)
+        plain.seek(0)
+        with os.fdopen(os.dup(plain.fileno()), "rb") as readable:  # astropy would open a writable file to change it
+            yield readable
+
+
+def _recognise(path: Path, tables: Mapping[int, Any], symbols: Sequence[str]) -> SurveyRelease:
+    """Return the release of a table, by its name, or else by its columns."""
+    for release in RELEASES.values():
+        if release.has_table_name(path.name):
+            return release
+    astra = RELEASES[ASTRA_RELEASE]
+    if astra.extension in tables and "sdss_id" in tables[astra.extension].names:
+        return astra
+    fitting = [release for release in RELEASES.values() if release.elements and _fits(release, tables, symbols)]
+    if len(fitting) == 1:
+        return fitting[0]
+    raise ValueError(
+        f"The release of {path} cannot be recognised by its name and columns. If it is the allStar or "
+        f"astraAllStarASPCAP table of {', '.join(release.name for release in RELEASES.values())}, pass release=... ."
+    )
+
+
+def _fits(release: SurveyRelease, tables: Mapping[int, Any], symbols: Sequence[str]) -> bool:
+    """Return whether a table has the columns and the elements of a release."""
+    table = tables.get(release.extension)
+    needed = {ABUNDANCES, *(source.value for source in release.parameters.values())}
+    if table is None or not needed <= set(table.names):
+        return False
+    if symbols:
+        return set(symbols) == set(release.elements)
+    return table.dtype[ABUNDANCES].shape == (len(release.elements),)

@@ -1,0 +1,147 @@
+"""Tables of stars: releases, columns and labels."""
+
+import gzip
+import shutil
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from skbcnn.datasets.building.tables import opened_table
+from tests.survey_mirror import ELEMENTS, LABELS, write_mirror
+
+RELEASES = [14, 16, 17, 19]
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("renamed", [False, True])
+def test_release_is_recognised(mirrors, tmp_path, release, renamed):
+    path = mirrors[release].table
+    if renamed:
+        path = shutil.copy(path, tmp_path / "stars.fits")
+    with opened_table(tmp_path / path, None, tmp_path) as table:
+        assert table.release.number == release
+
+
+def test_release_is_recognised_by_the_number_of_elements_alone(tmp_path):
+    mirror = write_mirror(tmp_path, 2, faulty=False, real=False, with_symbols=False)
+    path = mirror.table.rename(tmp_path / "stars.fits")
+    with opened_table(path, None, tmp_path) as table:
+        assert table.release.number == 17
+        assert len(dict(table.labels())) == 4 + 19
+        assert "the order of DR17 is used" in table.notes[0]
+
+
+def test_a_given_release_overrides(mirrors, tmp_path):
+    with opened_table(mirrors[19].table, "DR20", tmp_path) as table:
+        assert table.release.number == 20
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_labels_are_those_of_the_table(mirrors, tmp_path, release):
+    mirror = mirrors[release]
+    with opened_table(mirror.table, None, tmp_path) as table:
+        labels = dict(table.labels())
+    expected = [name for name in LABELS if name != "P" or release != 17]
+    assert set(labels) == {*expected, "M", "alpha"}
+    for name in expected:
+        np.testing.assert_array_equal(labels[name].values, np.asarray(mirror.stars[name], dtype=np.float32))
+        error = np.float32(30 if name == "teff" else 0.02)
+        np.testing.assert_allclose(labels[name].errors, error, rtol=1e-6)
+    assert mirror.stars["kind"][labels["Mg"].flagged].tolist() == ["flagged"]
+    assert not labels["Al"].flagged.any()
+
+
+@pytest.mark.parametrize("with_symbols", [True, False])
+def test_elements_are_matched_by_name(tmp_path, with_symbols):
+    """In another order than usual; without the names only the usual order can be meant."""
+    order = ELEMENTS[17][::-1]
+    mirror = write_mirror(tmp_path, 3, faulty=False, element_symbols=order, with_symbols=with_symbols)
+    with opened_table(mirror.table, None, tmp_path) as table:
+        labels = dict(table.labels())
+    of_magnesium = np.asarray(mirror.stars["Mg"], dtype=np.float32)
+    assert np.array_equal(labels["Mg"].values, of_magnesium) == with_symbols
+
+
+def test_another_number_of_elements_without_their_names(tmp_path):
+    mirror = write_mirror(tmp_path, 2, faulty=False, element_symbols=["Mg", "Fe"], with_symbols=False)
+    with (
+        opened_table(mirror.table, None, tmp_path) as table,
+        pytest.raises(ValueError, match="has 2 elements, but DR17 has 20, and ELEM_SYMBOL"),
+    ):
+        dict(table.labels())
+
+
+def test_a_missing_column_is_named(tmp_path):
+    mirror = write_mirror(tmp_path, 2, faulty=False, dropped_columns=("X_H",))
+    with (
+        opened_table(mirror.table, None, tmp_path) as table,
+        pytest.raises(ValueError, match=r"no column X_H, which the table of DR17 has\. .*allStarLite"),
+    ):
+        dict(table.labels())
+
+
+def test_without_flags_and_errors(tmp_path):
+    dropped = ("ELEMFLAG", "X_H_ERR", "TEFF_ERR")
+    mirror = write_mirror(tmp_path, 2, faulty=False, dropped_columns=dropped)
+    with opened_table(mirror.table, None, tmp_path) as table:
+        labels = dict(table.labels())
+        assert table.notes == ["The table has no X_H_FLAG or ELEMFLAG, so no abundance is left out for its flag."]
+    assert not any(label.flagged.any() for label in labels.values())
+    assert (labels["teff"].errors == -9999).all()
+    assert (labels["Mg"].errors == -9999).all()
+
+
+def test_flags_of_both_columns_count(tmp_path):
+    X_H = np.zeros((3, 20), dtype=np.float32)
+    flags = np.zeros((2, 3, 20), dtype=int)
+    flags[0, 0, 5] = 1  # X_H_FLAG of Mg
+    flags[1, 1, 5] = 4  # ELEMFLAG of Mg
+    columns = {name: np.zeros(3, dtype=np.float32) for name in ("TEFF", "LOGG", "M_H", "ALPHA_M")}
+    path = tmp_path / "allStar-dr17-synspec_rev1.fits"
+    table = Table(columns | {"X_H": X_H, "X_H_FLAG": flags[0], "ELEMFLAG": flags[1]})
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(table)]).writeto(path)
+    with opened_table(path, None, tmp_path) as table:
+        assert dict(table.labels())["Mg"].flagged.tolist() == [True, True, False]
+
+
+def test_a_gzipped_table_leaves_nothing_behind(mirror, tmp_path):
+    path = tmp_path / "allStar-dr17-synspec_rev1.fits.gz"
+    path.write_bytes(gzip.compress(mirror.table.read_bytes()))
+    with opened_table(path, None, tmp_path) as table:
+        assert len(table) == len(mirror.stars)
+        assert list(tmp_path.iterdir()) == [path]
+        teff = dict(table.labels())["teff"].values
+    np.testing.assert_array_equal(teff, np.asarray(mirror.stars["teff"], dtype=np.float32))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_table_that_is_cut_short(mirror, tmp_path, zipped):
+    path = tmp_path / "allStar-dr17-synspec_rev1.fits"
+    content = mirror.table.read_bytes()
+    content = gzip.compress(content) if zipped else content
+    path.write_bytes(content[: len(content) // 3])
+    with pytest.raises(OSError, match=r"cannot be read as FITS .* cut short"), opened_table(path, None, tmp_path):
+        pass
+
+
+def test_no_table(mirror, tmp_path):
+    text = tmp_path / "stars.csv"
+    text.write_text("APOGEE_ID,TEFF\n")
+    with pytest.raises(OSError, match="cannot be read as FITS"), opened_table(text, None, tmp_path):
+        pass
+    spectrum = mirror.root / mirror.kept["path"][0]
+    with (
+        pytest.raises(ValueError, match=r"release of .* cannot be recognised .* pass release="),
+        opened_table(spectrum, None, tmp_path),
+    ):
+        pass
+    with (
+        pytest.raises(ValueError, match="no table in extension 2, where DR19 has its stars"),
+        opened_table(spectrum, 19, tmp_path),
+    ):
+        pass
+    with pytest.raises(FileNotFoundError, match="There is no file"), opened_table(tmp_path / "x", None, tmp_path):
+        pass
