@@ -4,7 +4,9 @@ from importlib.util import find_spec
 
 _PACKAGES = {  # import names of the packages of each extra
     "cli": ("click", "rich"),
+    "dask": ("dask", "distributed"),
     "pandas": ("pandas",),
+    "parquet": ("pyarrow",),
     "plot": ("matplotlib",),
 }
 
@@ -14,7 +16,7 @@ def require_extra(extra: str, feature: str) -> None:
 
     Parameters
     ----------
-    extra : {"cli", "pandas", "plot"}
+    extra : {"cli", "dask", "pandas", "parquet", "plot"}
         Extra of skbcnn that installs the packages.
     feature : str
         Name of the feature: the beginning of the message.
