@@ -4,7 +4,15 @@
 `spectra_files` reads them part by part.
 """
 
+from skbcnn.catalog.file_predictions import CatalogSummary, NoSpectraError, predict_catalog
 from skbcnn.catalog.table_files import check_table_name, write_table
 from skbcnn.catalog.tables import prediction_table
 
-__all__ = ["check_table_name", "prediction_table", "write_table"]
+__all__ = [
+    "CatalogSummary",
+    "NoSpectraError",
+    "check_table_name",
+    "predict_catalog",
+    "prediction_table",
+    "write_table",
+]

@@ -454,13 +454,14 @@ def read_rows(filename: str | PathLike[str], names: Sequence[str], rows: np.ndar
         As in `H5Loader.load`.
     """
     with _open(filename) as table:
-        of_spectra = {"spectra", "spectra" + ERROR_SUFFIX}
-        return {
-            name: _read_rows(table.pixels(name), rows, np.float32)
-            if column_key(name) in of_spectra
-            else _read_rows(*table.columns([name]), rows)
-            for name in names
-        }
+        columns = {}
+        for name in names:
+            if column_key(name) in ("spectra", "spectra" + ERROR_SUFFIX):
+                columns[name] = _read_rows(table.pixels(name), rows, np.float32)
+            else:
+                (dataset,) = table.columns([name])
+                columns[name] = _read_rows(dataset, rows)
+        return columns
 
 
 def _dataset_names(file: h5py.File) -> Iterator[str]:

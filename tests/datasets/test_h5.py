@@ -539,3 +539,13 @@ def test_bad_arguments_write_nothing(tmp_path, arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         write_h5(tmp_path / "stars", **{"spectra": SPECTRA, "labels": LABELS, **arguments})
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_are_read_without_the_others(path):
+    found = h5.read_rows(path, ["spectra", "[Mg/H]", "apogee_id"], np.array([1, 4]))
+    np.testing.assert_array_equal(found["spectra"], SPECTRA[[1, 4]])
+    np.testing.assert_array_equal(found["[Mg/H]"], LABELS["Mg"][[1, 4]])
+    assert list(found["apogee_id"]) == ["2M1", "2M4"]
+    assert h5.spectra_shape(path) == (N_SAMPLES, N_PIXELS)
+    with pytest.raises(ValueError, match="has no other"):
+        h5.read_rows(path, ["other"], np.array([1]))
