@@ -7,13 +7,13 @@ parts are finished.
 
 import csv
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from copy import copy
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from astropy.table import Table, vstack
@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from skbcnn import __version__
 from skbcnn._atomic_writes import atomic_path
+from skbcnn._optional_dependencies import require_extra
 from skbcnn._prediction import Naming, column_names
 from skbcnn._resumable import ResumableJob, resumable_job
 from skbcnn.catalog.part_predictions import ROWS, Layout, predict_part
@@ -102,6 +103,8 @@ def predict_catalog(
     overwrite: bool = False,
     chunk_size: int = CHUNK_SIZE,
     n_jobs: int | None = None,
+    scheduler: Any = None,
+    retries: int = 3,
     verbose: int = 0,
 ) -> CatalogSummary:
     """Predict the labels of all spectra in files, and write a catalogue.
@@ -142,6 +145,11 @@ def predict_catalog(
         or a sixteenth with visits. It does not change the catalogue.
     n_jobs : int, default=None
         Number of processes that read and prepare FITS files. None: up to four, and none for few files.
+    scheduler : str or dask.distributed.Client, default=None
+        Address of a Dask scheduler, or a client of it, on whose workers the spectra are read and predicted. They need
+        the same packages and the files under the same paths. None: in this process.
+    retries : int, default=3
+        How often a part is tried again on the cluster after an error or the death of its worker.
     verbose : int, default=0
         1 shows a progress bar if the error stream is a terminal.
 
@@ -164,6 +172,12 @@ def predict_catalog(
         a column of `columns`; or if there is unfinished work on this catalogue with other inputs or settings.
     OSError
         If nothing can be written, or the disk is full. What is finished remains.
+    ConnectionError
+        If the Dask scheduler cannot be reached, or stops. What is finished remains.
+    RuntimeError
+        If a part failed too often on the cluster. What is finished remains.
+    ModuleNotFoundError
+        If `scheduler` is passed and Dask is not installed.
 
     See Also
     --------
@@ -199,6 +213,8 @@ def predict_catalog(
     column_names("teff", naming)  # raises if it is unknown
     if chunk_size < 1:
         raise ValueError(f"chunk_size={chunk_size!r}, expected a number of rows, at least 1.")
+    if scheduler is not None:
+        require_extra("dask", "scheduler")
     outs = [Path(out)] if isinstance(out, str | PathLike) else [Path(path) for path in out]
     _check_outputs(outs, overwrite)
     reading: dict[str, Any] = {
@@ -227,7 +243,11 @@ def predict_catalog(
         job = stack.enter_context(
             resumable_job(first, settings=settings, inputs=paths, n_chunks=len(opened.parts), overwrite=overwrite)
         )
-        _predict_remaining(model, job, opened, naming, n_jobs, verbose)
+        if scheduler is None:
+            predicted = _predicted_here(model, opened, job.remaining, naming, n_jobs)
+        else:
+            predicted = _predicted_on_cluster(scheduler, model, opened, job.remaining, naming, retries)
+        _save(predicted, job, opened, verbose)
         summary = _write(model, job, opened, outs, meta, overwrite)
     if summary is None:
         raise NoSpectraError(opened.failures)
@@ -268,38 +288,50 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def _predict_remaining(
+# number, arrays and record of each part
+_Predicted: TypeAlias = Generator[tuple[int, dict[str, np.ndarray], dict[str, Any]], None, None]
+
+
+def _predicted_here(
+    model: CensoredBCNNRegressor, opened: OpenedSpectra, numbers: Sequence[int], naming: Naming, n_jobs: int | None
+) -> _Predicted:
+    """Yield the predictions of parts, while the next ones are read."""
+    parts = [opened.parts[number] for number in numbers]
+    for number, spectra in zip(numbers, load_ahead(opened.loader, parts, n_jobs), strict=True):
+        yield number, *predict_part(model, spectra, naming)
+
+
+def _predicted_on_cluster(
+    scheduler: Any,
     model: CensoredBCNNRegressor,
-    job: ResumableJob,
     opened: OpenedSpectra,
+    numbers: Sequence[int],
     naming: Naming,
-    n_jobs: int | None,
-    verbose: int,
-) -> None:
-    """Predict and save all parts that are not saved yet."""
-    remaining = job.remaining
+    retries: int,
+) -> _Predicted:
+    """Yield the predictions of parts as the workers of a Dask cluster finish them."""
+    from skbcnn.catalog.cluster import predict_on_cluster  # which imports Dask
+
+    parts = [opened.parts[number] for number in numbers]
+    for position, arrays, record in predict_on_cluster(scheduler, model, opened.loader, parts, naming, retries):
+        yield numbers[position], arrays, record
+
+
+def _save(predicted: _Predicted, job: ResumableJob, opened: OpenedSpectra, verbose: int) -> None:
+    """Save the parts as they are predicted, and show how far the work is."""
     sizes = [part.size for part in opened.parts]
     bar = tqdm(
         total=sum(sizes),
-        initial=sum(sizes) - sum(sizes[number] for number in remaining),
+        initial=sum(sizes) - sum(sizes[number] for number in job.remaining),
         desc="Predicting",
         unit=" files" if opened.loader.visits and opened.parts[0].rows is None else " spectra",
         leave=False,
         disable=None if verbose else True,
     )
-    with bar:
-        for number, arrays, record in _predicted(model, opened, remaining, naming, n_jobs):
+    with bar, closing(predicted):
+        for number, arrays, record in predicted:
             job.save(number, arrays, record)
             bar.update(sizes[number])
-
-
-def _predicted(
-    model: CensoredBCNNRegressor, opened: OpenedSpectra, numbers: Sequence[int], naming: Naming, n_jobs: int | None
-) -> Iterator[tuple[int, dict[str, np.ndarray], dict[str, Any]]]:
-    """Yield the predictions of parts, while the next ones are read."""
-    parts = [opened.parts[number] for number in numbers]
-    for number, spectra in zip(numbers, load_ahead(opened.loader, parts, n_jobs), strict=True):
-        yield number, *predict_part(model, spectra, naming)
 
 
 def _write(

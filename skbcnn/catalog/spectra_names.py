@@ -29,8 +29,9 @@ def spectra_of(sources: Sources) -> list[Path]:
     Returns
     -------
     paths : list of pathlib.Path
-        Files in the order in which they are named; those of a folder sorted by name, without hidden ones, and without
-        tables and visits of the survey (allStar, apVisit, ...). What does not exist is among them.
+        Absolute paths of the files in the order in which they are named; those of a folder sorted by name, without
+        hidden ones, and without tables and visits of the survey (allStar, apVisit, ...). What does not exist is among
+        them.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def spectra_of(sources: Sources) -> list[Path]:
     given = [sources] if isinstance(sources, str | PathLike) else list(sources)
     paths: list[Path] = []
     for source in given:
-        path = as_path(source, "sources")
+        path = as_path(source, "sources").absolute()
         if not path.is_dir():
             paths.append(path)
             continue

@@ -188,6 +188,7 @@ def train(**options: Any) -> None:
 )
 @click.option("--n-draws", type=click.IntRange(min=2), show_default="the model's", help="Posterior draws.")
 @click.option("--jobs", type=_positive, show_default="up to 4", help="Processes that read and prepare FITS files.")
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler, whose workers read and predict the spectra.")
 @click.option(
     "--naming",
     type=click.Choice(["skbcnn", "sdssv"]),

@@ -40,6 +40,7 @@ def run_predict(
     n_draws: int | None,
     naming: Naming,
     jobs: int | None,
+    scheduler: str | None,
     overwrite: bool,
 ) -> list[Exception]:
     """Predict the labels of the spectra in some files, print them, and write them.
@@ -68,6 +69,8 @@ def run_predict(
         Names of the columns of the tables.
     jobs : int or None
         Number of processes that read FITS files.
+    scheduler : str or None
+        Address of a Dask scheduler.
     overwrite : bool
         Whether existing tables are replaced.
 
@@ -98,6 +101,7 @@ def run_predict(
             meta=_metadata(regressor, model),
             overwrite=overwrite,
             n_jobs=jobs,
+            scheduler=scheduler,
             verbose=1,
         )
     except NoSpectraError as error:
