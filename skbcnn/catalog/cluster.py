@@ -90,7 +90,7 @@ def predict_on_cluster(
     ------
     ConnectionError
         If the scheduler cannot be reached, or its connection is lost.
-    RuntimeError
+    OSError
         If a part failed too often. The other parts are finished before.
     """
     with _client_of(scheduler) as client:
@@ -175,7 +175,7 @@ def _results(
                 client.cancel(list(running))
     if failed:
         position, error = next(iter(failed.items()))
-        raise RuntimeError(
+        raise OSError(
             f"{len(failed)} of {len(parts)} parts could not be predicted on the cluster (first: {parts[position]}: "
             f"{type(error).__name__}: {error}). The others are finished; the same call tries these again."
         ) from error

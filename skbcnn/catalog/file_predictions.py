@@ -171,11 +171,12 @@ def predict_catalog(
         If a parameter is invalid; if the model's preparation is unknown and there are FITS files; if an HDF5 file lacks
         a column of `columns`; or if there is unfinished work on this catalogue with other inputs or settings.
     OSError
-        If nothing can be written, or the disk is full. What is finished remains.
+        If nothing can be written, the disk is full, or a part failed too often on the cluster. What is finished
+        remains.
     ConnectionError
         If the Dask scheduler cannot be reached, or stops. What is finished remains.
-    RuntimeError
-        If a part failed too often on the cluster. What is finished remains.
+    TypeError
+        If the model is a Pipeline or another estimator than ours.
     ModuleNotFoundError
         If `scheduler` is passed and Dask is not installed.
 
@@ -207,6 +208,11 @@ def predict_catalog(
     (20, np.void((b'row 3', b'M13'), dtype=[('star', 'S6'), ('FIELD', 'S3')]))
     >>> folder.cleanup()
     """
+    if not isinstance(model, CensoredBCNNRegressor):
+        raise TypeError(
+            f"model is a {type(model).__name__}, expected a fitted CensoredBCNNRegressor. Of a Pipeline, pass its last "
+            "step, model[-1]: spectra of files are prepared as it records."
+        )
     check_is_fitted(model)
     model = copy(model).set_params(verbose=0)  # the bar below is the only one
     model._validate_params()

@@ -136,7 +136,7 @@ def test_a_part_that_always_fails_leaves_the_others(tiny_model, path, expected, 
     path.symlink_to(moved)
     first = when_parts_are_saved(tmp_path, 5, path.unlink)
     try:
-        with pytest.raises(RuntimeError, match=r"parts could not be predicted on the cluster .*There is no file"):
+        with pytest.raises(OSError, match=r"parts could not be predicted on the cluster .*There is no file"):
             predict_catalog(tiny_model, path, out, chunk_size=20, scheduler=cluster.scheduler_address, retries=1)
     finally:
         first.join()

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from numpy.testing import assert_array_equal
+from sklearn.pipeline import make_pipeline
 
 from skbcnn import CensoredBCNNRegressor
 from skbcnn.catalog import NoSpectraError, file_predictions, part_predictions, predict_catalog, prediction_table
@@ -270,6 +271,11 @@ def test_invalid_arguments(tiny_model, path, tmp_path, options, sentence):
     with pytest.raises(ValueError, match=sentence):
         predict_catalog(tiny_model, path, tmp_path / "a.fits", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipeline_is_refused(tiny_model, path, tmp_path):
+    with pytest.raises(TypeError, match="model is a Pipeline, expected a fitted CensoredBCNNRegressor"):
+        predict_catalog(make_pipeline(tiny_model), path, tmp_path / "a.fits")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
