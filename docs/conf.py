@@ -69,6 +69,7 @@ PUBLIC_MODULES = (
     "skbcnn.novelty",
     "skbcnn.inspection",
     "skbcnn.plotting",
+    "skbcnn.report",
     "skbcnn.catalog",
     "skbcnn.persistence",
 )

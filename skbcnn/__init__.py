@@ -66,6 +66,7 @@ _ROOMS = (  # modules and packages that are attributes without an import of thei
     "plotting",
     "preprocessing",
     "regressor",
+    "report",
     "survey",
 )
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from sklearn.utils import gen_batches
-
 MAX_VALUES = 2**20  # of an intermediate array: 8 MB in float64
 
 
@@ -26,4 +24,6 @@ def row_chunks(n_rows: int, n_columns: int) -> Iterator[slice]:
     >>> list(row_chunks(3, 2**19))
     [slice(0, 2, None), slice(2, 3, None)]
     """
-    yield from gen_batches(n_rows, max(1, MAX_VALUES // max(1, n_columns)))
+    size = max(1, MAX_VALUES // max(1, n_columns))
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))

@@ -14,6 +14,10 @@ HIGH_ERRORS = (  # causes and remedies
     "skbcnn.preprocessing.errors_from_ivar. Otherwise the signal-to-noise ratio is below 1 or most pixels are bad: "
     "leave such spectra out."
 )
+MOSTLY_HIGH_ERRORS = (
+    "more than half of the flux errors are above the continuum. These pixels count as bad, and their flux is replaced "
+    f"by 1, so that labels of these spectra mean little. {HIGH_ERRORS}"
+)
 LOW_ERRORS = (
     f"more than half of the flux errors are below {MIN_MEDIAN_ERROR} of the continuum, a signal-to-noise ratio above "
     f"{1 / MIN_MEDIAN_ERROR:,.0f}. They are probably inverse variances (pass them to prepare_spectra as `ivar`), or "
@@ -64,10 +68,10 @@ class ErrorLevel:
             Pixels whose error is a mark, such as 1e10, and no number.
         """
         high = measured & (relative_err > MAX_FLUX_ERROR)
-        self.n[rows] = measured.sum(axis=1)
-        self.n_high[rows] = high.sum(axis=1)
-        self.n_marked[rows] = (high & marked).sum(axis=1)
-        self.n_low[rows] = (measured & (relative_err < MIN_MEDIAN_ERROR)).sum(axis=1)
+        self.n[rows] = _count(measured)
+        self.n_high[rows] = _count(high)
+        self.n_marked[rows] = _count(high & marked)
+        self.n_low[rows] = _count(measured & (relative_err < MIN_MEDIAN_ERROR))
 
     @property
     def rows_without_good_pixels(self) -> np.ndarray:
@@ -75,24 +79,32 @@ class ErrorLevel:
         return np.flatnonzero((self.n > 0) & (self.n_high == self.n))
 
     @property
+    def rows_too_high(self) -> np.ndarray:
+        """Spectra whose median error is above the continuum, including errors that only mark bad pixels."""
+        return np.flatnonzero(2 * self.n_high > self.n)
+
+    @property
     def rows_too_low(self) -> np.ndarray:
         """Spectra whose median error is too small."""
         return np.flatnonzero(2 * self.n_low > self.n)
 
-    def check(self, what: str) -> None:
+    def check(self, what: str, rows: np.ndarray | None = None) -> None:
         """Refuse errors with a median above the continuum; those that only mark bad pixels do not count.
 
         Parameters
         ----------
         what : str
             What is too large, with its verb: the beginning of the message.
+        rows : ndarray of int, default=None
+            Spectra to look at. None: all.
 
         Raises
         ------
         HighFluxErrorsError
-            If more than half of the errors of all spectra are above the continuum.
+            If more than half of the errors of these spectra are above the continuum.
         """
-        n, n_high = (int((counts - self.n_marked).sum()) for counts in (self.n, self.n_high))
+        looked_at = slice(None) if rows is None else rows
+        n, n_high = (int((counts - self.n_marked)[looked_at].sum()) for counts in (self.n, self.n_high))
         if 2 * n_high > n:
             raise HighFluxErrorsError(what, n_high, n)
 
@@ -104,9 +116,10 @@ class ErrorLevel:
         UserWarning
             If there are any; the warning names the rows.
         """
-        if len(rows := np.flatnonzero(2 * self.n_high > self.n)):
-            warn_user(
-                f"{rows_in_words(rows)} of {self.name}: more than half of the flux errors are above the continuum. "
-                "These pixels count as bad, and their flux is replaced by 1, so that labels of these spectra mean "
-                f"little. {HIGH_ERRORS}"
-            )
+        if len(rows := self.rows_too_high):
+            warn_user(f"{rows_in_words(rows)} of {self.name}: {MOSTLY_HIGH_ERRORS}")
+
+
+def _count(flags: np.ndarray) -> np.ndarray:
+    """Return how many values of each row are True. For long rows this is faster than a sum, which makes integers."""
+    return np.array([np.count_nonzero(row) for row in flags], dtype=int)

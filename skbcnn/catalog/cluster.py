@@ -18,6 +18,7 @@ from distributed.client import CancelledError
 from distributed.comm import CommClosedError
 
 from skbcnn._prediction import Naming
+from skbcnn._user_warnings import warn_user
 from skbcnn.catalog.part_predictions import predict_part
 from skbcnn.catalog.spectra_files import Part, PartLoader
 from skbcnn.regressor import CensoredBCNNRegressor
@@ -92,11 +93,20 @@ def predict_on_cluster(
         If the scheduler cannot be reached, or its connection is lost.
     OSError
         If a part failed too often. The other parts are finished before.
+
+    Warns
+    -----
+    UserWarning
+        If the scheduler has no workers.
     """
     with _client_of(scheduler) as client:
         plugin = ModelPlugin(f"skbcnn-{uuid4().hex}", model, loader, naming)
         try:
             client.register_plugin(plugin)
+            if not client.nthreads():
+                warn_user(
+                    f"The Dask scheduler at {client.scheduler.address} has no workers yet. The work waits for them."
+                )
             yield from _results(client, plugin.name, parts, retries)
         except (CancelledError, CommClosedError, TimeoutError) as error:
             raise _lost_connection(client) from error

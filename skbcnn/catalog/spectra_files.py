@@ -8,7 +8,6 @@ The loader can be sent to other processes. It holds no network, so that reading 
 """
 
 import reprlib
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 CHUNK_SIZE = 1024  # rows of an HDF5 file in a part: 60 MB of flux and errors of APOGEE
 _FITS_SHARE, _VISITS_SHARE = 4, 16  # of this number is the number of FITS files in a part, without and with visits
+_COLUMNS = ("star", "spectrum", "file", "snr", "ra", "dec")  # first columns of a catalogue
 _H5_SUFFIXES, _FITS_SUFFIXES = (".h5", ".hdf5"), (".fits", ".fit", ".gz")
 
 
@@ -264,41 +264,50 @@ class PartLoader:
         failures = [Failure(str(path), f"row {rows[row]}", reason) for row, reason in sorted(found.faults.items())]
         unusable = np.isin(np.arange(len(rows)), list(found.faults))
         columns = {**found.columns, "file": [path.name] * len(rows)}
-        names = ("star", "spectrum", "file", "snr", "ra", "dec")
-        columns = {name: columns[name] for name in names}
+        columns = {name: columns[name] for name in _COLUMNS}
         return LoadedSpectra(found.X, found.x_err, columns, found.requested, False, unusable, failures, [], [])
 
     def _load_fits(self, paths: Sequence[Path]) -> LoadedSpectra:
-        rows: list[_Row] = []
-        report = LoadedSpectra(np.empty(0), None, {}, {}, True, np.empty(0), [], [], [])
-        n_single = n_renormalized = 0
+        stars: list[_Star] = []
+        failures: list[Failure] = []
+        notes: list[str] = []
+        n_single = 0
         for path in paths:
             try:
                 check_is_file(path)
                 star = read_fits_spectra(path, visits=self.visits, combination=self._fits_preparation.combination)
-                keywords = _keywords(path, self.columns)
+                stars.append(_Star(path, star, _keywords(path, self.columns)))
             except (OSError, ValueError) as error:
-                report.failures.append(Failure(str(path), "", reason_of(error)))
+                failures.append(Failure(str(path), "", reason_of(error)))
                 continue
             skipped, is_single = self._rows_without_spectrum(star, path)
-            report.notes.extend(skipped)
+            notes += skipped
             n_single += is_single
-            n_renormalized += star.normalized
-            rows += self._prepared(star, path, keywords, report)
-        columns = {name: [row.columns[name] for row in rows] for name in (rows[0].columns if rows else ())}
-        requested = {name: np.array([row.keywords[name] for row in rows], dtype=str) for name in self.columns}
-        X, x_err = (
-            np.concatenate([getattr(row, name) for row in rows]) if rows else np.empty((0, self.n_pixels), np.float32)
-            for name in ("X", "x_err")
-        )
-        return report._replace(
-            X=X,
-            x_err=x_err,
-            columns=columns,
-            requested=requested,
-            unusable=np.zeros(len(rows), dtype=bool),
+        X, x_err, faults, remarks = self._prepared([star.spectra for star in stars])
+        names = [(star.path, name) for star in stars for name in star.spectra.row_names]
+        for (path, name), fault in zip(names, faults, strict=True):
+            if fault is not None:
+                failures.append(Failure(str(path), name, _reason_of_fault(fault)))
+        usable = np.array([fault is None for fault in faults], dtype=bool)
+        of_rows = [values for star in stars for values in star.of_rows()]
+        of_rows = [values for values, is_usable in zip(of_rows, usable, strict=True) if is_usable]
+        columns = {name: [values[name] for values in of_rows] for name in _COLUMNS} if of_rows else {}
+        return LoadedSpectra(
+            X[usable],
+            x_err[usable],
+            columns,
+            {name: np.array([values[name] for values in of_rows], dtype=str) for name in self.columns},
+            is_fits=True,
+            unusable=np.zeros(len(of_rows), dtype=bool),
+            failures=failures,
+            notes=notes,
+            warnings=[
+                (f"{path}, {name}", remark)
+                for (path, name), remark in zip(names, remarks, strict=True)
+                if remark is not None
+            ],
             n_single=n_single,
-            n_renormalized=n_renormalized,
+            n_renormalized=sum(star.spectra.normalized for star in stars),
         )
 
     @property
@@ -308,37 +317,28 @@ class PartLoader:
         return self.preparation
 
     def _prepared(
-        self, star: Spectra, path: Path, keywords: Mapping[str, str], report: LoadedSpectra
-    ) -> Iterator["_Row"]:
-        """Yield the spectra of a FITS file one by one, so that one without continuum does not lose the others."""
-        for row, name in enumerate(star.row_names):
-            one = slice(row, row + 1)
-            try:
-                with warnings.catch_warnings(record=True) as caught:
-                    warnings.simplefilter("always")
-                    X, x_err = self._fits_preparation.prepare(
-                        star.flux[one], star.error[one], star.bitmask[one], normalized=star.normalized
-                    )
-            except HighFluxErrorsError:
-                reason = (
-                    "more than half of the flux errors are above the continuum, so that the signal-to-noise ratio is "
-                    "below 1. The spectrum is not in the tables."
-                )
-                report.failures.append(Failure(str(path), name, reason))
-                continue
-            except ValueError as error:
-                report.failures.append(Failure(str(path), name, str(error)))
-                continue
-            report.warnings.extend((f"{path}, {name}", str(warning.message)) for warning in caught)
-            columns = {
-                "star": star.object_id,
-                "spectrum": name,
-                "file": path.name,
-                "snr": star.snr[row],
-                "ra": star.ra,
-                "dec": star.dec,
-            }
-            yield _Row(X, x_err, columns, keywords)
+        self, stars: Sequence[Spectra]
+    ) -> tuple[np.ndarray, np.ndarray, list[ValueError | None], list[str | None]]:
+        """Return flux and errors of all spectra of some stars, what is wrong with each, and what is odd."""
+        n_rows = sum(map(len, stars))
+        X, x_err = np.empty((2, n_rows, self.n_pixels), dtype=np.float32)
+        faults: list[ValueError | None] = [None] * n_rows
+        remarks: list[str | None] = [None] * n_rows
+        if not n_rows:
+            return X, x_err, faults, remarks
+        flux, error, bitmask = (
+            np.concatenate([getattr(star, name) for star in stars]) for name in ("flux", "error", "bitmask")
+        )
+        normalized = np.repeat([star.normalized for star in stars], [len(star) for star in stars])
+        for is_normalized in np.unique(normalized):
+            rows = np.flatnonzero(normalized == is_normalized)
+            found = self._fits_preparation.prepare_each(
+                flux[rows], error[rows], bitmask[rows], normalized=bool(is_normalized)
+            )
+            X[rows], x_err[rows] = found.X, found.x_err
+            for row, fault, note in zip(rows, found.faults, found.notes, strict=True):
+                faults[row], remarks[row] = fault, note
+        return X, x_err, faults, remarks
 
     def _rows_without_spectrum(self, star: Spectra, path: Path) -> tuple[list[str], bool]:
         """Return a note for each selected row that is lost, and whether the other combination has no spectrum."""
@@ -348,13 +348,28 @@ class PartLoader:
         return notes, any(_is_other_combination(row, star) for row in star.skipped)
 
 
-class _Row(NamedTuple):
-    """A prepared spectrum of a FITS file."""
+class _Star(NamedTuple):
+    """A FITS file that was read."""
 
-    X: np.ndarray
-    x_err: np.ndarray | None
-    columns: dict[str, Any]
+    path: Path
+    spectra: Spectra
     keywords: Mapping[str, str]
+
+    def of_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the columns and keywords of each spectrum."""
+        for name, snr in zip(self.spectra.row_names, self.spectra.snr, strict=True):
+            values = (self.spectra.object_id, name, self.path.name, snr, self.spectra.ra, self.spectra.dec)
+            yield {**self.keywords, **dict(zip(_COLUMNS, values, strict=True))}
+
+
+def _reason_of_fault(fault: ValueError) -> str:
+    """Return why a spectrum of a FITS file cannot be used."""
+    if isinstance(fault, HighFluxErrorsError):
+        return (
+            "more than half of the flux errors are above the continuum, so that the signal-to-noise ratio is below 1. "
+            "The spectrum is not in the tables."
+        )
+    return str(fault)
 
 
 def check_is_file(path: Path) -> None:

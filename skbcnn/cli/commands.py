@@ -25,9 +25,16 @@ _OPTIONS = {  # advice for Python, and the same for the command line
     "load_err=False": "--no-errors",
     "by combination and visits": "by --combination and --visits",
     "target is empty. Name at least one label, or pass 'all'.": "--target is empty. Name at least one label, or all.",
+    "path_template=": "--path-template ",
+    "path_template": "--path-template",
+    "pass release=... .": "name the release by --release.",
+    "release='": "--release '",
+    "of the mirror as spectra": "of the mirror by --spectra",
     "pass overwrite=True": "pass --overwrite",
     "overwrite=True": "--overwrite",
     "Leave such labels out of y and target.": "Name the other labels by --target.",
+    "leave out visits=True": "leave out --visits",
+    "with visits=True": "by --visits",
 }
 _DATASETS = {  # arguments of Python, and where their values stand in a file
     r"^[Xy] (?=has|contains)": "The file ",
@@ -97,6 +104,35 @@ def _remember_debug(ctx: click.Context, parameter: click.Parameter, value: bool)
     ctx.meta[_DEBUG] = value
 
 
+class _Limit(click.ParamType):
+    """A number, or off."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float | None:
+        """Return a float; None for off."""
+        if value is None or isinstance(value, float):
+            return value
+        return None if str(value).lower() == "off" else click.FLOAT.convert(value, param, ctx)
+
+
+class _Numbers(click.ParamType):
+    """Whole numbers separated by commas."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """Return the numbers."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(click.INT.convert(part.strip(), param, ctx) for part in value.split(",") if part.strip())
+
+
+def _cut(name: str, default: float, text: str) -> Any:
+    """Return the option for a limit on the stars of a training set."""
+    return click.option(name, type=_Limit(), default=str(default), metavar="NUMBER|off", help=text)
+
+
 _debug = click.option(
     "--debug", is_flag=True, expose_value=False, callback=_remember_debug, help="Show the traceback of an error."
 )
@@ -134,11 +170,85 @@ def demo(**options: Any) -> None:
 
 
 @skbcnn.command()
+@click.argument("table", type=_path)
+@click.option("--spectra", type=_path, required=True, metavar="ROOT", help="Root of the mirror: the folder of dr17.")
+@click.option("--out", type=_path, required=True, metavar="FILE.h5", help="HDF5 file to write.")
+@click.option(
+    "--release",
+    show_default="by name and columns of the table",
+    metavar="RELEASE",
+    help="Data release of the table: DR14, DR16, DR17, DR19 or DR20.",
+)
+@click.option("--visits", is_flag=True, help="Add the visits, with the labels of their star.")
+@click.option("--kind", type=click.Choice(["apStar", "aspcapStar"]), default="apStar", help="Files of spectra to read.")
+@_cut("--min-teff", 4000, "Teff in K must be above this.")
+@_cut("--max-teff", 5500, "Teff in K must be below this.")
+@_cut("--min-snr", 200, "S/N per pixel must be above this.")
+@_cut("--max-vscatter", 1, "VSCATTER in km/s must be below this.")
+@_cut("--min-fe-h", -10000, "[Fe/H] must be above this; missing is -9999.")
+@_cut("--min-location-id", 1, "LOCATION_ID must be above this.")
+@click.option("--starflag", type=click.Choice(["zero", "any"]), default="zero", help="STARFLAG of the stars.")
+@click.option("--aspcapflag", type=click.Choice(["zero", "any"]), default="zero", help="ASPCAPFLAG of the stars.")
+@click.option("--keep-flagged", is_flag=True, help="Keep abundances that have a flag; otherwise they are missing.")
+@click.option(
+    "--combination",
+    type=click.Choice(["pixel", "global"]),
+    default="pixel",
+    help="Combined spectrum of apStar files: weighted pixel by pixel, or visit by visit.",
+)
+@click.option(
+    "--data-release",
+    type=click.IntRange(13, 20),
+    show_default="that of the table",
+    help="Data release of chips and continuum pixels.",
+)
+@click.option("--degree", type=click.IntRange(min=0), default=2, help="Degree of the continuum on each chip.")
+@click.option(
+    "--weighting",
+    type=click.Choice(["inverse_variance", "astronn"]),
+    default="inverse_variance",
+    help="Weights of the continuum fit: by the errors, or as for the models of astroNN.",
+)
+@click.option(
+    "--bad-bits", type=_Numbers(), default="0,1,2,3,4,5,6,7,12", help="Bits of the pixel mask that mark a bad pixel."
+)
+@click.option(
+    "--no-continuum",
+    type=click.Choice(["raise", "fill"]),
+    default="raise",
+    help="A chip without usable continuum: leave the spectrum out, or count all pixels of the chip as bad.",
+)
+@click.option(
+    "--path-template",
+    metavar="PATH",
+    show_default="the layout of SDSS",
+    help="Path of a file below ROOT, with columns of the table in braces: {telescope}/{field}/{apogee_id}.fits.",
+)
+@click.option("--n-jobs", type=int, default=1, help="Processes that read spectra; -1: one for each core.")
+@_overwrite
+@_debug
+def build(**options: Any) -> None:
+    """Make a training set from SDSS files.
+
+    TABLE is the allStar table of DR14, DR16 or DR17, or astraAllStarASPCAP of SDSS-V (.fits or .fits.gz).
+
+    Stars are selected as in Leung & Bovy (2019), unless limits are changed or switched off. Their spectra are divided
+    by their continuum and written with their labels to an HDF5 file for skbcnn train. What cannot be read is listed in
+    FILE-left-out.csv. An interrupted command continues where it stopped when it is repeated.
+    """
+    from skbcnn.cli.build import run_build
+
+    run_build(**options)
+
+
+@skbcnn.command()
 @click.argument("data", type=_path, metavar="DATA.h5")
 @click.option("--out", type=_path, required=True, help="Folder of the model to make.")
 @click.option("--target", default="all", help="Labels separated by commas: teff,logg,Mg. all: the 22 of DR14.")
 @click.option("--no-errors", is_flag=True, help="Ignore the errors of fluxes and labels in the file.")
-@click.option("--max-epochs", type=_positive, default=48, help="Passes through the training stars.")
+@click.option(
+    "--max-epochs", type=_positive, show_default="by the number of stars", help="Passes through the training stars."
+)
 @click.option("--lr", type=click.FloatRange(min=0, min_open=True), default=3e-3, help="Initial learning rate.")
 @click.option("--batch-size", type=_positive, show_default="by the number of stars", help="Stars in a training step.")
 @click.option(
@@ -219,6 +329,33 @@ def predict(ctx: click.Context, **options: Any) -> None:
     for error in failures:
         print_error(error)
     ctx.exit(1 if failures else 0)
+
+
+@skbcnn.command()
+@click.argument("model", type=_path)
+@click.argument("data", type=_path, metavar="DATA.h5")
+@click.option("--html", type=_path, default="report.html", help="Page to write.")
+@click.option("--visits", is_flag=True, help="Evaluate the visits (in_flag 1) in place of the combined spectra.")
+@click.option("--n-draws", type=click.IntRange(min=2), show_default="the model's", help="Posterior draws.")
+@click.option(
+    "--reference", default="Reference", metavar="NAME", help="Origin of the labels, for texts and figures: ASPCAP."
+)
+@_overwrite
+@_debug
+def evaluate(**options: Any) -> None:
+    """Compare a model with known labels, on one HTML page.
+
+    MODEL is a model saved by skbcnn, a folder of astroNN, or a checkpoint of SDSS-V's network (.pt).
+
+    DATA.h5 has the datasets.h5 layout, with known labels of stars that the model was not trained on, and with spectra
+    that were prepared like those of the training.
+
+    The page needs no other file: it holds the residuals, the calibration of the error bars, the responses, novelty, the
+    largest outliers and all figures.
+    """
+    from skbcnn.cli.evaluate import run_evaluate
+
+    run_evaluate(**options)
 
 
 @skbcnn.command()

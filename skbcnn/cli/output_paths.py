@@ -27,19 +27,35 @@ def check_tables(paths: Sequence[Path], overwrite: bool, inputs: Sequence[Path] 
     OSError
         If a file exists, or its folder does not exist or is not writable.
     """
-    resolved = [path.resolve() for path in paths]
-    read = {path.resolve(): path for path in inputs}
-    for number, (path, place) in enumerate(zip(paths, resolved, strict=True)):
+    for number, path in enumerate(paths):
         check_table_name(path)
-        if place in resolved[:number]:
+        if path.resolve() in [other.resolve() for other in paths[:number]]:
             raise ValueError(f"--out {path} is given twice, expected one name for each table.")
-        if found := next((read[parent] for parent in (place, *place.parents) if parent in read), None):
-            raise ValueError(
-                f"--out {path} would write to {found}, which the command reads. Choose another name by --out."
-            )
-        if path.is_dir():
-            raise IsADirectoryError(f"{path} is a folder, expected the name of a table to write. Choose another name.")
-        _check_new(path, overwrite)
+        _check_file(path, overwrite, inputs, "--out", "a table")
+
+
+def check_page(path: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
+    """Raise if an HTML page cannot be written under a path.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Page to write, the value of ``--html``.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    inputs : sequence of pathlib.Path, default=()
+        Files and folders that the command reads.
+
+    Raises
+    ------
+    ValueError
+        If the path does not end in .html or .htm, is an input, or lies in an input folder.
+    OSError
+        If the file exists, or its folder does not exist or is not writable.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--html {path} ends in {path.suffix!r}, expected a name that ends in .html.")
+    _check_file(path, overwrite, inputs, "--html", "a page")
 
 
 def check_model_folder(path: Path, overwrite: bool) -> None:
@@ -85,18 +101,31 @@ def make_folder(path: Path, overwrite: bool) -> None:
     _check_writable(path)
 
 
-def _check_new(path: Path, overwrite: bool) -> None:
+def _check_file(path: Path, overwrite: bool, inputs: Sequence[Path], option: str, what: str) -> None:
+    """Raise if a file cannot be written, or would replace or lie in what the command reads."""
+    read = {other.resolve(): other for other in inputs}
+    place = path.resolve()
+    if found := next((read[parent] for parent in (place, *place.parents) if parent in read), None):
+        raise ValueError(
+            f"{option} {path} would write to {found}, which the command reads. Choose another name by {option}."
+        )
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, expected the name of {what} to write. Choose another name.")
+    _check_new(path, overwrite, option)
+
+
+def _check_new(path: Path, overwrite: bool, option: str = "--out") -> None:
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists. Choose another name by --out, or pass --overwrite.")
+        raise FileExistsError(f"{path} exists. Choose another name by {option}, or pass --overwrite.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
-    _check_writable(path.parent)
+    _check_writable(path.parent, option)
 
 
-def _check_writable(folder: Path) -> None:
+def _check_writable(folder: Path, option: str = "--out") -> None:
     try:
         tempfile.TemporaryFile(dir=folder).close()  # permissions are not enough: file systems may be read-only
     except OSError as error:
         raise type(error)(
-            f"Nothing can be written in {folder} ({error.strerror}). Choose another place by --out."
+            f"Nothing can be written in {folder} ({error.strerror}). Choose another place by {option}."
         ) from error

@@ -22,7 +22,7 @@ from skbcnn._error_level import MAX_FLUX_ERROR
 from skbcnn._flux_level import are_near_one
 from skbcnn._moved import find_moved_names
 from skbcnn._paths import as_path
-from skbcnn.survey import find_label, is_missing, resolve_target
+from skbcnn.survey import APOGEE_LABELS, find_label, is_missing, resolve_target
 from skbcnn.survey.labels import UnknownLabelError
 from skbcnn.survey.other_quantities import is_misspelt, other_quantity, similar_label
 
@@ -166,6 +166,15 @@ class H5Loader:
         """Names of all columns of the file, in its own spelling."""
         with _open(self.filename) as table:
             return table.names
+
+    @property
+    def label_names(self) -> list[str]:
+        """Labels of the DR14 network that the file has, by their canonical names, in the order of the network.
+
+        A release may lack some: DR17 has no phosphorus. Pass the list as `target` to load all that there are.
+        """
+        found = {label_key(name) for name in self.column_names}
+        return [name for name in APOGEE_LABELS if name in found]
 
     @property
     def preprocessing(self) -> dict[str, Any]:

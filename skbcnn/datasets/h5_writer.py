@@ -2,6 +2,7 @@
 
 import json
 import warnings
+import zlib
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -25,6 +26,10 @@ from skbcnn.survey import MISSING, is_missing, resolve_target
 from skbcnn.survey.bitmask import with_bit_numbers
 from skbcnn.survey.labels import UnknownLabelError
 
+_PIXELS = ("spectra", "spectra_err")
+_SIZES, _N_PIXELS = "_sizes", "n_pixels"  # in packed spectra
+_COMPRESSION = 1  # level of gzip; higher ones take much longer for noise, and save little
+_ROWS_OF_CHUNK = 4096  # of columns with one value a row
 _MAX_RECORD_BYTES = 60_000  # an attribute of HDF5 has at most 64 kB
 
 
@@ -119,12 +124,9 @@ def write_h5(
         label_names = names
     path = with_suffix(filename)
     columns = _spectra_to_write(spectra, spectra_err, spectra_ivar)
-    n_samples = len(columns["spectra"])
-    columns |= _labels_to_write(labels, label_names, n_samples)
-    if labels_err is not None:
-        columns |= _label_errors_to_write(labels_err, label_names, n_samples, columns)
-    columns["in_flag"] = _flags_to_write(in_flag, n_samples)
-    columns |= _extra_to_write(extra or {}, n_samples, columns)
+    columns |= _other_columns_to_write(
+        len(columns["spectra"]), labels, label_names=label_names, labels_err=labels_err, in_flag=in_flag, extra=extra
+    )
     record = _record_to_write(preprocessing)
 
     with atomic_path(path, overwrite=overwrite) as temporary, created_h5(temporary) as file:
@@ -133,6 +135,156 @@ def write_h5(
         if record is not None:
             file["spectra"].attrs[PREPROCESSING] = record
     return path
+
+
+class H5RowWriter:
+    """Writer of a file in the ``datasets.h5`` layout, a block of rows after another.
+
+    Each spectrum is a compressed chunk of its own, so that any of them is read quickly. `pack_spectra` compresses them,
+    if need be in other processes.
+
+    Parameters
+    ----------
+    file : h5py.File
+        New file, open for writing.
+    preprocessing : mapping, default=None
+        As in `write_h5`.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows so far.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import h5py
+    >>> from skbcnn.datasets.h5_writer import H5RowWriter, pack_spectra
+    >>> with tempfile.TemporaryDirectory() as folder, h5py.File(f"{folder}/giants.h5", "w") as file:
+    ...     writer = H5RowWriter(file)
+    ...     writer.append(pack_spectra([[1.0, 0.9]]), {"teff": [4500.0]})
+    ...     writer.append(pack_spectra([[1.0, 0.8], [1.0, 0.7]]), {"teff": [4600.0, 4700.0]})
+    ...     file["teff"][...], file["spectra"][2], file["spectra"].chunks
+    (array([4500., 4600., 4700.]), array([1. , 0.7], dtype=float32), (1, 2))
+    """
+
+    def __init__(self, file: h5py.File, preprocessing: Mapping[str, Any] | None = None) -> None:
+        self._file = file
+        self._record = _record_to_write(preprocessing)
+        self.n_rows = 0
+
+    def append(
+        self,
+        spectra: Mapping[str, np.ndarray],
+        labels: Any,
+        *,
+        label_names: str | Sequence[str] = "all",
+        labels_err: Any = None,
+        in_flag: ArrayLike | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write rows after those written so far.
+
+        Parameters
+        ----------
+        spectra : dict of str to ndarray
+            Spectra from `pack_spectra`.
+        labels, label_names, labels_err, in_flag, extra
+            As in `write_h5`. Each block must have the same columns, of the same types.
+
+        Raises
+        ------
+        ValueError
+            As in `write_h5`, or if the columns are not those of the first block.
+        """
+        pixels = {name: spectra[name + _SIZES] for name in _PIXELS if name in spectra}
+        n_samples = len(pixels["spectra"])
+        columns = _other_columns_to_write(
+            n_samples, labels, label_names=label_names, labels_err=labels_err, in_flag=in_flag, extra=extra
+        )
+        if not self.n_rows:
+            self._create({name: np.empty((0, int(spectra[_N_PIXELS])), dtype=np.float32) for name in pixels} | columns)
+        if differences := sorted({*pixels, *columns} ^ set(self._file)):
+            raise ValueError(
+                f"The blocks differ in the columns {', '.join(differences)}. Pass the same columns in each block."
+            )
+        stop = self.n_rows + n_samples
+        for name in (*pixels, *columns):
+            self._file[name].resize(stop, axis=0)
+        for name, sizes in pixels.items():
+            chunks = np.split(spectra[name], np.cumsum(sizes)[:-1])
+            for row, chunk in enumerate(chunks, start=self.n_rows):
+                self._file[name].id.write_direct_chunk((row, 0), chunk.tobytes())
+        for name, values in columns.items():
+            self._file[name][self.n_rows :] = values
+        self.n_rows = stop
+
+    def _create(self, block: Mapping[str, np.ndarray]) -> None:
+        """Create the datasets, empty."""
+        for name, values in block.items():
+            row = values.shape[1:]
+            self._file.create_dataset(
+                name,
+                shape=(0, *row),
+                maxshape=(None, *row),
+                dtype=values.dtype,
+                chunks=(1 if name in _PIXELS else _ROWS_OF_CHUNK, *row),
+                compression=_COMPRESSION,
+                shuffle=True,
+            )
+        if self._record is not None:
+            self._file["spectra"].attrs[PREPROCESSING] = self._record
+
+
+def pack_spectra(
+    spectra: ArrayLike, spectra_err: ArrayLike | None = None, spectra_ivar: ArrayLike | None = None
+) -> dict[str, np.ndarray]:
+    """Compress spectra as `H5RowWriter` writes them.
+
+    Parameters
+    ----------
+    spectra, spectra_err, spectra_ivar
+        As in `write_h5`.
+
+    Returns
+    -------
+    packed : dict of str to ndarray
+        Bytes of the compressed rows, one after the other, their sizes, and the number of pixels.
+
+    Raises
+    ------
+    ValueError
+        As in `write_h5`.
+    """
+    columns = _spectra_to_write(spectra, spectra_err, spectra_ivar)
+    packed: dict[str, np.ndarray] = {_N_PIXELS: np.array(columns["spectra"].shape[1])}
+    for name, rows in columns.items():
+        chunks = [_compressed(row) for row in rows]
+        packed[name] = np.frombuffer(b"".join(chunks), dtype=np.uint8)
+        packed[name + _SIZES] = np.array([len(chunk) for chunk in chunks])
+    return packed
+
+
+def _compressed(row: np.ndarray) -> bytes:
+    """Return what HDF5's filters shuffle and gzip make of a row: first bytes of all values, second bytes, ..."""
+    return zlib.compress(row.view(np.uint8).reshape(len(row), -1).T.tobytes(), _COMPRESSION)
+
+
+def _other_columns_to_write(
+    n_samples: int,
+    labels: Any,
+    *,
+    label_names: str | Sequence[str],
+    labels_err: Any,
+    in_flag: ArrayLike | None,
+    extra: Mapping[str, Any] | None,
+) -> dict[str, np.ndarray]:
+    """Return all columns but the spectra, checked, by the names of their datasets."""
+    columns = _labels_to_write(labels, label_names, n_samples)
+    if labels_err is not None:
+        columns |= _label_errors_to_write(labels_err, label_names, n_samples, columns)
+    columns["in_flag"] = _flags_to_write(in_flag, n_samples)
+    return columns | _extra_to_write(extra or {}, n_samples, columns)
 
 
 def _record_to_write(preprocessing: Mapping[str, Any] | None) -> str | None:
@@ -282,7 +434,7 @@ def _flags_to_write(in_flag: ArrayLike | None, n_samples: int) -> np.ndarray:
 def _extra_to_write(
     extra: Mapping[str, Any], n_samples: int, columns: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    taken = {*columns, "spectra_err", "in_flag"}
+    taken = {*columns, *_PIXELS}
     checked = {}
     for name, values in extra.items():
         if not name.strip() or "/" in name or label_key(name) or column_key(name) in taken:

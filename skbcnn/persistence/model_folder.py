@@ -219,7 +219,7 @@ def _encode(
     document = {
         "format_version": FORMAT_VERSION,
         "class": type(model).__name__,
-        "written_with": _versions(),
+        "written_with": software_versions(),
         **savable.document_of(model),
         "preprocessing": to_json(preprocessing, "preprocessing"),
         "provenance": to_json({**getattr(regressor, "provenance_", {}), **(provenance or {})}, "provenance"),
@@ -230,7 +230,7 @@ def _encode(
     return files | {CHECKSUMS: checksums_of(files)}
 
 
-def _versions() -> dict[str, str | None]:
+def software_versions() -> dict[str, str | None]:
     """Return the versions of the software that made the model. They are never read, only shown."""
     versions: dict[str, str | None] = {"skbcnn": __version__, "python": platform.python_version()}
     for package in _PACKAGES:

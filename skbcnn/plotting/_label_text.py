@@ -85,7 +85,7 @@ def within_text(name: str) -> str:
     Returns
     -------
     text : str
-        "True" in lower case; names as they are.
+        "True" and "Reference" in lower case; names as they are.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def within_text(name: str) -> str:
     >>> within_text("True"), within_text("ASPCAP")
     ('true', 'ASPCAP')
     """
-    return "true" if name == "True" else name
+    return name.lower() if name in ("True", "Reference") else name
 
 
 def format_number(value: float, decimals: int) -> str:

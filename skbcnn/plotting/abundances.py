@@ -21,7 +21,7 @@ from skbcnn.plotting._label_inputs import (
     find_column,
     labels_and_errors,
 )
-from skbcnn.plotting._label_text import axis_label, label_symbol
+from skbcnn.plotting._label_text import axis_label, label_symbol, within_text
 from skbcnn.plotting._style import BLUE, COLUMN_WIDTH, DARK, GREY, point_size
 from skbcnn.plotting._typical_error import annotate_typical_error, emptiest_corner
 from skbcnn.survey import is_missing
@@ -66,6 +66,8 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
     errors : {"auto", "ellipses", "bars", "typical"} or None, default="auto"
         Ellipses or bars show the error of each star, ``"typical"`` shows an ellipse of median size in a corner.
         ``"auto"`` means ellipses for up to 50 stars, and a typical error for more.
+    reference_name : str, default="True"
+        Origin of the true quantities, for the legend, such as ``"ASPCAP"``.
 
     Attributes
     ----------
@@ -98,12 +100,13 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
 
     _figure_size = (COLUMN_WIDTH, 3.0)
 
-    def __init__(self, *, points, covariance=None, truth=None, axis_texts, errors="auto"):
+    def __init__(self, *, points, covariance=None, truth=None, axis_texts, errors="auto", reference_name="True"):
         self.points = points
         self.covariance = covariance
         self.truth = truth
         self.axis_texts = axis_texts
         self.errors = errors
+        self.reference_name = reference_name
 
     @classmethod
     def from_estimator(
@@ -173,6 +176,7 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
         y_true=None,
         draws=None,
         errors="auto",
+        reference_name="True",
         ax=None,
     ):
         """Draw two labels of stars, or ratios of their abundances.
@@ -197,6 +201,8 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
             used instead of `y_std`.
         errors : {"auto", "ellipses", "bars", "typical"} or None, default="auto"
             Way of drawing errors, as in `AbundancePlaneDisplay`.
+        reference_name : str, default="True"
+            Origin of `y_true`, as in `AbundancePlaneDisplay`.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on, as in `plot`.
 
@@ -226,7 +232,15 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
             covariance = signs @ of_labels @ signs.T
         points, truth = (None if labels is None else _coordinates(quantities, labels) for labels in (y_pred, y_true))
         texts = tuple(quantity.text for quantity in quantities)
-        return cls(points=points, covariance=covariance, truth=truth, axis_texts=texts, errors=errors).plot(ax)
+        display = cls(
+            points=points,
+            covariance=covariance,
+            truth=truth,
+            axis_texts=texts,
+            errors=errors,
+            reference_name=reference_name,
+        )
+        return display.plot(ax)
 
     def _check(self):
         if self.errors not in _ERRORS:
@@ -243,7 +257,7 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
         style = {"s": point_size(len(points)), "linewidths": 0, "rasterized": True}
         visible = points
         if self.truth is not None and len(truth := self.truth[~np.isnan(self.truth).any(axis=1)]):
-            ax.scatter(*truth.T, color=GREY, alpha=0.6, zorder=1, label="true", **style)
+            ax.scatter(*truth.T, color=GREY, alpha=0.6, zorder=1, label=within_text(self.reference_name), **style)
             visible = np.concatenate([points, truth])
         ax.scatter(*points.T, color=BLUE, alpha=0.8, zorder=3, label="predicted", **style)
         if visible is not points:

@@ -1,33 +1,26 @@
 """Division of spectra by their continuum, and replacement of bad pixels."""
 
-from collections.abc import Callable
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebvander
 from sklearn.base import OneToOneFeatureMixin
 
 from skbcnn._arrays import as_array, as_pixels, check_same_columns, in_unit_of, with_value
-from skbcnn._chunks import row_chunks
-from skbcnn._error_level import (
-    BAD_PIXEL_ERROR,
-    HIGH_ERRORS,
-    LOW_ERRORS,
-    MAX_FLUX_ERROR,
-    MIN_MEDIAN_ERROR,
-    ErrorLevel,
-    HighFluxErrorsError,
-)
-from skbcnn._global_settings import default_settings
 from skbcnn._sklearn import Interval, StrOptions, fit_context
-from skbcnn._user_warnings import rows_in_words, warn_user
 from skbcnn._validation import check_kind_of_errors, check_shape_of_spectra
 from skbcnn.preprocessing._base import RELEASE_CONSTRAINT, SpectrumTransformer, check_n_pixels
-from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, bad_pixels, chip_slices, continuum_pixels, kept_pixels
-from skbcnn.survey.bitmask import bit_numbers, plain_bitmask, refuse_inverted
-
-_TOO_HIGH = "The flux errors are above the continuum"
+from skbcnn.preprocessing.continuum_fit import (
+    WEIGHTINGS,
+    ContinuumChip,
+    ContinuumFit,
+    PixelArrays,
+    normalize_blocks,
+    raise_faults,
+    warn_of_errors,
+)
+from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, chip_slices, continuum_pixels, kept_pixels
+from skbcnn.survey.bitmask import flags_of_bits, plain_bitmask, refuse_inverted
 
 
 class NormalizedSpectra(NamedTuple):
@@ -46,28 +39,6 @@ class NormalizedSpectra(NamedTuple):
     flux: np.ndarray
     err: np.ndarray | None
     good: np.ndarray
-
-
-class _ContinuumChip(NamedTuple):
-    """One chip and its continuum pixels, counted from the start of the chip."""
-
-    name: str
-    pixels: slice
-    continuum: np.ndarray
-
-
-class _Weighting(NamedTuple):
-    """Weights of the continuum fit: the factor on each residual, and whether flagged pixels are used."""
-
-    factor: Callable[[np.ndarray], np.ndarray]
-    keeps_flagged: bool
-
-
-_WEIGHTINGS = {
-    "inverse_variance": _Weighting(lambda err: 1 / err, keeps_flagged=False),
-    # astroNN passes the inverse variance as numpy's `w`, which multiplies residuals before they are squared
-    "astronn": _Weighting(lambda err: 1 / (err**2 + 1e-8), keeps_flagged=True),
-}
 
 
 class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
@@ -146,7 +117,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         "pixels": ["array-like", StrOptions({"all"}), None],
         "chips": ["array-like", StrOptions({"one"}), None],
         "degree": [Interval(Integral, 0, None, closed="left")],
-        "weighting": [StrOptions(set(_WEIGHTINGS))],
+        "weighting": [StrOptions(set(WEIGHTINGS))],
         "bad_bits": "no_validation",  # `bit_numbers` checks it
         "no_continuum": [StrOptions({"raise", "fill"})],
     }
@@ -284,49 +255,19 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         array([[ True,  True, False,  True,  True,  True]])
         """
         self._validate_params()  # `fit`, which normally does it, may not have been called
-        X, x_err, bitmask, grid = self._checked(X, x_err, bitmask, reset=False)
-        with default_settings(), np.errstate(over="ignore"):  # weights of huge errors, and flux beyond float32
-            return self._normalized(X, x_err, bitmask, grid)
-
-    def _normalized(self, X, x_err, bitmask, grid):
-        """Return checked spectra as `NormalizedSpectra`."""
-        flux, err = np.empty_like(X), None if x_err is None else np.empty_like(X)
-        good = np.empty(X.shape, dtype=bool)
-        level = ErrorLevel(len(X), "X")
-        for rows in row_chunks(*X.shape):
-            raw = X[rows].astype(np.float64)
-            raw_err = None if x_err is None else x_err[rows].astype(np.float64)
-            known, flagged = self._classify_pixels(raw, raw_err, None if bitmask is None else bitmask[rows])
-            continuum = self._continuum(raw, raw_err, known, flagged, grid, rows.start)
-            measured = known & ~flagged & np.isfinite(continuum)
-            if raw_err is not None:
-                relative_err = np.divide(raw_err, continuum, out=np.zeros_like(raw), where=measured)
-                level.add(rows, relative_err, measured, raw_err >= BAD_PIXEL_ERROR)
-                measured &= relative_err <= MAX_FLUX_ERROR
-            good[rows] = measured & (raw >= 0)
-            with np.errstate(invalid="ignore"):  # infinite flux and errors are replaced here
-                flux[rows] = np.where(measured, np.maximum(raw / continuum, 0), 1)
-                if err is not None:
-                    err[rows] = np.where(good[rows], relative_err, 0)
-        level.check(_TOO_HIGH)
-        if self.no_continuum == "raise" and len(unusable := level.rows_without_good_pixels):
-            raise ValueError(
-                f"{rows_in_words(unusable)} of X: all flux errors are above the continuum, so no good pixel is left. "
-                f"{HIGH_ERRORS} With no_continuum='fill' their flux is 1."
-            )
-        level.warn_of_high_errors()
-        if len(low := level.rows_too_low):
-            warn_user(f"{rows_in_words(low)} of X: {LOW_ERRORS}")
-        return NormalizedSpectra(flux, err, good)
+        spectra, fit = self._checked(X, x_err, bitmask, reset=False)
+        normalized = normalize_blocks(fit, spectra)
+        raise_faults(fit, spectra, normalized)
+        warn_of_errors(normalized)
+        return NormalizedSpectra(normalized.flux, normalized.err, normalized.good)
 
     def _checked(self, X, x_err, bitmask, *, reset):
-        """Return the checked arrays and the chips of their grid."""
+        """Return the checked arrays, and how they are normalised."""
         flux = as_pixels(X, "X")
         for values, name in ((x_err, "x_err"), (bitmask, "bitmask")):
             check_same_columns(values, X, (name, "X"))
         X = self._validated(flux.filled(np.nan), reset=reset)
-        grid = self._grid(X.shape[1])
-        bit_numbers(self.bad_bits, "bad_bits")
+        fit = continuum_fit(self, X.shape[1])
         if x_err is not None:
             x_err = in_unit_of(as_pixels(x_err, "x_err"), flux, ("x_err", "X"))
             x_err = self._of_spectra("x_err", x_err, X)
@@ -337,7 +278,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
             refuse_inverted(bitmask)
             if flags.mask is not None:
                 X = with_value(X, self._of_spectra("bitmask", flags.mask, X), np.nan)
-        return X, x_err, bitmask, grid
+        return PixelArrays(X, x_err, bitmask), fit
 
     def _of_spectra(self, name, values, X):
         """Return an argument with one value for each pixel of the spectra, without the gaps between the chips."""
@@ -355,68 +296,64 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
             )
             check_n_pixels(self, X, len(kept_pixels(self.data_release)), advice)
 
-    def _grid(self, n_pixels):
-        """Return the chips and their continuum pixels."""
-        chips = chip_slices(self.data_release) if self.chips is None else _adjacent_chips(self.chips, n_pixels)
-        pixels = self._continuum_pixels(n_pixels)
-        grid = [
-            _ContinuumChip(name, chip, pixels[(pixels >= chip.start) & (pixels < chip.stop)] - chip.start)
-            for name, chip in chips.items()
-        ]
-        if too_few := [chip.name for chip in grid if len(chip.continuum) <= self.degree]:
+
+def continuum_fit(normalizer: ContinuumNormalizer, n_pixels: int) -> ContinuumFit:
+    """Return how a transformer normalises spectra.
+
+    Parameters
+    ----------
+    normalizer : ContinuumNormalizer
+        Its parameters must be valid.
+    n_pixels : int
+        Number of pixels of the spectra, without gaps.
+
+    Returns
+    -------
+    fit : ContinuumFit
+
+    Raises
+    ------
+    ValueError
+        If `pixels` or `chips` does not fit the spectra.
+    TypeError
+        If `bad_bits` holds neither numbers nor flags.
+    """
+    if normalizer.chips is None:
+        slices = chip_slices(normalizer.data_release)
+    else:
+        slices = _adjacent_chips(normalizer.chips, n_pixels)
+    pixels = _continuum_pixels(normalizer, n_pixels)
+    chips = [
+        ContinuumChip(name, chip, pixels[np.searchsorted(pixels, chip.start) : np.searchsorted(pixels, chip.stop)])
+        for name, chip in slices.items()
+    ]
+    if too_few := [chip.name for chip in chips if len(chip.continuum) <= normalizer.degree]:
+        raise ValueError(
+            f"Chip {', '.join(too_few)} has too few continuum pixels for a polynomial of degree {normalizer.degree}. "
+            "Pass more `pixels`, or a smaller `degree`."
+        )
+    flags = flags_of_bits(normalizer.bad_bits, "bad_bits")
+    return ContinuumFit(chips, normalizer.degree, normalizer.weighting, flags, normalizer.no_continuum)
+
+
+def _continuum_pixels(normalizer: ContinuumNormalizer, n_pixels: int) -> np.ndarray:
+    """Return the continuum pixels in ascending order."""
+    if normalizer.pixels is None:
+        if normalizer.chips is not None:
             raise ValueError(
-                f"Chip {', '.join(too_few)} has too few continuum pixels for a polynomial of degree {self.degree}. "
-                "Pass more `pixels`, or a smaller `degree`."
+                "chips is given and pixels is not, but continuum pixels are known for APOGEE's grid only. Pass "
+                "`pixels` on the grid of X."
             )
-        return grid
-
-    def _continuum_pixels(self, n_pixels):
-        if self.pixels is None:
-            if self.chips is not None:
-                raise ValueError(
-                    "chips is given and pixels is not, but continuum pixels are known for APOGEE's grid only. Pass "
-                    "`pixels` on the grid of X."
-                )
-            return continuum_pixels(self.data_release)
-        if isinstance(self.pixels, str):
-            return np.arange(n_pixels)
-        pixels = np.asarray(self.pixels)
-        if pixels.ndim != 1 or pixels.dtype.kind not in "iu" or not np.isin(pixels, np.arange(n_pixels)).all():
-            raise ValueError(
-                f"pixels is an array of shape {pixels.shape} and type {pixels.dtype}, expected one dimension of pixel "
-                f"numbers from 0 to {n_pixels - 1}."
-            )
-        return np.unique(pixels)
-
-    def _classify_pixels(self, flux, err, bitmask):
-        """Return which pixels have a valid flux and error, and which are flagged."""
-        known = np.isfinite(flux)
-        if err is not None:
-            known &= np.isfinite(err) & (err > 0)
-        flagged = np.zeros(flux.shape, dtype=bool) if bitmask is None else bad_pixels(bitmask, self.bad_bits)
-        return known, flagged
-
-    def _continuum(self, flux, err, known, flagged, grid, first_row):
-        """Return the continuum of each spectrum; NaN on chips where there is none."""
-        weighting = _WEIGHTINGS[self.weighting]
-        usable = known if weighting.keeps_flagged else known & ~flagged
-        continuum = np.empty_like(flux)
-        for name, chip, pixels in grid:
-            use = usable[:, chip][:, pixels]
-            factor = use.astype(float)
-            if err is not None:
-                factor[use] = weighting.factor(err[:, chip][:, pixels][use])
-            height = np.where(use, flux[:, chip][:, pixels], 0)
-            fitted, determined = _weighted_polynomials(height, factor, pixels, chip.stop - chip.start, self.degree)
-            negative = (fitted <= 0).any(axis=1)
-            if self.no_continuum == "raise":
-                too_few = f"fewer than {self.degree + 1} usable continuum pixels on chip {name}"
-                _raise_for_rows(~determined, first_row, too_few)
-                if err is not None:
-                    _raise_for_errors(flux[negative], err[negative], known[negative])
-                _raise_for_rows(negative, first_row, f"a continuum that is not positive on chip {name}")
-            continuum[:, chip] = np.where((determined & ~negative)[:, None], fitted, np.nan)
-        return continuum
+        return continuum_pixels(normalizer.data_release)
+    if isinstance(normalizer.pixels, str):
+        return np.arange(n_pixels)
+    pixels = np.asarray(normalizer.pixels)
+    if pixels.ndim != 1 or pixels.dtype.kind not in "iu" or not np.isin(pixels, np.arange(n_pixels)).all():
+        raise ValueError(
+            f"pixels is an array of shape {pixels.shape} and type {pixels.dtype}, expected one dimension of pixel "
+            f"numbers from 0 to {n_pixels - 1}."
+        )
+    return np.unique(pixels)
 
 
 def _adjacent_chips(chips: Any, n_pixels: int) -> dict[str, slice]:
@@ -429,48 +366,3 @@ def _adjacent_chips(chips: Any, n_pixels: int) -> dict[str, slice]:
             "pixels of X. Remove gaps between chips from the spectra first."
         )
     return {f"{start}:{stop}": slice(int(start), int(stop)) for start, stop in bounds}
-
-
-def _weighted_polynomials(
-    height: np.ndarray, factor: np.ndarray, pixels: np.ndarray, n_pixels: int, degree: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Fit a polynomial to each row by least squares, and return its values and whether its pixels determine it.
-
-    Residuals are multiplied by `factor`; a factor of zero omits a pixel. The fit uses QR, not the normal equations,
-    because errors in one spectrum differ by up to twelve orders of magnitude.
-    """
-    basis = chebvander(np.linspace(-1, 1, n_pixels), degree)
-    factor = factor / np.maximum(factor.max(axis=1, keepdims=True), np.finfo(float).tiny)
-    q, r = np.linalg.qr(factor[:, :, None] * basis[pixels])
-    pivots = np.abs(np.diagonal(r, axis1=1, axis2=2))
-    enough = np.count_nonzero(factor, axis=1) > degree
-    determined = enough & (pivots.min(axis=1) > np.finfo(float).eps * pivots.max(axis=1))
-    r[~determined] = np.eye(degree + 1)
-    coefficients = np.linalg.solve(r, np.einsum("spc,sp->sc", q, factor * height)[:, :, None])[:, :, 0]
-    return coefficients @ basis.T, determined
-
-
-def _raise_for_rows(failed: np.ndarray, first_row: int, what: str) -> None:
-    """Raise if any spectrum failed, and name the rows."""
-    if failed.any():
-        rows = first_row + np.flatnonzero(failed)
-        raise ValueError(
-            f"{rows_in_words(rows)} of X {'have' if len(rows) > 1 else 'has'} {what}, so the "
-            "spectrum cannot be normalised. Leave such spectra out (the second row of an apStar file may be empty), or "
-            "choose no_continuum='fill'."
-        )
-
-
-def _raise_for_errors(flux: np.ndarray, err: np.ndarray, known: np.ndarray) -> None:
-    """Raise if the errors explain why these spectra have no continuum: they are inverse variances, or in another unit.
-
-    Their scale is the median flux, because the continuum is not known.
-    """
-    if not known.any():
-        return
-    level = np.median(np.abs(flux[known]))
-    errors = err[known]
-    if 2 * (n_high := int((errors > level * MAX_FLUX_ERROR).sum())) > errors.size:
-        raise HighFluxErrorsError(_TOO_HIGH, n_high, errors.size)
-    if 2 * int((errors < level * MIN_MEDIAN_ERROR).sum()) > errors.size:
-        raise ValueError(f"The continuum is not positive, and {LOW_ERRORS}")

@@ -9,21 +9,33 @@ apStar files that it was trained on, ``"pixel"`` or ``"global"``.
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from skbcnn._arrays import as_array, as_pixels, check_same_columns, in_unit_of, is_spectra
+from skbcnn._arrays import as_array, as_pixels, check_same_columns, in_unit_of, is_spectra, with_value
 from skbcnn._error_level import MAX_FLUX_ERROR
 from skbcnn._user_warnings import warn_user
-from skbcnn._validation import check_shape_of_spectra
+from skbcnn._validation import check_kind_of_errors, check_shape_of_spectra
+from skbcnn.preprocessing._base import FLOATS
 from skbcnn.preprocessing.chips import ChipGapRemover
-from skbcnn.preprocessing.continuum import ContinuumNormalizer
+from skbcnn.preprocessing.continuum import ContinuumNormalizer, continuum_fit
+from skbcnn.preprocessing.continuum_fit import (
+    ContinuumFit,
+    PixelArrays,
+    faults_of_rows,
+    normalize_blocks,
+    notes_on_rows,
+    raise_faults,
+    warn_of_errors,
+)
 from skbcnn.preprocessing.flux_errors import errors_from_ivar
 from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, kept_pixels
-from skbcnn.survey.bitmask import plain_bitmask
+from skbcnn.survey.bitmask import plain_bitmask, refuse_inverted
+from skbcnn.survey.grid import chips as chips_of_release
 
 _DEFAULT_COMBINATION = "pixel"
 _COMBINATIONS = ("pixel", "global")
@@ -113,7 +125,7 @@ def prepare_spectra(
         bad_bits=bad_bits,
         no_continuum=no_continuum,
     ).fit(np.ones((1, n_pixels)))
-    return _prepared(normalizer, n_pixels, raw)
+    return _prepared(continuum_fit(normalizer, n_pixels), _pixel_arrays(normalizer, n_pixels, raw))
 
 
 def prepare_for_model(
@@ -199,6 +211,28 @@ def prepare_for_model(
     preparation = ModelPreparation.from_model(model, combination, no_continuum)
     preparation.warn(stacklevel=3)
     return preparation.prepare(flux, err, bitmask, ivar=ivar, normalized=normalized)
+
+
+class PreparedRows(NamedTuple):
+    """Prepared spectra, some of which may be unusable.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, n_pixels)
+        Flux in units of the continuum; NaN in unusable spectra.
+    x_err : ndarray of shape (n_samples, n_pixels) or None
+        Errors in the same units; NaN in unusable spectra. None if no errors were passed.
+    faults : list of ValueError or None
+        Why a spectrum cannot be used; None for the others. `HighFluxErrorsError` if most of its errors are above the
+        continuum.
+    notes : list of str or None
+        What is odd in a usable spectrum, to be written after its name and a colon; None where nothing is.
+    """
+
+    X: np.ndarray
+    x_err: np.ndarray | None
+    faults: list[ValueError | None]
+    notes: list[str | None]
 
 
 @dataclass(frozen=True)
@@ -327,11 +361,75 @@ class ModelPreparation:
         ValueError
             If shapes or units do not fit, or a spectrum cannot be normalised.
         """
+        return _prepared(self._fit, self._pixel_arrays(flux, err, bitmask, ivar, normalized))
+
+    def prepare_each(
+        self,
+        flux: Any,
+        err: ArrayLike | None = None,
+        bitmask: ArrayLike | None = None,
+        *,
+        ivar: ArrayLike | None = None,
+        normalized: bool = False,
+    ) -> "PreparedRows":
+        """Prepare spectra of which some may be unusable, so that these do not lose the others.
+
+        Each spectrum gets the same values, bit for bit, and the same fault as if it were prepared alone.
+
+        Parameters
+        ----------
+        flux, err, bitmask, ivar, normalized
+            As in `prepare_for_model`.
+
+        Returns
+        -------
+        prepared : PreparedRows
+
+        Raises
+        ------
+        ValueError
+            If shapes or units do not fit: what concerns all spectra.
+        TypeError
+            If `bitmask` holds neither integers nor booleans.
+
+        Examples
+        --------
+        The second spectrum is empty:
+
+        >>> import numpy as np
+        >>> from sklearn.dummy import DummyRegressor
+        >>> from skbcnn.preprocessing.preparation import ModelPreparation
+        >>> model = DummyRegressor().fit(np.ones((2, 7514)), [0, 1])
+        >>> model.preprocessing_ = {"data_release": 17}
+        >>> preparation = ModelPreparation.from_model(model)
+        >>> prepared = preparation.prepare_each(np.array([[300.0], [np.nan]]) * np.ones(8575))
+        >>> prepared.X[:, 0]
+        array([ 1., nan])
+        >>> print(prepared.faults[1])
+        The spectrum has fewer than 3 usable continuum pixels on chip blue, so the spectrum cannot be normalised. ...
+        """
+        spectra = self._pixel_arrays(flux, err, bitmask, ivar, normalized)
+        rows = normalize_blocks(self._fit, spectra)
+        faults, notes = faults_of_rows(self._fit, spectra, rows), notes_on_rows(rows)
+        for row, fault in enumerate(faults):
+            if fault is not None:
+                notes[row] = None
+                for values in (rows.flux, rows.err):
+                    if values is not None:
+                        values[row] = np.nan
+        return PreparedRows(rows.flux, rows.err, faults, notes)
+
+    @cached_property
+    def _fit(self) -> ContinuumFit:
+        return continuum_fit(self.normalizer, self.n_pixels)
+
+    def _pixel_arrays(self, flux: Any, err: Any, bitmask: Any, ivar: Any, normalized: bool) -> PixelArrays:
+        """Return what the user passed as arrays for the continuum fit."""
         raw = _raw_spectra(flux, err, bitmask, ivar, normalized)
         if raw.flux.shape[1] == N_APSTAR_PIXELS != self.n_pixels:
-            self.gap_remover()  # raises if the model takes other pixels
+            _check_pixels_of_release(self.normalizer.data_release, self.n_pixels)
         _check_n_pixels(raw.flux, self.n_pixels, "the pixels of the model")
-        return _prepared(self.normalizer, self.n_pixels, raw)
+        return _pixel_arrays(self.normalizer, self.n_pixels, raw)
 
 
 class _RawSpectra(NamedTuple):
@@ -366,6 +464,8 @@ def _raw_spectra(flux: Any, err: Any, bitmask: Any, ivar: Any, normalized: bool 
             f"flux has shape {flux.shape}, expected two dimensions: (n_samples, n_pixels). Pass one spectrum as "
             "flux[np.newaxis]."
         )
+    if len(flux) == 0:
+        raise ValueError(f"flux has shape {flux.shape}, expected at least one spectrum.")
     if ivar is not None:
         ivar = in_unit_of(as_pixels(ivar, "ivar"), pixels, ("ivar", "flux"), power=-2)
         err = errors_from_ivar(check_shape_of_spectra("ivar", ivar, flux, "flux"))
@@ -378,16 +478,30 @@ def _raw_spectra(flux: Any, err: Any, bitmask: Any, ivar: Any, normalized: bool 
     return _RawSpectra(flux, err, bitmask, normalized, combination)
 
 
-def _prepared(normalizer: ContinuumNormalizer, n_pixels: int, raw: _RawSpectra) -> tuple[np.ndarray, np.ndarray | None]:
+def _pixel_arrays(normalizer: ContinuumNormalizer, n_pixels: int, raw: _RawSpectra) -> PixelArrays:
+    """Return spectra as arrays for the continuum fit, which reads the pixels on the chips only."""
+    kept: tuple[slice, ...] = (slice(None),)
+    if raw.flux.shape[1] == N_APSTAR_PIXELS != n_pixels:
+        kept = tuple(slice(chip.start, chip.stop) for chip in chips_of_release(normalizer.data_release))
+    flux = raw.flux
+    if raw.err is not None:
+        check_kind_of_errors(raw.err, "x_err")
+    if raw.bitmask is not None:
+        if raw.bitmask.dtype.kind == "b":
+            refuse_inverted(np.concatenate([np.ma.getdata(raw.bitmask)[:, pixels] for pixels in kept], axis=1))
+        if np.ma.is_masked(raw.bitmask):
+            flux = with_value(flux, np.ma.getmaskarray(raw.bitmask), np.nan)
+    flux = flux if flux.dtype in FLOATS else flux.astype(np.float64)
+    bitmask = None if raw.bitmask is None else np.ma.getdata(raw.bitmask)
+    return PixelArrays(flux, raw.err, bitmask, kept, MAX_FLUX_ERROR if raw.normalized else np.inf)
+
+
+def _prepared(fit: ContinuumFit, spectra: PixelArrays) -> tuple[np.ndarray, np.ndarray | None]:
     """Return spectra and errors without gaps and continuum."""
-    flux, err, bitmask = raw.flux, raw.err, raw.bitmask
-    if flux.shape[1] == N_APSTAR_PIXELS != n_pixels:
-        kept = kept_pixels(normalizer.data_release)
-        flux = flux[:, kept]
-        err, bitmask = (None if values is None else values[:, kept] for values in (err, bitmask))
-    if raw.normalized and err is not None:
-        flux = np.where(np.less(err, MAX_FLUX_ERROR), flux, np.nan)
-    return normalizer.normalize(flux, err, bitmask)[:2]
+    normalized = normalize_blocks(fit, spectra)
+    raise_faults(fit, spectra, normalized)
+    warn_of_errors(normalized)
+    return normalized.flux, normalized.err
 
 
 def _note_on_combination(trained_on: str | None, combination: str | None) -> str | None:
@@ -430,7 +544,7 @@ def _recorded_normalizer(parameters: dict[str, Any], n_pixels: int) -> Continuum
 
 
 def _check_pixels_of_release(data_release: int, n_pixels: int) -> None:
-    n_kept = len(kept_pixels(data_release))
+    n_kept = sum(chip.n_pixels for chip in chips_of_release(data_release))
     if n_kept != n_pixels:
         raise ValueError(
             f"The model takes spectra of {n_pixels} pixels, but apStar and aspcapStar files have {n_kept} pixels on "

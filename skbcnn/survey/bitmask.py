@@ -78,22 +78,73 @@ def bad_pixels(bitmask: ArrayLike, bits: Iterable[int | str] = DEFAULT_BAD_BITS)
     >>> bad_pixels([0, 1, 1 << 9, 1 << 12])
     array([False,  True, False,  True])
     """
-    from astropy.nddata.bitmask import bitfield_to_boolean_mask
-
     plain = plain_bitmask(bitmask)
     values, masked = np.ma.getdata(plain), np.ma.getmaskarray(plain)
-    if values.dtype.kind == "b" or values.size == 0:
+    if values.size == 0:
         return values.astype(bool) | masked
-    if values.dtype.kind not in "iu":
+    return has_flags(values, flags_of_bits(bits)) | masked
+
+
+def has_flags(bitmask: np.ndarray, flags: int) -> np.ndarray:
+    """Return which values of a bitmask have one of the flags.
+
+    Parameters
+    ----------
+    bitmask : ndarray of int or bool
+        Values without a mask. Booleans are True for bad pixels, whatever the flags.
+    flags : int
+        Sum of the flags, from `flags_of_bits`.
+
+    Returns
+    -------
+    flagged : ndarray of bool of the shape of `bitmask`
+
+    Raises
+    ------
+    TypeError
+        If `bitmask` holds neither integers nor booleans.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn.survey.bitmask import has_flags
+    >>> has_flags(np.array([0, 1, 6], dtype=np.int16), 1 << 1 | 1 << 12)
+    array([False, False,  True])
+    """
+    if bitmask.dtype.kind == "b":
+        return bitmask.astype(bool)
+    if bitmask.dtype.kind not in "iu":
         raise TypeError(
-            f"bitmask has type {values.dtype}, expected integers. Pass the third extension of the apStar file "
+            f"bitmask has type {bitmask.dtype}, expected integers. Pass the third extension of the apStar file "
             "unchanged, or booleans that are True for bad pixels."
         )
-    flags = sum(1 << bit for bit in bit_numbers(bits))
-    if flags == 0:
-        return masked
-    # ignore all other flags; int64, because a smaller type may have no bit 12
-    return bitfield_to_boolean_mask(values.astype(np.int64), ignore_flags=~flags) | masked
+    return (bitmask.astype(np.int64, copy=False) & flags) != 0  # int64, because a smaller type may have no bit 12
+
+
+def flags_of_bits(bits: Any, name: str = "bits") -> int:
+    """Return the sum of the flags with these bits.
+
+    Parameters
+    ----------
+    bits, name
+        As in `bit_numbers`.
+
+    Returns
+    -------
+    flags : int
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `bit_numbers`.
+
+    Examples
+    --------
+    >>> from skbcnn.survey.bitmask import flags_of_bits
+    >>> flags_of_bits([0, "SIG_SKYLINE"])
+    4097
+    """
+    return sum(1 << bit for bit in bit_numbers(bits, name))
 
 
 def plain_bitmask(bitmask: Any) -> np.ndarray:

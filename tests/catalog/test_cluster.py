@@ -17,6 +17,7 @@ from numpy.testing import assert_array_equal
 from skbcnn.catalog import predict_catalog
 from skbcnn.datasets import write_h5
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 # Dask warns of workers that die, of a port that is in use, and of large objects; none of them concerns the results
@@ -45,27 +46,26 @@ def cluster():
         yield cluster
 
 
-def started(*arguments):
-    """Start a process of Dask, whose messages are lines of its error stream."""
-    command = [sys.executable, "-m", "dask", *arguments]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-
-
 @contextlib.contextmanager
-def separate_cluster():
+def separate_cluster(folder):
     """A scheduler and two workers as processes of their own; yields the address and the scheduler."""
-    processes = [started("scheduler", "--port", "0", "--no-dashboard", "--host", "127.0.0.1")]
+    processes = []
+
+    def start(*arguments):
+        with (folder / f"dask-{len(processes)}.log").open("w") as log:  # a pipe that nobody reads would fill up
+            command = [sys.executable, "-m", "dask", *arguments]
+            processes.append(subprocess.Popen(command, stdout=log, stderr=log))
+
     try:
-        address = next(
-            found.group() for line in processes[0].stderr if (found := re.search(r"tcp://127\.0\.0\.1:\d+", line))
-        )
-        options = ("--nthreads", "1", "--no-dashboard", "--death-timeout", "5")
-        processes.extend(started("worker", address, *options) for _ in range(2))
-        yield address, processes[0]
+        start("scheduler", "--port", "0", "--no-dashboard", "--host", "127.0.0.1")
+        while not (found := re.search(r"tcp://127\.0\.0\.1:\d+", (folder / "dask-0.log").read_text())):
+            time.sleep(0.1)
+        for _ in range(2):
+            start("worker", found.group(), "--nthreads", "1", "--no-dashboard", "--death-timeout", "60")
+        yield found.group(), processes[0]
     finally:
         for process in processes:
             process.kill()
-            process.stderr.close()
             process.wait()
 
 
@@ -105,11 +105,10 @@ def test_a_worker_that_is_killed_costs_its_parts_only(tiny_model, path, expected
     assert out.read_bytes() == expected
 
 
-def test_a_scheduler_that_is_killed(tiny_model, path, expected, tmp_path):
-    import dask
-
+def test_a_scheduler_that_is_killed(tiny_model, path, expected, tmp_path, tmp_path_factory):
     out = tmp_path / "a.fits"
-    with dask.config.set({"distributed.comm.timeouts.connect": "3s"}), separate_cluster() as (address, scheduler):
+    logs = tmp_path_factory.mktemp("dask")
+    with dask.config.set({"distributed.comm.timeouts.connect": "3s"}), separate_cluster(logs) as (address, scheduler):
         when_parts_are_saved(tmp_path, 5, scheduler.kill)
         with pytest.raises(ConnectionError, match=r"connection to the Dask scheduler at tcp://.* is lost.*same call"):
             predict_catalog(tiny_model, path, out, chunk_size=20, scheduler=address)
@@ -121,8 +120,6 @@ def test_a_scheduler_that_is_killed(tiny_model, path, expected, tmp_path):
 
 
 def test_no_scheduler(tiny_model, path, tmp_path):
-    import dask
-
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
         pytest.raises(ConnectionError, match=r"There is no Dask scheduler at tcp://127.0.0.1:9 "),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from skbcnn.datasets import H5Loader, h5, write_h5
+from skbcnn.datasets.h5_writer import H5RowWriter, pack_spectra
 from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.survey import APOGEE_LABELS, PixelFlag, is_missing
 
@@ -549,3 +550,42 @@ def test_rows_are_read_without_the_others(path):
     assert h5.spectra_shape(path) == (N_SAMPLES, N_PIXELS)
     with pytest.raises(ValueError, match="has no other"):
         h5.read_rows(path, ["other"], np.array([1]))
+
+
+def test_rows_that_are_written_in_blocks_come_back(tmp_path, path):
+    """The same file as in one piece."""
+    names = tuple(LABELS)
+    blocks = tmp_path / "blocks.h5"
+    with h5py.File(blocks, "w") as file:
+        writer = H5RowWriter(file, {"data_release": 14})
+        for rows in (slice(0, 1), slice(1, 4), slice(4, 6)):
+            writer.append(
+                pack_spectra(SPECTRA[rows], SPECTRA[rows] / 100),
+                {name: values[rows] for name, values in LABELS.items()},
+                labels_err={name: np.full(N_SAMPLES, 0.1 * (column + 1))[rows] for column, name in enumerate(names)},
+                in_flag=IN_FLAG[rows],
+                extra={"SNR": np.arange(100, 106)[rows], "APOGEE_ID": [f"2M{row}" for row in range(N_SAMPLES)][rows]},
+            )
+        assert writer.n_rows == N_SAMPLES
+    whole, loader = loader_of(path, load_combined=None), loader_of(blocks, load_combined=None)
+    assert loader.column_names == whole.column_names
+    for name in whole.column_names:
+        np.testing.assert_array_equal(loader.load_entry(name), whole.load_entry(name))
+    assert loader.preprocessing == {"data_release": 14}
+
+
+def test_blocks_with_other_columns_are_refused(tmp_path):
+    with h5py.File(tmp_path / "blocks.h5", "w") as file:
+        writer = H5RowWriter(file)
+        writer.append(pack_spectra(SPECTRA[:2]), {"teff": [4000.0, 4100.0]})
+        with pytest.raises(ValueError, match="The blocks differ in the columns Mg, teff"):
+            writer.append(pack_spectra(SPECTRA[2:3]), {"Mg": [0.1]})
+        with pytest.raises(ValueError, match="labels has shape"):
+            writer.append(pack_spectra(SPECTRA[2:3]), {"teff": [4000.0, 4100.0]})
+        assert len(file["spectra"]) == len(file["teff"]) == writer.n_rows == 2
+
+
+def test_labels_that_the_file_has(tmp_path):
+    labels = {"[Mg/H]": [0.1], "M": [0.2], "TEFF": [4000.0]}
+    path = write_h5(tmp_path / "d.h5", SPECTRA[:1], labels, labels_err={"Mg": [0.1]}, extra={"SNR": [100]})
+    assert H5Loader(path).label_names == ["teff", "Mg"]

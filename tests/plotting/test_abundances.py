@@ -89,6 +89,10 @@ class TestPoints:
         assert drawn["true"].get_zorder() < drawn["predicted"].get_zorder()
         assert legend_texts(display.ax_) == ["true", "predicted"]
 
+    def test_truth_has_the_name_of_its_origin(self, stars):
+        display = draw(stars[1], y_true=stars[0], x_name="Al", y_name="Mg", reference_name="ASPCAP")
+        assert set(artists(display.ax_)) >= {"ASPCAP", "predicted"}
+
     def test_no_legend_without_truth(self, stars):
         assert draw(stars[1]).ax_.get_legend() is None
         assert draw(stars[1], y_true=np.full_like(stars[0], np.nan)).ax_.get_legend() is None

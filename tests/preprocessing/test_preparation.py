@@ -8,8 +8,10 @@ from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from skbcnn._error_level import HighFluxErrorsError
 from skbcnn.datasets import read_apstar
 from skbcnn.preprocessing import ChipGapRemover, ContinuumNormalizer, prepare_for_model, prepare_spectra
+from skbcnn.preprocessing.preparation import ModelPreparation
 from skbcnn.survey import kept_pixels
 from tests.preprocessing.conftest import APSTAR
 
@@ -26,6 +28,10 @@ class RecordedModel(BaseEstimator):
 
 
 class TestPrepareSpectra:
+    def test_no_spectrum_is_refused(self):
+        with pytest.raises(ValueError, match=r"flux has shape \(0, 8575\), expected at least one spectrum"):
+            prepare_spectra(np.ones((0, 8575)))
+
     def test_spectra_with_and_without_gaps_give_the_same(self, apstar):
         with_gaps = [rows[:1] for rows in apstar("giant")]
         without_gaps = [rows[:, kept_pixels()] for rows in with_gaps]
@@ -159,3 +165,105 @@ class TestPrepareForModel:
         del model.preprocessing_, model.n_features_in_
         with pytest.raises(NotFittedError):
             prepare_for_model(model, np.ones((1, 8575)))
+
+
+class TestPrepareEach:
+    @pytest.fixture
+    def preparation(self):
+        return ModelPreparation.from_model(RecordedModel({"data_release": 17}))
+
+    @pytest.fixture
+    def rows(self, apstar):
+        """Flux, errors and bitmask of seven real spectra, of which the second is empty."""
+        return tuple(np.concatenate(both) for both in zip(apstar("dwarf"), apstar("giant"), strict=True))
+
+    def test_an_empty_spectrum_does_not_lose_the_others(self, preparation, rows):
+        prepared = preparation.prepare_each(*rows)
+        assert [fault is not None for fault in prepared.faults] == [False, True] + 5 * [False]
+        assert str(prepared.faults[1]).startswith(
+            "The spectrum has fewer than 3 usable continuum pixels on chip blue, so the spectrum cannot be normalised."
+        )
+        assert np.isnan(prepared.X[1]).all()
+        assert np.isnan(prepared.x_err[1]).all()
+        assert prepared.notes == [None] * 7
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_values_do_not_depend_on_the_other_spectra(self, preparation, rows, dtype):
+        flux, err, bitmask = (values.astype(dtype) if values.dtype.kind == "f" else values for values in rows)
+        flux, err, bitmask = (np.concatenate([values] * 3) for values in (flux, err, bitmask))  # several blocks
+        prepared = preparation.prepare_each(flux, err, bitmask)
+        for row in (0, 2, 9, 20):
+            alone = preparation.prepare(flux[row : row + 1], err[row : row + 1], bitmask[row : row + 1])
+            assert_array_equal(prepared.X[row : row + 1], alone[0], strict=True)
+            assert_array_equal(prepared.x_err[row : row + 1], alone[1], strict=True)
+
+    def test_without_errors_there_are_none(self, preparation, toy_spectra):
+        flux, _ = toy_spectra(2)
+        prepared = preparation.prepare_each(flux)
+        assert_array_equal(prepared.X, preparation.prepare(flux)[0])
+        assert prepared.x_err is None
+
+    def test_each_fault_is_the_one_that_the_spectrum_has_alone(self, preparation, toy_spectra):
+        flux, err = toy_spectra(6)
+        flux[1] *= -1
+        err[2] = 1e-4  # inverse variances of flux with errors of 100
+        err[3] = 1e4
+        flux[4], err[4] = -flux[4], 1e4
+        err[5] = 1e10
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            prepared = preparation.prepare_each(flux, err)
+        kinds = [type(fault) for fault in prepared.faults]
+        assert kinds == [type(None), ValueError, type(None), HighFluxErrorsError, HighFluxErrorsError, ValueError]
+        for row in (1, 3, 4, 5):
+            with pytest.raises(ValueError, match=r"The flux errors|Row 0 of X") as alone:
+                preparation.prepare(flux[row : row + 1], err[row : row + 1])
+            assert str(prepared.faults[row]) == str(alone.value).replace("Row 0 of X", "The spectrum")
+        assert "a continuum that is not positive on chip blue" in str(prepared.faults[1])
+        assert "no good pixel is left" in str(prepared.faults[5])
+
+    def test_what_is_odd_in_a_usable_spectrum_is_noted(self, preparation, toy_spectra):
+        flux, err = toy_spectra(3)
+        err[1] = 1e-4
+        err[2, :5000] = 1e10
+        prepared = preparation.prepare_each(flux, err)
+        assert prepared.faults == [None] * 3
+        assert prepared.notes[0] is None
+        assert prepared.notes[1].startswith("more than half of the flux errors are below 0.0001 of the continuum")
+        assert prepared.notes[2].startswith("more than half of the flux errors are above the continuum")
+        with (
+            pytest.warns(UserWarning, match="Row 2 of X: more than half .* above"),
+            pytest.warns(match="Row 1 of X: mo"),
+        ):
+            preparation.prepare(flux, err)
+
+    def test_chips_without_continuum_are_no_fault_if_they_are_filled(self, rows):
+        preparation = ModelPreparation.from_model(RecordedModel({"data_release": 17}), no_continuum="fill")
+        prepared = preparation.prepare_each(*rows)
+        assert prepared.faults == [None] * 7
+        assert (prepared.X[1] == 1).all()
+        assert (prepared.x_err[1] == 0).all()
+
+    def test_spectra_that_were_normalised_lose_the_pixels_with_large_errors(self, preparation, toy_spectra):
+        flux, err = toy_spectra(2)
+        err[0, 20:30] = 1e10
+        prepared = preparation.prepare_each(flux / 100, err / 100, normalized=True)
+        assert (prepared.x_err[0, 20:30] == 0).all()
+        assert_array_equal(prepared.X, preparation.prepare(flux / 100, err / 100, normalized=True)[0])
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ((np.ones((2, 8575)), np.ones((2, 7514))), r"err has shape \(2, 7514\), but flux has shape \(2, 8575\)"),
+            ((np.ones((2, 100)),), "flux has 100 pixels, expected 8575"),
+            ((np.ones(8575),), r"flux has shape \(8575,\), expected two dimensions"),
+        ],
+    )
+    def test_what_concerns_all_spectra_is_raised(self, preparation, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            preparation.prepare_each(*arguments)
+
+    def test_a_bitmask_of_floats_is_refused(self, preparation, toy_spectra):
+        flux, err = toy_spectra(2)
+        with pytest.raises(TypeError, match="bitmask has type float64, expected integers"):
+            preparation.prepare_each(flux, err, np.zeros(flux.shape))

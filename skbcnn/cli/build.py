@@ -1,0 +1,61 @@
+"""``skbcnn build``: a training set from a table of stars and a mirror of SDSS files."""
+
+import shlex
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from skbcnn.cli.terminal_tables import print_table
+from skbcnn.datasets import BuiltDataset, Cuts, build_dataset
+from skbcnn.survey import APOGEE_LABELS
+
+
+def run_build(*, table: Path, spectra: Path, out: Path, keep_flagged: bool, **options: Any) -> None:
+    """Make a training set, and print what it has and what was left out.
+
+    Parameters
+    ----------
+    table : pathlib.Path
+        allStar or astraAllStarASPCAP table.
+    spectra : pathlib.Path
+        Root of the mirror.
+    out : pathlib.Path
+        HDF5 file to write.
+    keep_flagged : bool
+        Whether labels that the survey flags are kept.
+    **options
+        Other parameters of `build_dataset`, and those of `Cuts`.
+
+    Raises
+    ------
+    ModuleNotFoundError, ValueError, OSError
+        As in `build_dataset`.
+    """
+    cuts = Cuts(**{field.name: options.pop(field.name) for field in fields(Cuts)})
+    built = build_dataset(
+        table, spectra, out, cuts=cuts, flagged_labels="keep" if keep_flagged else "missing", verbose=1, **options
+    )
+    _print_summary(built, out)
+
+
+def _print_summary(built: BuiltDataset, out: Path) -> None:
+    visits = f" and {built.n_visits} visits" if built.n_visits else ""
+    click.echo(f"{built.release}: {built.n_combined} combined spectra{visits}, {len(built.label_names)} labels.")
+    for note in built.notes:
+        click.echo(note)
+    if built.left_out:
+        click.echo()
+        counts = sorted(built.left_out.items(), key=lambda item: -item[1])
+        print_table(("left out", "number"), [(reason, str(number)) for reason, number in counts], left={"left out"})
+        click.echo(f"\nEach row, file and spectrum that was left out is in {_beside(out, built.left_out_path)}.")
+    target = [name for name in built.label_names if name in APOGEE_LABELS]
+    chosen = "" if len(target) == len(APOGEE_LABELS) else f" --target {','.join(target)}"
+    path = _beside(out, built.path)
+    click.echo(f"The training set is in {path}. Train with: skbcnn train {shlex.quote(str(path))}{chosen} --out model")
+
+
+def _beside(out: Path, path: Path) -> Path:
+    """Return the path of a file beside the output in the spelling of the user."""
+    return out.with_name(path.name)

@@ -1,0 +1,99 @@
+"""Facts about a model, for the head of a report."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from skbcnn.persistence.model_folder import software_versions
+from skbcnn.persistence.regressor_document import arrays_of
+from skbcnn.regressor import CensoredBCNNRegressor
+
+_N_DIGITS = 16
+_MAX_VALUES = 9  # of a list that is shown
+
+
+def fingerprint(model: CensoredBCNNRegressor) -> str:
+    """Return a number that differs between models: the beginning of the SHA-256 sum of all fitted arrays and the seed.
+
+    Parameters
+    ----------
+    model : CensoredBCNNRegressor
+        Fitted.
+
+    Returns
+    -------
+    fingerprint : str
+        16 hexadecimal digits. The same after saving and loading.
+    """
+    digest = hashlib.sha256(f"{type(model).__name__} {model.target_names_} {model.seed_}".encode())
+    for name, values in sorted(arrays_of(model).items()):
+        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()[:_N_DIGITS]
+
+
+def model_facts(model: CensoredBCNNRegressor, name: str) -> dict[str, str]:
+    """Return what a report says about the model.
+
+    Parameters
+    ----------
+    model : CensoredBCNNRegressor
+        Fitted.
+    name : str
+        Name of its folder, or a description of an unsaved model.
+
+    Returns
+    -------
+    facts : dict of str to str
+        Values by their titles.
+    """
+    n_windows = sum(window is not None for window in model.spec_.windows)
+    return {
+        "Model": f"{name} ({type(model).__name__})",
+        "Fingerprint": fingerprint(model),
+        "Input and output": (
+            f"{len(model.target_names_)} labels from {model.n_features_in_} pixels; {n_windows} labels are read in "
+            "windows of the spectrum only"
+        ),
+        "Provenance": _entries(getattr(model, "provenance_", {})),
+        "Training": f"{model.n_iter_} epochs, {'with' if model.noise_augmented_ else 'without'} added noise",
+        "Preparation of the spectra": preparation_text(getattr(model, "preprocessing_", {})),
+        "Error bars": _calibration(model),
+        "Posterior draws": f"{model.n_draws}, seed {model.seed_}",
+        "Versions": ", ".join(f"{package} {number}" for package, number in software_versions().items() if number),
+    }
+
+
+def preparation_text(preprocessing: Mapping[str, Any]) -> str:
+    """Return how spectra were prepared, in one line.
+
+    Parameters
+    ----------
+    preprocessing : mapping of str to object
+        Parameters of `ContinuumNormalizer`, as a model or a file records them.
+
+    Returns
+    -------
+    text : str
+    """
+    return _entries({name: value for name, value in preprocessing.items() if value is not None})
+
+
+def _calibration(model: CensoredBCNNRegressor) -> str:
+    if model.error_model_ is None:
+        return f"not calibrated: {model._uncalibrated.cause}; the report uses the total standard deviations"
+    return f"calibrated with {model.error_model_.source}"
+
+
+def _entries(entries: Mapping[str, Any]) -> str:
+    texts = []
+    for name, value in entries.items():
+        is_long = isinstance(value, list | tuple) and len(value) > _MAX_VALUES
+        texts.append(f"{str(name).replace('_', ' ')}: {f'{len(value)} values' if is_long else _value(value)}")
+    return "; ".join(texts) or "not recorded"
+
+
+def _value(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

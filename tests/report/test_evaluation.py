@@ -1,0 +1,158 @@
+"""`evaluate` and what its result holds."""
+
+import numpy as np
+import pytest
+from sklearn.pipeline import make_pipeline
+
+from skbcnn import CensoredBCNNRegressor, residual_table, save_folder, write_h5
+from skbcnn.preprocessing import SpectraNormalizer
+from skbcnn.report import evaluate
+from skbcnn.report.model_facts import fingerprint, model_facts
+from tests.report.conftest import N_STARS, NAMES
+
+
+@pytest.fixture(scope="module")
+def evaluation(network, path):
+    return evaluate(network, path)
+
+
+def test_predictions_are_those_of_the_model(evaluation, network, stars):
+    X, X_err, y, _ = stars
+    prediction = network._predict_counting_noise_once(X, X_err)
+    np.testing.assert_array_equal(evaluation.sample.mean, prediction.mean)
+    np.testing.assert_array_equal(evaluation.sample.std, prediction.calibrated)
+    assert (evaluation.sample.std_kind, evaluation.sample.calibrated_by) == ("calibrated", "known labels")
+    expected = residual_table(y, prediction.mean, label_names=NAMES)
+    np.testing.assert_allclose(evaluation.residuals["mad_std"], expected["mad_std"], rtol=1e-4)
+
+
+def test_intervals_are_those_of_the_model(evaluation, network, stars):
+    lower, upper = network.predict_interval(stars[0], coverage=0.9)
+    inside = (lower <= stars[2]) & (stars[2] <= upper)
+    np.testing.assert_allclose(evaluation.coverage["in_interval"][1], inside[:, 0].mean(), atol=0.01)
+
+
+def test_novelty_is_that_of_the_model(evaluation, network, stars):
+    assessment = network._assess_checked(stars[0], network._predict_counting_noise_once(*stars[:2]), stars[1])
+    np.testing.assert_array_equal(evaluation.sample.flags, assessment.flags)
+    np.testing.assert_allclose(evaluation.sample.novelty, assessment.score)
+
+
+def test_other_versions(evaluation):
+    rows = {(row["version"], row["label"]): row for row in evaluation.other_versions}
+    assert set(rows) == {("raw", "teff"), ("aspcap", "Mg")}
+    raw = rows["raw", "teff"]
+    assert raw["median_residual"] == pytest.approx(raw["reference_median"] - 100, abs=0.01)
+    assert rows["aspcap", "Mg"]["n"] == N_STARS - 30
+
+
+def test_responses(evaluation):
+    assert evaluation.responses.elements == ("Mg", "Al")
+    assert evaluation.responses.n_stars == N_STARS - 35
+    assert evaluation.no_responses == ""
+
+
+def test_few_stars_have_no_responses(network, tmp_path, stars):
+    X, _, y, _ = (values[30:45] for values in stars)
+    path = write_h5(tmp_path / "x.h5", X, dict(zip(NAMES, y.T, strict=True)))
+    evaluation = evaluate(network, path)
+    assert evaluation.responses is None
+    assert "responses need at least" in evaluation.no_responses
+
+
+def test_number_of_draws_leaves_the_model_alone(network, path):
+    assert evaluate(network, path, n_draws=3).model.n_draws == 3
+    assert network.n_draws == 10
+
+
+def test_figures_have_names_and_are_drawn_when_needed(evaluation):
+    expected = {"overview", "calibration", "responses", "kiel", "plane_1", "history", "jacobian", "architecture"}
+    expected |= {f"residuals_{name}" for name in NAMES} | {f"outlier_{k}" for k in range(1, 7)}
+    assert expected <= set(evaluation.figures)
+    figure = evaluation.figures["kiel"].figure()
+    assert tuple(figure.get_size_inches()) == evaluation.figures["kiel"].size
+    assert len(figure.axes[0].collections[0].get_offsets()) == N_STARS
+
+
+def test_figures_show_a_random_part_of_many_stars(evaluation, monkeypatch, network, path):
+    from skbcnn.report import figures
+
+    monkeypatch.setattr(figures, "MAX_POINTS", 50)
+    found = evaluate(network, path).figures
+    assert "Drawn are 50 of 260 spectra, chosen at random" in found["kiel"].caption
+    assert len(found["kiel"].figure().axes[0].collections[0].get_offsets()) == 50
+    assert "Drawn" not in found["calibration"].caption
+
+
+def test_unknown_quantity(evaluation):
+    with pytest.raises(ValueError, match="quantity='mass', expected 'snr' or 'teff' or 'Fe'"):
+        evaluation.residuals_by("mass")
+
+
+@pytest.mark.parametrize("wrong", [lambda network: make_pipeline(SpectraNormalizer(), network), lambda network: 3])
+def test_only_regressors_are_evaluated(network, path, wrong):
+    with pytest.raises(TypeError, match="expected a CensoredBCNNRegressor or the path of a saved one"):
+        evaluate(wrong(network), path)
+
+
+def test_repr(evaluation):
+    assert repr(evaluation) == "Evaluation('model in memory', 'stars.h5': 260 spectra, 5 labels)"
+
+
+def test_saved_model(network, path, tmp_path, evaluation):
+    folder = save_folder(network, tmp_path / "giants", provenance={"training_data": "synthetic", "n_stars": 216})
+    loaded = evaluate(folder, path)
+    assert loaded.model_name == "giants"
+    np.testing.assert_array_equal(loaded.sample.mean, evaluation.sample.mean)
+    facts = model_facts(loaded.model, "giants")
+    assert facts["Provenance"] == "training data: synthetic; n stars: 216"
+    assert facts["Error bars"] == "calibrated with known labels"
+    assert facts["Posterior draws"] == f"10, seed {network.seed_}"
+    assert facts["Versions"].startswith("skbcnn 0.")
+
+
+def test_fingerprint_is_that_of_the_fitted_arrays(network, tmp_path, tiny_model):
+    from skbcnn import load_folder
+
+    assert fingerprint(load_folder(save_folder(network, tmp_path / "model"))) == fingerprint(network)
+    assert fingerprint(tiny_model) != fingerprint(network)
+    assert len(fingerprint(network)) == 16
+
+
+@pytest.fixture(scope="module")
+def bare(stars):
+    """A model of one label, without calibration, intervals, windows and summary of the training set."""
+    model = CensoredBCNNRegressor(
+        target=["Mg"], max_epochs=1, calibrate=False, n_draws=4, num_hidden=(8, 8, 4, 4, 2), random_state=0
+    )
+    return model.fit(stars[0][30:80], stars[2][30:80, 3])
+
+
+@pytest.fixture(scope="module")
+def bare_evaluation(bare, path):
+    return evaluate(bare, path)
+
+
+def test_tables_of_a_bare_model(bare_evaluation):
+    assert (bare_evaluation.sample.std_kind, bare_evaluation.sample.mean.shape) == ("total", (N_STARS, 1))
+    assert list(bare_evaluation.coverage["label"]) == ["all labels", "Mg"]
+    assert bare_evaluation.sample.in_interval is None
+    assert len(bare_evaluation.novelty) == 0
+    assert "flags" not in bare_evaluation.outliers.colnames
+
+
+def test_page_of_a_bare_model(bare_evaluation, tmp_path):
+    page = bare_evaluation.to_html(tmp_path / "x.html").read_text()
+    assert "It could not be drawn" not in page
+    assert "not calibrated: it was fitted with calibrate=False" in page
+    assert "The model has no prediction intervals" in page
+    assert "out-of-distribution spectra cannot be told from others" in page
+    assert 'id="responses"' not in page
+    assert "kiel" not in bare_evaluation.figures
+
+
+def test_a_label_that_the_survey_does_not_know(stars, tmp_path):
+    model = CensoredBCNNRegressor(target=["age"], max_epochs=1, n_draws=4, num_hidden=(8, 8, 4, 4, 2), random_state=0)
+    model.fit(stars[0][:50], stars[2][:50, 2])
+    path = write_h5(tmp_path / "x.h5", stars[0], {"teff": stars[2][:, 0]}, extra={"age": stars[2][:, 2]})
+    assert list(evaluate(model, path).residuals["label"]) == ["age"]
