@@ -12,7 +12,6 @@ import time
 import joblib
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
 
 from skbcnn.catalog import predict_catalog
 from skbcnn.datasets import write_h5
@@ -151,4 +150,4 @@ def test_a_search_with_dask_below_joblib(tiny_parameters, tiny_data, cluster):
     here = search.fit(tiny_data.X, tiny_data.y).cv_results_["mean_test_score"]
     with distributed.Client(cluster), joblib.parallel_config("dask"):
         there = search.fit(tiny_data.X, tiny_data.y).cv_results_["mean_test_score"]
-    assert_array_equal(there, here)
+    np.testing.assert_allclose(there, here, rtol=1e-6)  # other threads add in another order in the training
