@@ -255,7 +255,7 @@ def _apstar(file: _File, *, visits: bool, combination: str) -> Spectra:
     selected = [_COMBINATION_ROW[combination]]
     if visits:
         selected += range(N_COMBINATIONS, len(file.flux))
-    return _spectra(file, selected, file.third.astype(np.int64), normalized=False)
+    return _spectra(file, selected, normalized=False)
 
 
 def _aspcapstar(file: _File) -> Spectra:
@@ -264,7 +264,7 @@ def _aspcapstar(file: _File) -> Spectra:
             f"{file.path} has {len(file.flux)} row(s) and {file.third.dtype.name} in its third extension, expected one "
             "row and a model spectrum, so this is no aspcapStar file. If it is an apStar file, use read_apstar."
         )
-    return _spectra(file, [0], np.zeros(file.flux.shape, dtype=np.int64), normalized=True)
+    return _spectra(file, [0], normalized=True)
 
 
 def _is_aspcapstar(file: _File) -> bool:
@@ -277,8 +277,8 @@ def _has_flags(image: np.ndarray) -> bool:
     return image.dtype.kind in "iu" or bool(np.all(np.isfinite(image) & (image == np.rint(image))))
 
 
-def _spectra(file: _File, selected: Sequence[int], bitmask: np.ndarray, *, normalized: bool) -> Spectra:
-    """Take the selected rows of a file that are not empty."""
+def _spectra(file: _File, selected: Sequence[int], *, normalized: bool) -> Spectra:
+    """Take the selected rows of a file that are not empty. Normalised spectra have no pixel flags."""
     skipped = _empty_rows(file.flux, selected)
     without = {row for row, _ in skipped}
     rows = [row for row in selected if row not in without]
@@ -290,7 +290,7 @@ def _spectra(file: _File, selected: Sequence[int], bitmask: np.ndarray, *, norma
     return Spectra(
         flux=_float32(file.flux[rows]),
         error=_float32(file.error[rows]),
-        bitmask=bitmask[rows],
+        bitmask=np.zeros((len(rows), N_APSTAR_PIXELS), np.int64) if normalized else file.third[rows].astype(np.int64),
         object_id=_object_id(file),
         ra=_number(file.header, "RA"),
         dec=_number(file.header, "DEC"),
@@ -303,8 +303,9 @@ def _spectra(file: _File, selected: Sequence[int], bitmask: np.ndarray, *, norma
 
 def _empty_rows(flux: np.ndarray, selected: Sequence[int]) -> list[SkippedRow]:
     """Return rows without flux, and selected rows that do not exist."""
-    has_numbers = np.isfinite(flux).any(axis=1)
-    has_light = (np.nan_to_num(flux, posinf=0, neginf=0) != 0).any(axis=1)
+    is_number = np.isfinite(flux)
+    has_numbers = is_number.any(axis=1)
+    has_light = (is_number & (flux != 0)).any(axis=1)
     reasons = {True: "has no flux but zeros", False: "has no flux that is a number"}
     faults = {row: reasons[bool(has_numbers[row])] for row in np.flatnonzero(~has_light).tolist()}
     faults |= {row: f"is not among the {len(flux)} rows of the file" for row in selected if row >= len(flux)}
@@ -352,7 +353,9 @@ def _read_file(source: Source) -> _File:
             warnings.simplefilter("ignore", AstropyWarning)  # if they matter here, an error follows below
             with _opened(source) as hdus:
                 header, extensions = hdus[0].header, list(_extensions(hdus))
-                is_of_mwm = any(hdu.name.startswith(_MWM_EXTENSIONS) for hdu in extensions)
+                # names are read only where a spectrum is absent, because each takes as long as a tenth of the file
+                without_image = [hdu for hdu in extensions if not (hdu.is_image and hdu.shape)]
+                is_of_mwm = any(hdu.name.startswith(_MWM_EXTENSIONS) for hdu in without_image)
                 images = [None] if is_of_mwm else [_rows_of_image(hdu) for hdu in extensions]
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise

@@ -267,7 +267,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         for values, name in ((x_err, "x_err"), (bitmask, "bitmask")):
             check_same_columns(values, X, (name, "X"))
         X = self._validated(flux.filled(np.nan), reset=reset)
-        fit = continuum_fit(self, X.shape[1])
+        fit = fit_of_normalizer(self, X.shape[1])
         if x_err is not None:
             x_err = in_unit_of(as_pixels(x_err, "x_err"), flux, ("x_err", "X"))
             x_err = self._of_spectra("x_err", x_err, X)
@@ -297,7 +297,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
             check_n_pixels(self, X, len(kept_pixels(self.data_release)), advice)
 
 
-def continuum_fit(normalizer: ContinuumNormalizer, n_pixels: int) -> ContinuumFit:
+def fit_of_normalizer(normalizer: ContinuumNormalizer, n_pixels: int) -> ContinuumFit:
     """Return how a transformer normalises spectra.
 
     Parameters

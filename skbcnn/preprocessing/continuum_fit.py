@@ -239,7 +239,7 @@ def normalize_blocks(fit: ContinuumFit, spectra: PixelArrays) -> NormalizedBlock
         negative=np.empty((len(spectra.flux), len(fit.chips)), dtype=bool),
         level=ErrorLevel(len(spectra.flux), "X"),
     )
-    blocks = list(row_chunks(shape[0], _N_ARRAYS * shape[1]))
+    blocks = list(row_chunks(shape[0], _N_ARRAYS * max(shape[1], fit.continuum_pixels.pixels.size)))
     memory = _Block.empty(blocks[0].stop, shape[1])
     with np.errstate(all="ignore"):  # unusable pixels may hold anything; each is replaced below
         for rows in blocks:
@@ -336,9 +336,8 @@ def _weighted_polynomials(height: np.ndarray, factor: np.ndarray, basis: np.ndar
     system = np.empty((*height.shape[:2], n_terms + 1, height.shape[2]))  # transposed, as LAPACK reads it
     np.multiply(factor[:, :, np.newaxis], basis, out=system[:, :, :n_terms])
     np.multiply(factor, height, out=system[:, :, n_terms])
-    r: np.ndarray = np.linalg.qr(
-        system.swapaxes(-1, -2), mode="r"
-    )  # its last column is that of the heights, multiplied by Q.T
+    # the last column of r is that of the heights, multiplied by Q.T
+    r = np.asarray(np.linalg.qr(system.swapaxes(-1, -2), mode="r"))
     triangle, heights = r[..., :n_terms, :n_terms], r[..., :n_terms, n_terms:]
     pivots = np.abs(np.diagonal(triangle, axis1=-2, axis2=-1))
     enough = np.count_nonzero(factor, axis=-1) >= n_terms

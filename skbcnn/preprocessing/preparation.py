@@ -22,7 +22,7 @@ from skbcnn._user_warnings import warn_user
 from skbcnn._validation import check_kind_of_errors, check_shape_of_spectra
 from skbcnn.preprocessing._base import FLOATS
 from skbcnn.preprocessing.chips import ChipGapRemover
-from skbcnn.preprocessing.continuum import ContinuumNormalizer, continuum_fit
+from skbcnn.preprocessing.continuum import ContinuumNormalizer, fit_of_normalizer
 from skbcnn.preprocessing.continuum_fit import (
     ContinuumFit,
     PixelArrays,
@@ -124,8 +124,9 @@ def prepare_spectra(
         weighting=weighting,
         bad_bits=bad_bits,
         no_continuum=no_continuum,
-    ).fit(np.ones((1, n_pixels)))
-    return _prepared(continuum_fit(normalizer, n_pixels), _pixel_arrays(normalizer, n_pixels, raw))
+    )
+    normalizer._validate_params()  # as `fit` does, which would need spectra
+    return _prepared(fit_of_normalizer(normalizer, n_pixels), _pixel_arrays(normalizer, n_pixels, raw))
 
 
 def prepare_for_model(
@@ -421,7 +422,7 @@ class ModelPreparation:
 
     @cached_property
     def _fit(self) -> ContinuumFit:
-        return continuum_fit(self.normalizer, self.n_pixels)
+        return fit_of_normalizer(self.normalizer, self.n_pixels)
 
     def _pixel_arrays(self, flux: Any, err: Any, bitmask: Any, ivar: Any, normalized: bool) -> PixelArrays:
         """Return what the user passed as arrays for the continuum fit."""
