@@ -4,7 +4,9 @@ from importlib.util import find_spec
 
 _PACKAGES = {  # import names of the packages of each extra
     "cli": ("click", "rich"),
+    "dask": ("dask", "distributed"),
     "pandas": ("pandas",),
+    "parquet": ("pyarrow",),
     "plot": ("matplotlib",),
     "report": ("matplotlib", "jinja2"),
     "sdss": ("sdss_access",),
@@ -16,7 +18,7 @@ def require_extra(extra: str, feature: str) -> None:
 
     Parameters
     ----------
-    extra : {"cli", "pandas", "plot", "report", "sdss"}
+    extra : {"cli", "dask", "pandas", "parquet", "plot", "report", "sdss"}
         Extra of skbcnn that installs the packages.
     feature : str
         Name of the feature: the beginning of the message.

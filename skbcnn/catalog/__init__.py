@@ -1,8 +1,18 @@
-"""Predictions as tables with units, and such tables as files.
+"""Predictions as tables with units, such tables as files, and catalogues of the spectra in files.
 
-`file_predictions` predicts the spectra in files, which `spectra_files` reads.
+`tables` makes tables of predictions, `table_files` writes them. `file_predictions` predicts the spectra in files:
+`spectra_files` reads them part by part.
 """
 
-from skbcnn.catalog.tables import check_table_name, prediction_table, write_table
+from skbcnn.catalog.file_predictions import CatalogSummary, NoSpectraError, predict_catalog
+from skbcnn.catalog.table_files import check_table_name, write_table
+from skbcnn.catalog.tables import prediction_table
 
-__all__ = ["check_table_name", "prediction_table", "write_table"]
+__all__ = [
+    "CatalogSummary",
+    "NoSpectraError",
+    "check_table_name",
+    "predict_catalog",
+    "prediction_table",
+    "write_table",
+]

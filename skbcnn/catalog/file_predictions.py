@@ -1,114 +1,446 @@
-"""Catalogues of the spectra in files."""
+"""Catalogues of the spectra in files, of any number of spectra.
 
-from collections.abc import Mapping, Sequence
+`predict_catalog` divides the files into parts. Other processes or a thread read the next parts while one is predicted.
+The predictions of each part are saved at once, so that a killed run can be continued; the catalogue is written when all
+parts are finished.
+"""
+
+import csv
+import tempfile
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from copy import copy
+from importlib.metadata import PackageNotFoundError, version
+from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from astropy.table import Table, vstack
+from sklearn.utils.validation import check_is_fitted
+from tqdm import tqdm
 
-from skbcnn._prediction import Naming
-from skbcnn.catalog.spectra_files import SpectraReader, SpectraRows
-from skbcnn.catalog.tables import prediction_table, quality_columns
+from skbcnn import __version__
+from skbcnn._atomic_writes import atomic_path
+from skbcnn._optional_dependencies import require_extra
+from skbcnn._prediction import Naming, column_names
+from skbcnn._resumable import ResumableJob, resumable_job
+from skbcnn.catalog.part_predictions import ROWS, Layout, predict_part
+from skbcnn.catalog.read_ahead import load_ahead
+from skbcnn.catalog.spectra_files import CHUNK_SIZE, Failure, OpenedSpectra, open_spectra
+from skbcnn.catalog.spectra_names import Sources, spectra_of
+from skbcnn.catalog.table_files import check_table_name, write_blocks
+from skbcnn.network.backends import posterior_class
+from skbcnn.novelty import NoveltyFlag
 from skbcnn.novelty.causes import MAX_SPECTRA, explain_outside, suspect_rows
+from skbcnn.persistence.fingerprint import model_fingerprint
 from skbcnn.regressor import CensoredBCNNRegressor
 
+_N_FIRST = 100  # rows of the catalogue that are returned
+_MAX_SAMPLE = 50_000  # rows for the percentiles of the labels
+_N_EXPLAINED_PARTS = 4  # from which spectra are taken to find out why they are out-of-distribution
 
-class FilePredictions(NamedTuple):
-    """Catalogue of the spectra in files.
+
+class NoSpectraError(ValueError):
+    """No spectrum could be predicted.
 
     Attributes
     ----------
-    table : astropy.table.Table or None
-        Catalogue from `prediction_table`; None if no spectrum could be read.
-    notes : list of str
-        What the user must know about the spectra, as sentences.
-    failures : list of Exception
-        Errors of files and spectra that could not be read.
+    failures : list of Failure
+        Why, for each file and spectrum.
     """
 
-    table: Table | None
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        super().__init__("No spectrum was predicted, and nothing written.")
+        self.failures = list(failures)
+
+
+class CatalogSummary(NamedTuple):
+    """What `predict_catalog` has done.
+
+    Attributes
+    ----------
+    paths : tuple of pathlib.Path
+        Catalogues that were written.
+    n_rows : int
+        Number of rows of the catalogue.
+    n_noisier, n_outside : int
+        Numbers of rows with more noise than every training star, and of those outside the training set.
+    notes : list of str
+        What the user must know about the spectra, as sentences.
+    failures : list of Failure
+        Files and spectra without labels.
+    failures_path : pathlib.Path or None
+        Table of the failures; None if there is none.
+    first_rows : astropy.table.Table
+        First 100 rows of the catalogue.
+    sample : astropy.table.Table
+        All rows, or, of more than 50 000, evenly spaced ones.
+    """
+
+    paths: tuple[Path, ...]
+    n_rows: int
+    n_noisier: int
+    n_outside: int
     notes: list[str]
-    failures: list[Exception]
+    failures: list[Failure]
+    failures_path: Path | None
+    first_rows: Table
+    sample: Table
 
 
-def predict_files(
+def predict_catalog(
     model: CensoredBCNNRegressor,
-    paths: Sequence[Path],
+    sources: Sources,
+    out: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
+    columns: Sequence[str] = (),
     visits: bool = False,
     combination: str | None = None,
     no_continuum: str | None = None,
     naming: Naming = "skbcnn",
     meta: Mapping[str, str] | None = None,
-) -> FilePredictions:
-    """Predict the labels of all spectra in files.
+    overwrite: bool = False,
+    chunk_size: int = CHUNK_SIZE,
+    n_jobs: int | None = None,
+    scheduler: Any = None,
+    retries: int = 3,
+    verbose: int = 0,
+) -> CatalogSummary:
+    """Predict the labels of all spectra in files, and write a catalogue.
+
+    The memory does not grow with the number of spectra. If the run is stopped or killed, the same call continues where
+    it ended: the finished parts are in a hidden folder beside the catalogue, which is removed in the end. The catalogue
+    is the same, byte for byte.
 
     Parameters
     ----------
     model : CensoredBCNNRegressor
         Fitted, such as the result of `load_folder`.
-    paths : sequence of pathlib.Path
-        apStar, aspcapStar and HDF5 files.
-    visits, combination, no_continuum
-        As in `SpectraReader`.
-    naming, meta
-        As in `prediction_table`.
+    sources : path or sequence of paths
+        HDF5 files in the ``datasets.h5`` layout, apStar and aspcapStar files, and folders: all such files in a folder
+        and the folders in it, sorted by name. Spectra of apStar and aspcapStar files are prepared like the training
+        spectra of the model; those of HDF5 files are used as they are.
+    out : path or sequence of paths
+        Catalogue to write: ``.fits``, ``.h5``, ``.parquet``, ``.csv`` or ``.ecsv``. Several names write it in several
+        formats; none writes nothing, and only the summary is returned.
+    columns : sequence of str, default=()
+        Columns of HDF5 files, and keywords of the headers of FITS files, that the catalogue contains, too. If it has a
+        column of that name, ``input_`` is put before it.
+    visits : bool, default=False
+        Whether to predict the visits of apStar files.
+    combination : {"pixel", "global"}, default=None
+        Combined spectrum of apStar files. None: the one that the model was trained on.
+    no_continuum : {"raise", "fill"}, default=None
+        Treatment of a chip without continuum in FITS files, as in `ContinuumNormalizer`: refuse the spectrum, or count
+        all pixels of the chip as bad. None: that of the training spectra.
+    naming : {"skbcnn", "sdssv"}, default="skbcnn"
+        Names of the columns of the labels, as in `prediction_table`.
+    meta : mapping of str to str, default=None
+        Metadata of the catalogue, before the fingerprint of the model, the versions, the seed and the number of draws.
+    overwrite : bool, default=False
+        Whether existing catalogues, or unfinished work on them with other inputs or settings, are replaced.
+    chunk_size : int, default=1024
+        Number of rows of an HDF5 file that are read, predicted and saved together; of FITS files a quarter as many,
+        or a sixteenth with visits. It does not change the catalogue.
+    n_jobs : int, default=None
+        Number of processes that read and prepare FITS files. None: up to four, and none for few files.
+    scheduler : str or dask.distributed.Client, default=None
+        Address of a Dask scheduler, or a client of it, on whose workers the spectra are read and predicted. They need
+        the same packages and the files under the same paths. None: in this process.
+    retries : int, default=3
+        How often a part is tried again on the cluster after an error or the death of its worker.
+    verbose : int, default=0
+        1 shows a progress bar if the error stream is a terminal.
 
     Returns
     -------
-    predictions : FilePredictions
-        The table has the columns ``star``, ``spectrum``, ``file``, ``snr``, ``ra``, ``dec``, and those of
-        `prediction_table`; ``result_flags`` is always among them.
+    summary : CatalogSummary
+        Numbers, notes and failures. The catalogue has the columns ``star``, ``spectrum``, ``file``, ``snr``, ``ra``,
+        ``dec``, those of `columns`, and those of `prediction_table`; ``result_flags`` is always among them.
 
     Raises
     ------
+    FileExistsError
+        If a catalogue exists and `overwrite` is False.
+    BlockingIOError
+        If another process is writing this catalogue.
+    NoSpectraError
+        If no spectrum could be read. It is a ValueError.
     ValueError
-        If FITS files are among the files and the model's preparation is unknown or does not lead to its pixels.
+        If a parameter is invalid; if the model's preparation is unknown and there are FITS files; if an HDF5 file lacks
+        a column of `columns`; or if there is unfinished work on this catalogue with other inputs or settings.
+    OSError
+        If nothing can be written, the disk is full, or a part failed too often on the cluster. What is finished
+        remains.
+    ConnectionError
+        If the Dask scheduler cannot be reached, or stops. What is finished remains.
+    TypeError
+        If the model is a Pipeline or another estimator than ours.
+    ModuleNotFoundError
+        If `scheduler` is passed and Dask is not installed.
+
+    See Also
+    --------
+    prediction_table : The columns of a catalogue.
+
+    Notes
+    -----
+    A row of an HDF5 file that cannot be used (NaN, every pixel bad) has NaN labels and bit 11 of ``result_flags``, so
+    that the rows of catalogue and file correspond. A FITS file or spectrum that cannot be used has no row. Both are
+    listed in ``<name>.failures.csv`` beside the catalogue.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from astropy.table import Table, vstack
+    >>> from skbcnn import CensoredBCNNRegressor, write_h5
+    >>> from skbcnn.catalog import predict_catalog
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(1, 0.1, (20, 30))
+    >>> model = CensoredBCNNRegressor(num_hidden=(8, 8, 4, 4, 2), max_epochs=1, random_state=0).fit(X, X[:, 0])
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = write_h5(Path(folder.name) / "stars.h5", X, {"teff": 4500 + X[:, 0]}, extra={"FIELD": ["M13"] * 20})
+    >>> summary = predict_catalog(model, path, Path(folder.name) / "catalogue.fits", columns=["FIELD"])
+    >>> summary.n_rows, Table.read(summary.paths[0])["star", "FIELD"][3].as_void()
+    (20, np.void((b'row 3', b'M13'), dtype=[('star', 'S6'), ('FIELD', 'S3')]))
+    >>> folder.cleanup()
     """
-    reader = SpectraReader(model, visits=visits, combination=combination, no_continuum=no_continuum)
-    tables, outside = [], _OutsideSpectra([], [])
-    for rows in reader.read(paths):
-        tables.append(_table(model, rows, naming, meta))
-        outside.collect(rows, tables[-1]["result_flags"])
-    table = None
-    if tables:
-        table = vstack(tables, metadata_conflicts="silent")
-        table = table.filled(False)  # the column noisier, for spectra without errors
-    notes = [*reader.notes, *outside.explanation(model)]
-    return FilePredictions(table, notes, reader.failures)
+    if not isinstance(model, CensoredBCNNRegressor):
+        raise TypeError(
+            f"model is a {type(model).__name__}, expected a fitted CensoredBCNNRegressor. Of a Pipeline, pass its last "
+            "step, model[-1]: spectra of files are prepared as it records."
+        )
+    check_is_fitted(model)
+    model = copy(model).set_params(verbose=0)  # the bar below is the only one
+    model._validate_params()
+    column_names("teff", naming)  # raises if it is unknown
+    if chunk_size < 1:
+        raise ValueError(f"chunk_size={chunk_size!r}, expected a number of rows, at least 1.")
+    if scheduler is not None:
+        require_extra("dask", "scheduler")
+    outs = [Path(out)] if isinstance(out, str | PathLike) else [Path(path) for path in out]
+    _check_outputs(outs, overwrite)
+    reading: dict[str, Any] = {
+        "visits": visits,
+        "combination": combination,
+        "no_continuum": no_continuum,
+        "columns": list(columns),
+    }
+    paths = spectra_of(sources)
+    opened = open_spectra(model, paths, chunk_size=chunk_size, **reading)
+    if not opened.parts:
+        raise NoSpectraError(opened.failures)
+    meta = {**(meta or {}), **_origin(model)}
+    settings = {
+        **reading,
+        "naming": naming,
+        "rows in a part": chunk_size,
+        "outputs": [path.name for path in outs],
+        **meta,
+    }
+    with ExitStack() as stack:
+        if outs:
+            first = outs[0]
+        else:
+            first = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="skbcnn-"))) / "catalogue.none"
+        job = stack.enter_context(
+            resumable_job(first, settings=settings, inputs=paths, n_chunks=len(opened.parts), overwrite=overwrite)
+        )
+        if scheduler is None:
+            predicted = _predicted_here(model, opened, job.remaining, naming, n_jobs)
+        else:
+            predicted = _predicted_on_cluster(scheduler, model, opened, job.remaining, naming, retries)
+        _save(predicted, job, opened, verbose)
+        summary = _write(model, job, opened, outs, meta, overwrite)
+    if summary is None:
+        raise NoSpectraError(opened.failures)
+    return summary
 
 
-class _OutsideSpectra(NamedTuple):
-    """Flags of all spectra, and those that are out-of-distribution, to find the cause if they are most of them."""
-
-    flags: list[np.ndarray]
-    spectra: list[tuple[np.ndarray, np.ndarray | None]]
-
-    def collect(self, rows: SpectraRows, flags: np.ndarray) -> None:
-        """Add the flags of some spectra, and as many of the spectra as are needed."""
-        self.flags.append(np.asarray(flags))
-        outside = suspect_rows(self.flags[-1], MAX_SPECTRA // 4)  # of this chunk
-        if len(outside) and sum(len(X) for X, _ in self.spectra) < MAX_SPECTRA:
-            self.spectra.append((rows.X[outside], None if rows.x_err is None else rows.x_err[outside]))
-
-    def explanation(self, model: CensoredBCNNRegressor) -> list[str]:
-        """Return one note with the likely cause, or none."""
-        if model.domain_ is None or not self.spectra:
-            return []
-        X = np.concatenate([X for X, _ in self.spectra])
-        x_err = np.concatenate([np.ones_like(X) if errors is None else errors for X, errors in self.spectra])
-        explanation = explain_outside(model.domain_, np.concatenate(self.flags), X, x_err)
-        return [explanation] if explanation else []
+def _check_outputs(outs: Sequence[Path], overwrite: bool) -> None:
+    """Raise if a catalogue, or the table of failures, exists already, or has no known format."""
+    for path in outs:
+        check_table_name(path)
+    for path in [*outs, *(failures_path(path) for path in outs[:1])]:
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"{path} exists. Choose another name, or pass overwrite=True.")
 
 
-def _table(model: CensoredBCNNRegressor, rows: SpectraRows, naming: Naming, meta: Mapping[str, str] | None) -> Table:
-    """Return the predictions for some spectra; the reader has checked them already."""
-    prediction = model._predict_counting_noise_once(rows.X, rows.x_err)
-    assessment = None
-    if model.domain_ is not None:
-        assessment = model._assess_checked(rows.X, prediction, rows.x_err)
-    table = prediction_table(prediction, columns=rows.columns, assessment=assessment, meta=meta, naming=naming)
-    if assessment is None:
-        table.update(quality_columns(prediction, None, naming))
-    return table
+def failures_path(out: Path) -> Path:
+    """Return where the failures of a catalogue are listed: ``stars.failures.csv`` for ``stars.fits``."""
+    return out.with_name(f"{out.stem}.failures.csv")
+
+
+def _origin(model: CensoredBCNNRegressor) -> dict[str, str]:
+    """Return the metadata that says how the predictions can be made again."""
+    packages = {"skbcnn": __version__, "NumPy": np.__version__}
+    library = posterior_class(model.backend).__module__.split(".")[2]
+    if library == "tensorflow":
+        packages["TensorFlow"] = _version("tensorflow")
+    return {
+        "model fingerprint": model_fingerprint(model),
+        "predicted with": ", ".join(f"{name} {number}" for name, number in packages.items()),
+        "posterior draws": f"{model.n_draws}, seed {model.seed_}",
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # tensorflow-cpu and other distributions of it
+        return "unknown"
+
+
+# number, arrays and record of each part
+_Predicted: TypeAlias = Generator[tuple[int, dict[str, np.ndarray], dict[str, Any]], None, None]
+
+
+def _predicted_here(
+    model: CensoredBCNNRegressor, opened: OpenedSpectra, numbers: Sequence[int], naming: Naming, n_jobs: int | None
+) -> _Predicted:
+    """Yield the predictions of parts, while the next ones are read."""
+    parts = [opened.parts[number] for number in numbers]
+    for number, spectra in zip(numbers, load_ahead(opened.loader, parts, n_jobs), strict=True):
+        yield number, *predict_part(model, spectra, naming)
+
+
+def _predicted_on_cluster(
+    scheduler: Any,
+    model: CensoredBCNNRegressor,
+    opened: OpenedSpectra,
+    numbers: Sequence[int],
+    naming: Naming,
+    retries: int,
+) -> _Predicted:
+    """Yield the predictions of parts as the workers of a Dask cluster finish them."""
+    from skbcnn.catalog.cluster import predict_on_cluster  # which imports Dask
+
+    parts = [opened.parts[number] for number in numbers]
+    for position, arrays, record in predict_on_cluster(scheduler, model, opened.loader, parts, naming, retries):
+        yield numbers[position], arrays, record
+
+
+def _save(predicted: _Predicted, job: ResumableJob, opened: OpenedSpectra, verbose: int) -> None:
+    """Save the parts as they are predicted, and show how far the work is."""
+    sizes = [part.size for part in opened.parts]
+    bar = tqdm(
+        total=sum(sizes),
+        initial=sum(sizes) - sum(sizes[number] for number in job.remaining),
+        desc="Predicting",
+        unit=" files" if opened.loader.visits and opened.parts[0].rows is None else " spectra",
+        leave=False,
+        disable=None if verbose else True,
+    )
+    with bar, closing(predicted):
+        for number, arrays, record in predicted:
+            job.save(number, arrays, record)
+            bar.update(sizes[number])
+
+
+def _write(
+    model: CensoredBCNNRegressor,
+    job: ResumableJob,
+    opened: OpenedSpectra,
+    outs: Sequence[Path],
+    meta: Mapping[str, str],
+    overwrite: bool,
+) -> CatalogSummary | None:
+    """Write the catalogue from the saved parts; return None, and write nothing, if no part has a row."""
+    layout, flags, n_noisier, n_outside = Layout(), [], 0, 0
+    for number in range(job.n_chunks):
+        arrays, record = job.load(number)
+        layout.add(arrays, record)
+        rows = arrays.get(ROWS)
+        flags.append(np.zeros(0, dtype=np.int32) if rows is None else rows["result_flags"])
+        n_noisier += _count(rows, "noisier", 0)
+        n_outside += _count(rows, "novelty", 1)
+    failures = opened.failures + layout.failures
+    if layout.n_rows == 0:
+        opened.failures[:] = failures
+        return None
+    first_rows, sample = _extracts(layout.blocks(_rows(job), meta), layout.n_rows)
+    notes = [*opened.notes, *_notes(layout), *_explanation(model, opened, flags)]
+    listed = failures_path(outs[0]) if outs and failures else None
+    with ExitStack() as stack:
+        if outs:
+            temporary = [stack.enter_context(job.output())]  # leaves last: the others are in place before it
+            temporary += [stack.enter_context(atomic_path(path, overwrite=overwrite)) for path in outs[1:]]
+            for path in temporary:
+                write_blocks(layout.blocks(_rows(job), meta), path, layout.n_rows)
+        if listed is not None:
+            _write_failures(failures, stack.enter_context(atomic_path(listed, overwrite=overwrite)))
+        elif outs:
+            failures_path(outs[0]).unlink(missing_ok=True)  # of a catalogue that is replaced
+    return CatalogSummary(tuple(outs), layout.n_rows, n_noisier, n_outside, notes, failures, listed, first_rows, sample)
+
+
+def _rows(job: ResumableJob) -> Iterator[np.ndarray]:
+    """Yield the rows of all parts in order."""
+    for number in range(job.n_chunks):
+        arrays = job.load(number).arrays
+        if ROWS in arrays:
+            yield arrays[ROWS]
+
+
+def _count(rows: np.ndarray | None, name: str, limit: float) -> int:
+    """Return in how many rows a column is above a limit."""
+    return 0 if rows is None or name not in (rows.dtype.names or ()) else int((rows[name] > limit).sum())
+
+
+def _extracts(blocks: Iterable[Table], n_rows: int) -> tuple[Table, Table]:
+    """Return the first rows of a catalogue, and evenly spaced ones."""
+    step = -(-n_rows // _MAX_SAMPLE)
+    first, sampled, start = [], [], 0
+    for block in blocks:
+        if start == 0:
+            first.append(block[:_N_FIRST])
+        sampled.append(block[-start % step :: step])
+        start += len(block)
+    return first[0], vstack(sampled)
+
+
+def _notes(layout: Layout) -> list[str]:
+    """Return what the user must know about the FITS files."""
+    notes = list(layout.notes)
+    for text, spectra in layout.warnings.items():
+        more = f" and {len(spectra) - 1} more" if len(spectra) > 1 else ""
+        notes.append(f"{spectra[0]}{more}: {text}")
+    if layout.n_single:
+        notes.append(
+            f"{layout.n_single} file(s) have no second combined spectrum, as usual for stars with one visit. Nothing "
+            "is lost: it was not selected."
+        )
+    if layout.n_renormalized:
+        notes.append(
+            f"{layout.n_renormalized} file(s) have normalised spectra, such as those of aspcapStar files; they were "
+            "normalised again like the training spectra of the model."
+        )
+    return notes
+
+
+def _explanation(model: CensoredBCNNRegressor, opened: OpenedSpectra, flags: Sequence[np.ndarray]) -> list[str]:
+    """Return one note with the likely cause if most spectra are out-of-distribution; some are read again for it."""
+    all_flags = np.concatenate(flags)
+    suspect = [number for number, of_part in enumerate(flags) if len(suspect_rows(of_part))]
+    n_suspect = np.count_nonzero(all_flags & (NoveltyFlag.OUTSIDE | NoveltyFlag.NOISIER_THAN_TRAINED))
+    if model.domain_ is None or n_suspect <= len(all_flags) / 2:
+        return []
+    found = []
+    for position in np.unique(np.linspace(0, len(suspect) - 1, _N_EXPLAINED_PARTS).astype(int)):
+        spectra = opened.loader.load(opened.parts[suspect[position]])
+        rows = suspect_rows(flags[suspect[position]], MAX_SPECTRA // _N_EXPLAINED_PARTS)
+        errors = np.ones_like(spectra.X) if spectra.x_err is None else spectra.x_err
+        found.append((spectra.X[rows], errors[rows]))
+    X, x_err = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    explanation = explain_outside(model.domain_, all_flags, X, x_err)
+    return [explanation] if explanation else []
+
+
+def _write_failures(failures: Iterable[Failure], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Failure._fields)
+        writer.writerows(failures)

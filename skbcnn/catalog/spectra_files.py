@@ -1,57 +1,164 @@
-"""Files of spectra as rows that a model can predict, with columns that identify each spectrum.
+"""Files of spectra, divided into parts that are read one at a time, as rows that a model can predict.
 
-`SpectraReader` reads apStar, aspcapStar and HDF5 files, one at a time. Spectra of FITS files are prepared as the model
-records; those of HDF5 files are used as they are. A file that cannot be read does not stop the others.
+`open_spectra` looks at apStar, aspcapStar and HDF5 files and divides them into parts; a `PartLoader` reads a part.
+Spectra of FITS files are prepared as the model records; those of HDF5 files are used as they are. A file or a spectrum
+that cannot be used does not stop the others.
+
+The loader can be sent to other processes. It holds no network, so that reading does not import TensorFlow.
 """
 
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import h5py
 import numpy as np
-from tqdm import tqdm
+from astropy.io import fits
+from sklearn.utils import gen_batches
 
 from skbcnn._error_level import HighFluxErrorsError
-from skbcnn._flux_level import is_near_one, median_level, training_level
-from skbcnn._validation import finite_spectra
+from skbcnn._flux_level import is_near_one, training_level
+from skbcnn.catalog.h5_rows import check_h5, read_h5_rows
 from skbcnn.datasets import H5Loader, Spectra, read_fits_spectra
 from skbcnn.datasets.fits import N_COMBINATIONS, SkippedRow
-from skbcnn.datasets.h5 import dataset_names
+from skbcnn.datasets.h5 import spectra_shape
 from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.preprocessing.preparation import ModelPreparation
-from skbcnn.regressor import CensoredBCNNRegressor
 from skbcnn.survey import continuum_pixels, kept_pixels
 
-CHUNK_SIZE = 1024  # rows: 60 MB of flux and errors of APOGEE
+if TYPE_CHECKING:
+    from skbcnn.regressor import CensoredBCNNRegressor
+
+CHUNK_SIZE = 1024  # rows of an HDF5 file in a part: 60 MB of flux and errors of APOGEE
+_FITS_SHARE, _VISITS_SHARE = 4, 16  # of this number is the number of FITS files in a part, without and with visits
+_COLUMNS = ("star", "spectrum", "file", "snr", "ra", "dec")  # first columns of a catalogue
+_H5_SUFFIXES, _FITS_SUFFIXES = (".h5", ".hdf5"), (".fits", ".fit", ".gz")
 
 
-class SpectraRows(NamedTuple):
-    """Spectra in the form that a model takes, checked to be finite.
+class Part(NamedTuple):
+    """Spectra that are read and predicted together.
 
     Attributes
     ----------
-    X : ndarray of shape (n_rows, n_pixels)
+    paths : tuple of pathlib.Path
+        FITS files, or one HDF5 file.
+    rows : tuple of (int, int) or None
+        First row, and the row after the last one, of an HDF5 file; None for FITS files.
+    """
+
+    paths: tuple[Path, ...]
+    rows: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of rows of an HDF5 file, or of FITS files."""
+        return len(self.paths) if self.rows is None else self.rows[1] - self.rows[0]
+
+
+class Failure(NamedTuple):
+    """A file or a spectrum without labels.
+
+    Attributes
+    ----------
+    file : str
+        Path of the file.
+    spectrum : str
+        Name of the spectrum in it, such as ``"visit 2"`` or ``"row 7"``; empty for the whole file.
+    reason : str
+        What is wrong with it.
+    """
+
+    file: str
+    spectrum: str
+    reason: str
+
+    def __str__(self) -> str:
+        if self.spectrum:
+            return f"{self.file}, {self.spectrum}: {self.reason}"
+        return self.reason if self.file in self.reason else f"{self.file}: {self.reason}"
+
+
+class LoadedSpectra(NamedTuple):
+    """The spectra of a part, in the form that a model takes, and what happened to the others.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_rows, n_pixels), float32
         Flux in units of the continuum.
-    x_err : ndarray of shape (n_rows, n_pixels) or None
+    x_err : ndarray of shape (n_rows, n_pixels), float32, or None
         Errors of the flux.
     columns : dict of str to sequence of length n_rows
         Names, coordinates and S/N of the spectra: the first columns of a catalogue.
+    requested : dict of str to ndarray of shape (n_rows,)
+        Columns of HDF5 files, or keywords of the headers of FITS files as text, that come along.
+    is_fits : bool
+        Whether they are from FITS files.
+    unusable : ndarray of bool of shape (n_rows,)
+        Rows of HDF5 files that have no labels; their flux is 1.
+    failures : list of Failure
+        Files and spectra without labels.
+    notes : list of str
+        Rows of files that hold no spectrum, as sentences.
+    warnings : list of tuple of (str, str)
+        Warnings of the preparation: the spectrum, and what was said.
+    n_single, n_renormalized : int
+        Numbers of files without a second combined spectrum, and with normalised spectra.
     """
 
     X: np.ndarray
     x_err: np.ndarray | None
     columns: dict[str, Any]
+    requested: dict[str, np.ndarray]
+    is_fits: bool
+    unusable: np.ndarray
+    failures: list[Failure]
+    notes: list[str]
+    warnings: list[tuple[str, str]]
+    n_single: int = 0
+    n_renormalized: int = 0
 
 
-class SpectraReader:
-    """Reader of files of spectra for one model.
+class OpenedSpectra(NamedTuple):
+    """Files of spectra that can be read.
+
+    Attributes
+    ----------
+    parts : list of Part
+        Parts, in the order of the files.
+    loader : PartLoader
+        Reader of a part.
+    notes : list of str
+        What the user must know about the files, as sentences.
+    failures : list of Failure
+        Files that cannot be used.
+    """
+
+    parts: list[Part]
+    loader: "PartLoader"
+    notes: list[str]
+    failures: list[Failure]
+
+
+def open_spectra(
+    model: "CensoredBCNNRegressor",
+    paths: Sequence[Path],
+    *,
+    visits: bool = False,
+    combination: str | None = None,
+    no_continuum: str | None = None,
+    columns: Sequence[str] = (),
+    chunk_size: int = CHUNK_SIZE,
+) -> OpenedSpectra:
+    """Divide files of spectra into parts, after a look at each HDF5 file. FITS files are not opened yet.
 
     Parameters
     ----------
     model : CensoredBCNNRegressor
         Fitted, such as the result of `load_folder`.
+    paths : sequence of pathlib.Path
+        apStar, aspcapStar and HDF5 files.
     visits : bool, default=False
         Whether to read the visits of apStar files.
     combination : {"pixel", "global"}, default=None
@@ -59,80 +166,179 @@ class SpectraReader:
     no_continuum : {"raise", "fill"}, default=None
         Treatment of a chip without continuum in FITS files, as in `ContinuumNormalizer`: refuse the spectrum, or count
         all pixels of the chip as bad. None: that of the training spectra.
+    columns : sequence of str, default=()
+        Columns of HDF5 files and keywords of the headers of FITS files that come along.
+    chunk_size : int, default=1024
+        Number of rows of an HDF5 file in a part; a part has a quarter as many FITS files, or a sixteenth with visits.
+
+    Returns
+    -------
+    opened : OpenedSpectra
+
+    Raises
+    ------
+    ValueError
+        If FITS files are among the files and the model's preparation is unknown or does not lead to its pixels, or an
+        HDF5 file lacks a requested column.
+    """
+    parts: list[Part] = []
+    notes: list[str] = []
+    failures: list[Failure] = []
+    preparation = None
+    fits_files: list[Path] = []
+    n_files = max(1, chunk_size // (_VISITS_SHARE if visits else _FITS_SHARE))
+
+    def close_fits_part(limit: int) -> None:
+        if len(fits_files) >= limit:
+            parts.append(Part(tuple(fits_files)))
+            fits_files.clear()
+
+    for path in paths:
+        if not _is_hdf5(path):
+            if preparation is None:
+                preparation = ModelPreparation.from_model(model, combination, no_continuum)
+                preparation.gap_remover()  # raises if the model takes other pixels
+                notes += preparation.notes
+            fits_files.append(path)
+            close_fits_part(n_files)
+            continue
+        close_fits_part(1)
+        try:
+            check_is_file(path)
+            check_h5(path, model.n_features_in_, training_level(model))
+            n_rows, _ = spectra_shape(path)
+            notes += _other_preparation(path, getattr(model, "preprocessing_", {}))
+        except (OSError, ValueError) as error:
+            failures.append(Failure(str(path), "", reason_of(error)))
+            continue
+        _check_columns(path, columns, n_rows)
+        parts += [Part((path,), (rows.start, rows.stop)) for rows in gen_batches(n_rows, chunk_size)]
+    close_fits_part(1)
+    near_one = is_near_one(training_level(model))
+    loader = PartLoader(model.n_features_in_, near_one, preparation, visits, tuple(columns))
+    return OpenedSpectra(parts, loader, notes, failures)
+
+
+@dataclass(frozen=True)
+class PartLoader:
+    """Reader of parts, which can be pickled.
 
     Attributes
     ----------
-    notes : list of str
-        What the user must know about the spectra read so far, as sentences.
-    failures : list of Exception
-        Errors of files and spectra that could not be read.
+    n_pixels : int
+        Number of pixels that the model takes.
+    near_one : bool
+        Whether its training spectra were divided by their continuum.
+    preparation : ModelPreparation or None
+        How spectra of FITS files are prepared; None if there are no such files.
+    visits : bool
+        Whether the visits of apStar files are read.
+    columns : tuple of str
+        Columns that come along.
     """
 
-    def __init__(
-        self,
-        model: CensoredBCNNRegressor,
-        *,
-        visits: bool = False,
-        combination: str | None = None,
-        no_continuum: str | None = None,
-    ) -> None:
-        self.model = model
-        self.visits = visits
-        self.combination = combination
-        self.no_continuum = no_continuum
-        self.notes: list[str] = []
-        self.failures: list[Exception] = []
+    n_pixels: int
+    near_one: bool
+    preparation: ModelPreparation | None
+    visits: bool
+    columns: tuple[str, ...]
 
-    def read(self, paths: Sequence[Path]) -> Iterator[SpectraRows]:
-        """Yield the spectra of files, in chunks of about `CHUNK_SIZE` rows.
+    def load(self, part: Part) -> LoadedSpectra:
+        """Read the spectra of a part.
 
         Parameters
         ----------
-        paths : sequence of pathlib.Path
-            apStar, aspcapStar and HDF5 files.
+        part : Part
+            One of those of `open_spectra`.
 
-        Yields
-        ------
-        rows : SpectraRows
-            At least one row. Spectra with and without errors are not mixed.
-
-        Raises
-        ------
-        ValueError
-            If FITS files are among the files and the model's preparation is unknown or does not lead to its pixels.
+        Returns
+        -------
+        spectra : LoadedSpectra
         """
-        return _in_chunks(self._rows(paths))
+        if part.rows is None:
+            return self._load_fits(part.paths)
+        return self._load_h5(part.paths[0], np.arange(*part.rows))
 
-    def _rows(self, paths: Sequence[Path]) -> Iterator[SpectraRows]:
-        """Yield the spectra of all files, and collect the errors of those that cannot be read."""
-        are_h5 = [path.suffix.lower() in (".h5", ".hdf5") or _holds_hdf5(path) for path in paths]
-        preparation = None if all(are_h5) else self._preparation()
-        n_renormalized = n_single = 0
-        files = tqdm(paths, desc="Spectra", unit="file", leave=False, disable=len(paths) == 1 or None)
-        for path, is_h5 in zip(files, are_h5, strict=True):
+    def _load_h5(self, path: Path, rows: np.ndarray) -> LoadedSpectra:
+        found = read_h5_rows(path, rows, self.near_one, self.columns)
+        failures = [Failure(str(path), f"row {rows[row]}", reason) for row, reason in sorted(found.faults.items())]
+        unusable = np.isin(np.arange(len(rows)), list(found.faults))
+        columns = {**found.columns, "file": [path.name] * len(rows)}
+        columns = {name: columns[name] for name in _COLUMNS}
+        return LoadedSpectra(found.X, found.x_err, columns, found.requested, False, unusable, failures, [], [])
+
+    def _load_fits(self, paths: Sequence[Path]) -> LoadedSpectra:
+        stars: list[_Star] = []
+        failures: list[Failure] = []
+        notes: list[str] = []
+        n_single = 0
+        for path in paths:
             try:
-                _check_is_file(path)
-                if is_h5 or preparation is None:
-                    yield from self._h5_rows(path)
-                else:
-                    star = read_fits_spectra(path, visits=self.visits, combination=preparation.combination)
-                    skipped, is_single = self._rows_without_spectrum(star, path)
-                    self.notes += skipped
-                    n_single += is_single
-                    n_renormalized += star.normalized
-                    yield from self._prepared(star, path, preparation)
+                check_is_file(path)
+                star = read_fits_spectra(path, visits=self.visits, combination=self._fits_preparation.combination)
+                stars.append(_Star(path, star, _keywords(path, self.columns)))
             except (OSError, ValueError) as error:
-                self.failures.append(error)
-        if n_single:
-            self.notes.append(
-                f"{n_single} file(s) have no second combined spectrum, as usual for stars with one visit. Nothing is "
-                "lost: it was not selected."
+                failures.append(Failure(str(path), "", reason_of(error)))
+                continue
+            skipped, is_single = self._rows_without_spectrum(star, path)
+            notes += skipped
+            n_single += is_single
+        X, x_err, faults, remarks = self._prepared([star.spectra for star in stars])
+        names = [(star.path, name) for star in stars for name in star.spectra.row_names]
+        for (path, name), fault in zip(names, faults, strict=True):
+            if fault is not None:
+                failures.append(Failure(str(path), name, _reason_of_fault(fault)))
+        usable = np.array([fault is None for fault in faults], dtype=bool)
+        of_rows = [values for star in stars for values in star.of_rows()]
+        of_rows = [values for values, is_usable in zip(of_rows, usable, strict=True) if is_usable]
+        columns = {name: [values[name] for values in of_rows] for name in _COLUMNS} if of_rows else {}
+        return LoadedSpectra(
+            X[usable],
+            x_err[usable],
+            columns,
+            {name: np.array([values[name] for values in of_rows], dtype=str) for name in self.columns},
+            is_fits=True,
+            unusable=np.zeros(len(of_rows), dtype=bool),
+            failures=failures,
+            notes=notes,
+            warnings=[
+                (f"{path}, {name}", remark)
+                for (path, name), remark in zip(names, remarks, strict=True)
+                if remark is not None
+            ],
+            n_single=n_single,
+            n_renormalized=sum(star.spectra.normalized for star in stars),
+        )
+
+    @property
+    def _fits_preparation(self) -> ModelPreparation:
+        if self.preparation is None:
+            raise RuntimeError("This reader was made for HDF5 files.")
+        return self.preparation
+
+    def _prepared(
+        self, stars: Sequence[Spectra]
+    ) -> tuple[np.ndarray, np.ndarray, list[ValueError | None], list[str | None]]:
+        """Return flux and errors of all spectra of some stars, what is wrong with each, and what is odd."""
+        n_rows = sum(map(len, stars))
+        X, x_err = np.empty((2, n_rows, self.n_pixels), dtype=np.float32)
+        faults: list[ValueError | None] = [None] * n_rows
+        remarks: list[str | None] = [None] * n_rows
+        if not n_rows:
+            return X, x_err, faults, remarks
+        flux, error, bitmask = (
+            np.concatenate([getattr(star, name) for star in stars]) for name in ("flux", "error", "bitmask")
+        )
+        normalized = np.repeat([star.normalized for star in stars], [len(star) for star in stars])
+        for is_normalized in np.unique(normalized):
+            rows = np.flatnonzero(normalized == is_normalized)
+            found = self._fits_preparation.prepare_each(
+                flux[rows], error[rows], bitmask[rows], normalized=bool(is_normalized)
             )
-        if n_renormalized:
-            self.notes.append(
-                f"{n_renormalized} file(s) have normalised spectra, such as those of aspcapStar files; they "
-                "were normalised again like the training spectra of the model."
-            )
+            X[rows], x_err[rows] = found.X, found.x_err
+            for row, fault, note in zip(rows, found.faults, found.notes, strict=True):
+                faults[row], remarks[row] = fault, note
+        return X, x_err, faults, remarks
 
     def _rows_without_spectrum(self, star: Spectra, path: Path) -> tuple[list[str], bool]:
         """Return a note for each selected row that is lost, and whether the other combination has no spectrum."""
@@ -141,116 +347,88 @@ class SpectraReader:
         notes = [f"{star.object_id} ({path.name}): {row.reason}; it is not in the tables." for row in lost]
         return notes, any(_is_other_combination(row, star) for row in star.skipped)
 
-    def _h5_rows(self, path: Path) -> Iterator[SpectraRows]:
-        """Yield the spectra of an HDF5 file, after a comparison of their preparation with that of the model."""
-        loader = H5Loader(path, load_combined=None)
-        recorded, of_model = loader.preprocessing, getattr(self.model, "preprocessing_", {})
-        if recorded and of_model and (differences := _differences(recorded, of_model)):
-            self.notes.append(
-                f"{path} and the model differ in how their spectra were prepared: {'; '.join(differences)}. Prepare "
-                "the spectra like the training spectra, with prepare_for_model."
-            )
-        yield from read_h5_rows(path, self.model.n_features_in_, of_training=training_level(self.model))
 
-    def _preparation(self) -> ModelPreparation:
-        """Return how the model needs spectra of FITS files, after a check that it takes their pixels."""
-        preparation = ModelPreparation.from_model(self.model, self.combination, self.no_continuum)
-        preparation.gap_remover()
-        self.notes += preparation.notes
-        return preparation
+class _Star(NamedTuple):
+    """A FITS file that was read."""
 
-    def _prepared(self, star: Spectra, path: Path, preparation: ModelPreparation) -> Iterator[SpectraRows]:
-        """Yield the spectra of a FITS file one by one, so that one without continuum does not lose the others."""
-        for row, name in enumerate(star.row_names):
-            one = slice(row, row + 1)
-            try:
-                X, x_err = preparation.prepare(
-                    star.flux[one], star.error[one], star.bitmask[one], normalized=star.normalized
-                )
-            except HighFluxErrorsError:
-                self.failures.append(
-                    ValueError(
-                        f"{path}, {name}: more than half of the flux errors are above the continuum, so that the "
-                        "signal-to-noise ratio is below 1. The spectrum is not in the tables."
-                    )
-                )
-                continue
-            except ValueError as error:
-                self.failures.append(ValueError(f"{path}, {name}: {error}"))
-                continue
-            columns = {
-                "star": [star.object_id],
-                "spectrum": [name],
-                "file": [path.name],
-                "snr": star.snr[one],
-                "ra": [star.ra],
-                "dec": [star.dec],
-            }
-            yield SpectraRows(X, x_err, columns)
+    path: Path
+    spectra: Spectra
+    keywords: Mapping[str, str]
+
+    def of_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the columns and keywords of each spectrum."""
+        for name, snr in zip(self.spectra.row_names, self.spectra.snr, strict=True):
+            values = (self.spectra.object_id, name, self.path.name, snr, self.spectra.ra, self.spectra.dec)
+            yield {**self.keywords, **dict(zip(_COLUMNS, values, strict=True))}
 
 
-def read_h5_rows(path: Path, n_pixels: int, *, of_training: float | None = None) -> Iterator[SpectraRows]:
-    """Yield all spectra of an HDF5 file in the ``datasets.h5`` layout, as they are.
+def _reason_of_fault(fault: ValueError) -> str:
+    """Return why a spectrum of a FITS file cannot be used."""
+    if isinstance(fault, HighFluxErrorsError):
+        return (
+            "more than half of the flux errors are above the continuum, so that the signal-to-noise ratio is below 1. "
+            "The spectrum is not in the tables."
+        )
+    return str(fault)
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    n_pixels : int
-        Number of pixels that the model takes.
-    of_training : float, default=None
-        Median flux of the training spectra, if it is known.
 
-    Yields
-    ------
-    rows : SpectraRows
-        At most `CHUNK_SIZE` rows.
+def check_is_file(path: Path) -> None:
+    """Raise an OSError if a path is a folder, or if nothing is there."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, expected a file of spectra. Pass the files in it, {path}/*.fits.")
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {path}. Pass apStar, aspcapStar or HDF5 files.")
 
-    Raises
-    ------
-    ValueError, OSError
-        If the file cannot be read, or its spectra have another number of pixels, are not finite, or are not normalised
-        although the training spectra were.
-    """
+
+def reason_of(error: Exception) -> str:
+    """Return what an exception says, without the number of the system's error."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {error.filename}" if error.filename else "")
+    return str(error) or type(error).__name__
+
+
+def _is_hdf5(path: Path) -> bool:
+    """Return whether a file is HDF5, by its suffix, or by its content if the suffix is of no known kind."""
+    suffix = path.suffix.lower()
+    if suffix in _H5_SUFFIXES or suffix in _FITS_SUFFIXES:
+        return suffix in _H5_SUFFIXES
+    return path.is_file() and h5py.is_hdf5(path)
+
+
+def _keywords(path: Path, names: Sequence[str]) -> dict[str, str]:
+    """Return values of the first header of a FITS file as text; empty where it lacks the keyword."""
+    if not names:
+        return {}
+    header = fits.getheader(path, 0)
+    return {name: "" if header.get(name) is None else str(header[name]).strip() for name in names}
+
+
+def _check_columns(path: Path, columns: Sequence[str], n_rows: int) -> None:
+    """Raise if an HDF5 file has no such columns, or one of them is not one value for each spectrum."""
     loader = H5Loader(path, load_combined=None)
-    X, names = loader.load_entry("spectra"), dataset_names(path)
-    if X.shape[1] != n_pixels:
+    with h5py.File(path, "r") as file:
+        for name in columns:
+            if name in file and isinstance(file[name], h5py.Dataset) and file[name].shape != (n_rows,):
+                raise ValueError(
+                    f"{name} of {path} has shape {file[name].shape}, expected ({n_rows},): one value for each "
+                    "spectrum. Leave it out of the columns."
+                )
+    if absent := [name for name in columns if name.lower() not in {known.lower() for known in loader.column_names}]:
         raise ValueError(
-            f"The spectra of {path} have {X.shape[1]} pixels, but the model takes {n_pixels}. Spectra of HDF5 files "
-            "are used as they are: prepare them with prepare_for_model before you write them to the file."
+            f"{path} has no {', '.join(absent)}. It has {', '.join(loader.column_names)}. Request columns that every "
+            "HDF5 file has."
         )
-    try:
-        x_err = loader.load_entry("spectra_err") if "spectra_err" in names else None
-        X, x_err = finite_spectra(X, X, x_err, is_near_one(of_training))
-    except ValueError as error:
-        text = str(error).replace("x_err", "spectra_err").replace("X contains", "spectra contains")
-        raise ValueError(f"{path}: {text}") from error
-    _check_level(path, X, of_training)
-
-    def column(name: str, default: float) -> np.ndarray:
-        return loader.load_entry(name) if name.lower() in names else np.full(len(X), default)
-
-    columns = {
-        "star": loader.load_entry("APOGEE_ID") if "apogee_id" in names else [f"row {row}" for row in range(len(X))],
-        "spectrum": np.where(column("in_flag", 0) == 1, "visit", "combined"),
-        "file": [path.name] * len(X),
-        **{name.lower(): np.asarray(column(name, np.nan), dtype=float) for name in ("SNR", "RA", "DEC")},
-    }
-    for start in range(0, len(X), CHUNK_SIZE):
-        rows = slice(start, start + CHUNK_SIZE)
-        of_rows = {name: values[rows] for name, values in columns.items()}
-        yield SpectraRows(X[rows], None if x_err is None else x_err[rows], of_rows)
 
 
-def _check_level(path: Path, X: np.ndarray, of_training: float | None) -> None:
-    """Raise if spectra are not normalised although the training spectra were."""
-    level = median_level(X)
-    if of_training is not None and is_near_one(of_training) and not is_near_one(level):
-        raise ValueError(
-            f"The median flux of the spectra of {path} is {level:.4g}, but that of the training spectra of the model "
-            f"was {of_training:.4g}, so these spectra are not divided by their continuum. Prepare them with "
-            "prepare_for_model, and write them with write_h5."
-        )
+def _other_preparation(path: Path, of_model: Mapping[str, Any]) -> list[str]:
+    """Return a note if an HDF5 file records another preparation of its spectra than the model."""
+    recorded = H5Loader(path, load_combined=None).preprocessing
+    if recorded and of_model and (differences := _differences(recorded, of_model)):
+        return [
+            f"{path} and the model differ in how their spectra were prepared: {'; '.join(differences)}. Prepare the "
+            "spectra like the training spectra, with prepare_for_model."
+        ]
+    return []
 
 
 def _differences(recorded: Mapping[str, Any], of_model: Mapping[str, Any]) -> list[str]:
@@ -284,37 +462,3 @@ def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _is_other_combination(row: SkippedRow, star: Spectra) -> bool:
     """Return whether a row is the combined spectrum that was not selected."""
     return row.row < N_COMBINATIONS and any(name.startswith("combined") for name in star.row_names)
-
-
-def _check_is_file(path: Path) -> None:
-    """Raise if a path is a folder, or if nothing is there."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, expected a file of spectra. Pass the files in it, {path}/*.fits.")
-    if not path.exists():
-        raise FileNotFoundError(f"There is no file {path}. Pass apStar, aspcapStar or HDF5 files.")
-
-
-def _holds_hdf5(path: Path) -> bool:
-    return path.is_file() and h5py.is_hdf5(path)
-
-
-def _in_chunks(parts: Iterable[SpectraRows]) -> Iterator[SpectraRows]:
-    """Join parts until they have enough rows; spectra with and without errors stay apart."""
-    waiting: list[SpectraRows] = []
-    for part in parts:
-        n_waiting = sum(len(rows.X) for rows in waiting)
-        if waiting and (n_waiting >= CHUNK_SIZE or (waiting[0].x_err is None) != (part.x_err is None)):
-            yield _joined(waiting)
-            waiting = []
-        waiting.append(part)
-    if waiting:
-        yield _joined(waiting)
-
-
-def _joined(parts: Sequence[SpectraRows]) -> SpectraRows:
-    errors = [part.x_err for part in parts if part.x_err is not None]
-    return SpectraRows(
-        np.concatenate([part.X for part in parts]),
-        np.concatenate(errors) if errors else None,
-        {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
-    )

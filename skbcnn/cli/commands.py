@@ -273,8 +273,16 @@ def train(**options: Any) -> None:
 
 @skbcnn.command()
 @click.argument("model", type=_path)
-@click.argument("spectra", type=_path, nargs=-1, required=True)
-@click.option("--out", type=_path, multiple=True, help="Table to write: .fits, .csv, .ecsv or .h5. May be repeated.")
+@click.argument("spectra", type=_path, nargs=-1)
+@click.option(
+    "--out", type=_path, multiple=True, help="Table to write: .fits, .h5, .parquet, .csv or .ecsv. May be repeated."
+)
+@click.option("--files-from", type=_path, help="File with further names of SPECTRA, one a line.")
+@click.option(
+    "--columns",
+    metavar="NAME,NAME",
+    help="Columns of HDF5 files, or keywords of the headers of FITS files, that the table contains, too.",
+)
 @click.option("--visits", is_flag=True, help="Predict the visits of apStar files, too.")
 @click.option(
     "--combination",
@@ -290,6 +298,8 @@ def train(**options: Any) -> None:
     "the chip as bad.",
 )
 @click.option("--n-draws", type=click.IntRange(min=2), show_default="the model's", help="Posterior draws.")
+@click.option("--jobs", type=_positive, show_default="up to 4", help="Processes that read and prepare FITS files.")
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler, whose workers read and predict the spectra.")
 @click.option(
     "--naming",
     type=click.Choice(["skbcnn", "sdssv"]),
@@ -304,11 +314,15 @@ def predict(ctx: click.Context, **options: Any) -> None:
 
     MODEL is a model saved by skbcnn, a folder of astroNN, or a checkpoint of SDSS-V's network (.pt).
 
-    SPECTRA are apStar or aspcapStar files, or HDF5 files in the datasets.h5 layout.
+    SPECTRA are apStar or aspcapStar files, HDF5 files in the datasets.h5 layout, folders of such files, or - for names
+    on standard input, as find prints them.
 
     Spectra of apStar and aspcapStar files are prepared like the training spectra of the model. Those of HDF5 files are
     used as they are, every row; they must be normalised. A note says if the file records another preparation than the
     model.
+
+    A command that was stopped or killed goes on where it ended if it is given again. Files and spectra that cannot be
+    used are listed beside the table, in NAME.failures.csv.
     """
     from skbcnn.cli.predict import run_predict
 

@@ -1,23 +1,22 @@
 """``skbcnn predict``: labels with error bars of the spectra in files, on the screen and as tables."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from astropy.table import Table
 from sklearn.pipeline import Pipeline
 
-from skbcnn import __version__
 from skbcnn._prediction import Naming
 from skbcnn._provenance import was_synthetic
-from skbcnn.catalog import write_table
-from skbcnn.catalog.file_predictions import predict_files
+from skbcnn.catalog import CatalogSummary, NoSpectraError, predict_catalog
+from skbcnn.catalog.spectra_files import Failure
+from skbcnn.cli.input_names import STANDARD_INPUT, named_spectra
 from skbcnn.cli.output_paths import check_tables
 from skbcnn.cli.terminal_tables import print_labels
 from skbcnn.persistence import load_folder
 
+_MAX_LINES = 20  # of failures and of notes that are printed
 _SYNTHETIC = (
     "This model was trained on synthetic stars only, never on a real spectrum: its labels of real stars show how the "
     "tool works and are no measurements."
@@ -32,12 +31,16 @@ def run_predict(
     *,
     model: Path,
     spectra: Sequence[Path],
+    files_from: Path | None,
     out: Sequence[Path],
+    columns: str | None,
     visits: bool,
     combination: str | None,
     no_continuum: str | None,
     n_draws: int | None,
     naming: Naming,
+    jobs: int | None,
+    scheduler: str | None,
     overwrite: bool,
 ) -> list[Exception]:
     """Predict the labels of the spectra in some files, print them, and write them.
@@ -47,9 +50,13 @@ def run_predict(
     model : pathlib.Path
         Model folder.
     spectra : sequence of pathlib.Path
-        apStar, aspcapStar and HDF5 files.
+        apStar, aspcapStar and HDF5 files, and folders of such files; ``-`` for names on standard input.
+    files_from : pathlib.Path or None
+        File with further names, one a line.
     out : sequence of pathlib.Path
         Tables to write.
+    columns : str or None
+        Columns of the input that come along, separated by commas.
     visits : bool
         Whether to predict the visits of apStar files.
     combination : {"pixel", "global"} or None
@@ -60,6 +67,10 @@ def run_predict(
         Number of posterior draws. None: that of the model.
     naming : {"skbcnn", "sdssv"}
         Names of the columns of the tables.
+    jobs : int or None
+        Number of processes that read FITS files.
+    scheduler : str or None
+        Address of a Dask scheduler.
     overwrite : bool
         Whether existing tables are replaced.
 
@@ -73,27 +84,61 @@ def run_predict(
     ValueError, OSError
         If the model cannot be used, or a table cannot be written.
     """
-    check_tables(out, overwrite, inputs=[model, *spectra])
+    check_tables(out, overwrite, inputs=[model, *(path for path in spectra if path != STANDARD_INPUT)])
+    sources = named_spectra(spectra, files_from)
     regressor = _regressor(model)
-    shows_draws = len(spectra) == 1 and sys.stderr.isatty()  # with several files, the progress bar counts files
-    regressor.set_params(verbose=int(shows_draws), n_draws=n_draws or regressor.n_draws)
-    table, notes, failures = predict_files(
-        regressor,
-        spectra,
-        visits=visits,
-        combination=combination,
-        no_continuum=no_continuum,
-        naming=naming,
-        meta=_metadata(regressor, model),
-    )
-    if table is None:
-        return [*failures, ValueError("No spectrum was predicted, and nothing written.")]
-    click.echo("\n".join([*_model_notes(regressor), *notes, *_noise_notes(table), *_novelty_notes(table), ""]))
+    regressor.set_params(n_draws=n_draws or regressor.n_draws)
+    try:
+        summary = predict_catalog(
+            regressor,
+            sources,
+            out,
+            columns=[name.strip() for name in (columns or "").split(",") if name.strip()],
+            visits=visits,
+            combination=combination,
+            no_continuum=no_continuum,
+            naming=naming,
+            meta=_metadata(regressor, model),
+            overwrite=overwrite,
+            n_jobs=jobs,
+            scheduler=scheduler,
+            verbose=1,
+        )
+    except NoSpectraError as error:
+        return [*_shown_failures(error.failures, None), error]
+    except KeyboardInterrupt:
+        if out:
+            click.echo("Interrupted. What is finished is kept: the same command goes on from there.", err=True)
+        raise
+    notes = [*_model_notes(regressor), *_shortened(summary.notes), *_noise_notes(summary), *_novelty_notes(summary)]
+    click.echo("\n".join([*notes, ""]))
     where = f"All are in {out[0]}." if out else "Pass --out labels.fits to write all of them to a file."
-    print_labels(table, regressor.target_names_, naming=naming, where_all=where)
-    for path in out:
-        click.echo(f"Wrote {write_table(table, path, overwrite=overwrite)}")
-    return failures
+    print_labels(
+        summary.first_rows,
+        regressor.target_names_,
+        naming=naming,
+        where_all=where,
+        n_spectra=summary.n_rows,
+        sample=summary.sample,
+    )
+    for path in summary.paths:
+        click.echo(f"Wrote {path}")
+    return _shown_failures(summary.failures, summary.failures_path)
+
+
+def _shown_failures(failures: Sequence[Failure], listed: Path | None) -> list[Exception]:
+    """Return the errors to print: the first ones, and how many more there are."""
+    shown: list[Exception] = [ValueError(str(failure)) for failure in failures[:_MAX_LINES]]
+    if more := len(failures) - len(shown):
+        where = f"All are listed in {listed}." if listed else "Pass --out to list all of them in a file."
+        shown.append(ValueError(f"{more} more files or spectra could not be predicted. {where}"))
+    return shown
+
+
+def _shortened(notes: list[str]) -> list[str]:
+    """Return the first notes, and how many more there are."""
+    more = len(notes) - _MAX_LINES
+    return notes if more <= 0 else [*notes[:_MAX_LINES], f"There are {more} more notes of this kind."]
 
 
 def _regressor(path: Path) -> Any:
@@ -109,7 +154,7 @@ def _regressor(path: Path) -> Any:
 
 def _metadata(regressor: Any, path: Path) -> dict[str, str]:
     origin = ", ".join(f"{name} {value}" for name, value in regressor.provenance_.items())
-    return {"model": str(path), "provenance": origin or "unknown", "predicted with": f"skbcnn {__version__}"}
+    return {"model": str(path), "provenance": origin or "unknown"}
 
 
 def _model_notes(regressor: Any) -> list[str]:
@@ -119,23 +164,21 @@ def _model_notes(regressor: Any) -> list[str]:
     return [_CONTINUED if "later_trainings" in regressor.provenance_ else _SYNTHETIC]
 
 
-def _noise_notes(table: Table) -> list[str]:
+def _noise_notes(summary: CatalogSummary) -> list[str]:
     """Return what the user must know about spectra with more noise than the training stars."""
-    n_noisier = table["noisier"].sum() if "noisier" in table.colnames else 0
-    if not n_noisier:
+    if not summary.n_noisier:
         return []
     return [
-        f"{n_noisier} of {len(table)} spectra have more noise than every training star of the model (column noisier of "
-        "the tables): their errors may be too small."
+        f"{summary.n_noisier} of {summary.n_rows} spectra have more noise than every training star of the model "
+        "(column noisier of the tables): their errors may be too small."
     ]
 
 
-def _novelty_notes(table: Table) -> list[str]:
+def _novelty_notes(summary: CatalogSummary) -> list[str]:
     """Return what the user must know about out-of-distribution spectra."""
-    n_outside = (table["novelty"] > 1).sum() if "novelty" in table.colnames else 0
-    if not n_outside:
+    if not summary.n_outside:
         return []
     return [
-        f"{n_outside} of {len(table)} spectra lie outside the training set of the model (columns do_not_use, "
-        "result_flags and novelty of the tables): check their labels before you use them."
+        f"{summary.n_outside} of {summary.n_rows} spectra lie outside the training set of the model (columns "
+        "do_not_use, result_flags and novelty of the tables): check their labels before you use them."
     ]

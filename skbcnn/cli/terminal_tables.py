@@ -81,7 +81,15 @@ def print_residuals(table: DataTable) -> None:
     print_table(("label", "stars", "median", "mad_std", "unit"), rows, left={"label", "unit"})
 
 
-def print_labels(table: DataTable, label_names: Sequence[str], *, naming: Naming, where_all: str) -> None:
+def print_labels(
+    table: DataTable,
+    label_names: Sequence[str],
+    *,
+    naming: Naming,
+    where_all: str,
+    n_spectra: int | None = None,
+    sample: DataTable | None = None,
+) -> None:
     """Print labels with their errors: one line for each spectrum, as many labels side by side as fit.
 
     The errors are the calibrated ones if the table has them, otherwise the total ones. A sentence below the labels says
@@ -97,7 +105,12 @@ def print_labels(table: DataTable, label_names: Sequence[str], *, naming: Naming
         Names of the columns of the table.
     where_all : str
         A sentence about where to find what is not shown.
+    n_spectra : int, default=None
+        Number of spectra, if `table` has only the first ones.
+    sample : astropy.table.Table, default=None
+        Spectra whose labels are summarised. None: those of `table`.
     """
+    n_spectra, sample = len(table) if n_spectra is None else n_spectra, table if sample is None else sample
     console = _console()
     shown = table[:_MAX_LINES]
     names, lead = _lead_columns(shown)
@@ -110,7 +123,7 @@ def print_labels(table: DataTable, label_names: Sequence[str], *, naming: Naming
         values, errors = shown[column["mean"]], shown[column[kind]]
         columns[f"{label}\n{values.unit or ''}"] = _cells(values, errors, plus_minus)
     blocks = _blocks(columns, console.width - sum(_width(*pair) for pair in zip(names, lead, strict=True)))
-    for block in blocks if len(table) <= _MAX_STARS_WITH_ALL_LABELS else blocks[:1]:
+    for block in blocks if n_spectra <= _MAX_STARS_WITH_ALL_LABELS else blocks[:1]:
         rows = zip(*lead, *(columns[header] for header in block), strict=True)
         print_table((*names, *block), rows, left={"star", "spectrum"})
         click.echo()
@@ -119,13 +132,14 @@ def print_labels(table: DataTable, label_names: Sequence[str], *, naming: Naming
         if kind == "calibrated"
         else "Errors are total standard deviations: the model is not calibrated."
     )
-    if len(table) > len(shown) or (len(table) > _MAX_STARS_WITH_ALL_LABELS and len(blocks) > 1):
+    if n_spectra > len(shown) or (n_spectra > _MAX_STARS_WITH_ALL_LABELS and len(blocks) > 1):
         click.echo(
-            f"Shown are {len(shown)} of {len(table)} spectra and {len(blocks[0])} of {len(labels)} labels. {where_all}"
+            f"Shown are {len(shown)} of {n_spectra} spectra and {len(blocks[0])} of {len(labels)} labels. {where_all}"
         )
-    if len(table) > len(shown):
-        click.echo(f"\nAll {len(table)} spectra:\n")
-        print_summary(table, labels, kind, naming)
+    if n_spectra > len(shown):
+        which = f"All {n_spectra}" if len(sample) == n_spectra else f"{len(sample)} of the {n_spectra}"
+        click.echo(f"\n{which} spectra:\n")
+        print_summary(sample, labels, kind, naming)
 
 
 def print_summary(table: DataTable, labels: Sequence[str], kind: ErrorKind, naming: Naming) -> None:
@@ -176,8 +190,12 @@ def _lead_columns(table: DataTable) -> tuple[list[str], list[list[str]]]:
 
 def _cells(values: Column, errors: Column, plus_minus: str) -> list[str]:
     """Return values with their errors as text, with two digits of a typical error."""
-    digits = decimals(np.median(errors))
-    return [f"{v:z.{digits}f} {plus_minus} {e:.{digits}f}" for v, e in zip(values, errors, strict=True)]
+    known = _known(errors)
+    digits = decimals(np.median(known)) if len(known) else 3
+    return [
+        f"{v:z.{digits}f} {plus_minus} {e:.{digits}f}" if np.isfinite(v) else ""
+        for v, e in zip(values, errors, strict=True)
+    ]
 
 
 def _width(header: str, cells: Sequence[str]) -> int:

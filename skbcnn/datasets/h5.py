@@ -418,6 +418,61 @@ def dataset_names(path: str | PathLike[str]) -> set[str]:
         return set()
 
 
+def spectra_shape(filename: str | PathLike[str]) -> tuple[int, int]:
+    """Return the numbers of spectra and of pixels of an HDF5 file, without reading the spectra.
+
+    Parameters
+    ----------
+    filename : str or path-like
+        HDF5 file in the ``datasets.h5`` layout; the suffix ``.h5`` may be omitted.
+
+    Returns
+    -------
+    n_samples, n_pixels : int
+
+    Raises
+    ------
+    FileNotFoundError, OSError, ValueError
+        As in `H5Loader.load`.
+    """
+    with _open(filename) as table:
+        return table.shape
+
+
+def read_rows(filename: str | PathLike[str], names: Sequence[str], rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Read some rows of some columns of an HDF5 file; nothing else of it is read.
+
+    Parameters
+    ----------
+    filename : str or path-like
+        HDF5 file in the ``datasets.h5`` layout; the suffix ``.h5`` may be omitted.
+    names : sequence of str
+        Columns, in any spelling.
+    rows : ndarray of int
+        Row numbers, ascending.
+
+    Returns
+    -------
+    columns : dict of str to ndarray of shape (n_rows,) or (n_rows, ...)
+        Values by the names that were passed: spectra and their errors as float32, others of the type that is stored;
+        text as `str`.
+
+    Raises
+    ------
+    FileNotFoundError, OSError, ValueError
+        As in `H5Loader.load`.
+    """
+    with _open(filename) as table:
+        columns = {}
+        for name in names:
+            if column_key(name) in ("spectra", "spectra" + ERROR_SUFFIX):
+                columns[name] = _read_rows(table.pixels(name), rows, np.float32)
+            else:
+                (dataset,) = table.columns([name])
+                columns[name] = _read_rows(dataset, rows)
+        return columns
+
+
 def _dataset_names(file: h5py.File) -> Iterator[str]:
     """Yield the names of the datasets, also those in groups: HDF5 makes the slash of ``[Mg/H]`` a group."""
     for name in file:

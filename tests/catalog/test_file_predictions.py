@@ -1,60 +1,372 @@
-"""Catalogues of the spectra in files."""
+"""Catalogues of the spectra in files: the values, what is written, and what happens after errors and kills."""
 
+import csv
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
 import numpy as np
 import pytest
+from astropy.table import Table
 from numpy.testing import assert_array_equal
+from sklearn.pipeline import make_pipeline
 
-from skbcnn.catalog import prediction_table
-from skbcnn.catalog.file_predictions import predict_files
+from skbcnn import CensoredBCNNRegressor
+from skbcnn.catalog import NoSpectraError, file_predictions, part_predictions, predict_catalog, prediction_table
 from skbcnn.datasets import write_h5
+from skbcnn.novelty import NoveltyFlag
+from skbcnn.persistence import save_folder
+
+DWARF = Path(__file__).parents[1] / "data" / "apStar-dr17-2M19485057+5005279.fits"
+SUFFIXES = (".fits", ".h5", ".parquet", ".csv", ".ecsv")
 
 
 @pytest.fixture(scope="module")
 def path(tiny_data, tmp_path_factory):
     """The spectra of `tiny_data` in a file."""
     path = tmp_path_factory.mktemp("spectra") / "stars.h5"
-    return write_h5(path, tiny_data.X, {"teff": tiny_data.y[:, 0]}, spectra_err=tiny_data.X_err)
+    extra = {"GAIA_ID": 2**53 + np.arange(len(tiny_data.X))}
+    return write_h5(path, tiny_data.X, {"teff": tiny_data.y[:, 0]}, spectra_err=tiny_data.X_err, extra=extra)
+
+
+def read(path):
+    return Table.read(path, character_as_bytes=False) if path.suffix == ".fits" else Table.read(path)
+
+
+def stop_after(n_parts, monkeypatch):
+    """Let the run fail when it predicts the next part after so many."""
+    predict_part = part_predictions.predict_part
+    n_left = [n_parts]
+
+    def failing(*arguments):
+        if n_left[0] == 0:
+            raise KeyboardInterrupt
+        n_left[0] -= 1
+        return predict_part(*arguments)
+
+    monkeypatch.setattr(file_predictions, "predict_part", failing)
 
 
 @pytest.mark.parametrize("naming", ["skbcnn", "sdssv"])
-def test_is_the_table_of_the_prediction(tiny_model, tiny_data, path, naming):
-    table, notes, failures = predict_files(tiny_model, [path], naming=naming, meta={"model": "tiny"})
+def test_is_the_table_of_the_prediction(tiny_model, tiny_data, path, tmp_path, naming):
+    out = tmp_path / "catalogue.fits"
+    summary = predict_catalog(tiny_model, [path], out, naming=naming, meta={"model": "tiny"})
     prediction = tiny_model.predict_distribution(tiny_data.X, tiny_data.X_err)
     assessment = tiny_model.assess(tiny_data.X, tiny_data.X_err, prediction)
     expected = prediction_table(prediction, assessment=assessment, naming=naming)
+    table = read(out)
     assert table.colnames == ["star", "spectrum", "file", "snr", "ra", "dec", *expected.colnames]
     for name in expected.colnames:
-        assert_array_equal(table[name], expected[name])
+        assert_array_equal(np.asarray(table[name]), expected[name])
         assert table[name].unit == expected[name].unit
-    assert table.meta == {"model": "tiny"}
-    assert (notes, failures) == ([], [])
+    assert summary.first_rows.colnames == summary.sample.colnames == table.colnames
+    assert (summary.n_rows, summary.notes, summary.failures, summary.paths) == (30, [], [], (out,))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["catalogue.fits"]
 
 
-def test_chunks_change_nothing(tiny_model, path, monkeypatch):
-    whole = predict_files(tiny_model, [path]).table
-    monkeypatch.setattr("skbcnn.catalog.spectra_files.CHUNK_SIZE", 7)
-    chunks = predict_files(tiny_model, [path]).table
-    for name in ("teff", "Mg_err", "novelty"):
-        np.testing.assert_allclose(chunks[name], whole[name], rtol=1e-5, atol=1e-6)
+def test_the_origin_is_recorded(tiny_model, path, tmp_path):
+    from skbcnn.persistence.fingerprint import model_fingerprint
+
+    predict_catalog(tiny_model, path, tmp_path / "a.fits", meta={"model": "tiny"})
+    comments = "\n".join(Table.read(tmp_path / "a.fits").meta["comments"])
+    assert comments.startswith(
+        f"model: tiny\nmodel fingerprint: {model_fingerprint(tiny_model)}\npredicted with: skbcnn"
+    )
+    assert "TensorFlow 2." in comments
+    assert f"posterior draws: 10, seed {tiny_model.seed_}" in comments
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_size_of_parts_changes_no_byte(tiny_model, path, tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(part_predictions, "BLOCK_ROWS", 8)
+    contents = set()
+    for chunk_size in (7, 1000):
+        out = tmp_path / f"{chunk_size}{suffix}"
+        predict_catalog(tiny_model, path, out, chunk_size=chunk_size, columns=["GAIA_ID"])
+        contents.add(out.read_bytes())
+    assert len(contents) == 1
+    table = read(out)
+    assert len(table) == 30
+    assert_array_equal(table["GAIA_ID"], 2**53 + np.arange(30))
+
+
+def test_a_run_that_was_stopped_goes_on(tiny_model, path, tmp_path, monkeypatch):
+    predict_catalog(tiny_model, path, tmp_path / "whole.fits", chunk_size=5)
+    out = tmp_path / "stopped.fits"
+    with monkeypatch.context() as patch:
+        stop_after(2, patch)
+        with pytest.raises(KeyboardInterrupt):
+            predict_catalog(tiny_model, path, out, chunk_size=5)
+    assert not out.exists()
+    with monkeypatch.context() as patch:
+        stop_after(4, patch)  # of six parts, two are finished
+        predict_catalog(tiny_model, path, out, chunk_size=5)
+    assert out.read_bytes() == (tmp_path / "whole.fits").read_bytes()
+    assert {entry.name for entry in tmp_path.iterdir()} == {"whole.fits", "stopped.fits"}
+
+
+def test_a_damaged_part_is_predicted_again(tiny_model, path, tmp_path, monkeypatch):
+    out = tmp_path / "a.csv"
+    with monkeypatch.context() as patch:
+        stop_after(2, patch)
+        with pytest.raises(KeyboardInterrupt):
+            predict_catalog(tiny_model, path, out, chunk_size=5)
+    chunk = next((tmp_path / ".a.csv.unfinished").glob("chunk-*"))
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    predict_catalog(tiny_model, path, out, chunk_size=5)
+    predict_catalog(tiny_model, path, tmp_path / "b.csv", chunk_size=5)
+    assert out.read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_other_inputs_or_settings_are_refused_by_name(tiny_model, path, tmp_path, monkeypatch):
+    copied, out = shutil.copy(path, tmp_path / "stars.h5"), tmp_path / "a.csv"
+    with monkeypatch.context() as patch:
+        stop_after(2, patch)
+        with pytest.raises(KeyboardInterrupt):
+            predict_catalog(tiny_model, copied, out, chunk_size=5)
+    with pytest.raises(
+        ValueError, match=r"unfinished work on .*a.csv with other .*naming was .*skbcnn.* is now .*sdssv"
+    ):
+        predict_catalog(tiny_model, copied, out, chunk_size=5, naming="sdssv")
+    with h5py.File(copied, "a") as file:
+        file["spectra"][3] = 1
+    with pytest.raises(ValueError, match=r"unfinished work on .*stars.h5 has changed"):
+        predict_catalog(tiny_model, copied, out, chunk_size=5)
+    predict_catalog(tiny_model, copied, out, chunk_size=5, overwrite=True)
+    predict_catalog(tiny_model, copied, tmp_path / "b.csv")
+    assert out.read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_a_row_that_cannot_be_used_has_no_labels(tiny_model, tiny_data, tmp_path):
+    path = write_h5(tmp_path / "a.h5", tiny_data.X, {"teff": tiny_data.y[:, 0]}, spectra_err=tiny_data.X_err)
+    good = predict_catalog(tiny_model, path, ()).sample
+    with h5py.File(path, "a") as file:
+        file["spectra"][4, 7] = np.nan
+    summary = predict_catalog(tiny_model, path, tmp_path / "a.fits")
+    table = read(tmp_path / "a.fits")
+    assert len(table) == 30
+    assert table["star"][4] == "row 4"
+    for name in ("teff", "Mg_err_model", "Al_err", "novelty"):
+        assert np.isnan(np.ma.filled(table[name], np.nan)[4])
+        assert_array_equal(np.delete(np.asarray(table[name]), 4), np.delete(np.asarray(good[name]), 4))
+    assert (table["result_flags"][4], table["do_not_use"][4]) == (NoveltyFlag.NO_RESULT, True)
+    assert [str(failure) for failure in summary.failures] == [
+        f"{path}, row 4: spectra contains NaN or other flux that is not finite."
+    ]
+    assert summary.failures_path == tmp_path / "a.failures.csv"
+    with summary.failures_path.open(encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [["file", "spectrum", "reason"], list(summary.failures[0])]
+
+
+def test_columns_of_the_name_of_a_label(tiny_model, tiny_data, path):
+    table = predict_catalog(tiny_model, path, (), columns=["GAIA_ID", "teff"]).sample
+    assert table.colnames[6:9] == ["GAIA_ID", "input_teff", "teff"]
+    assert_array_equal(table["input_teff"], np.nan_to_num(tiny_data.y[:, 0].astype(np.float32), nan=-9999))
+
+
+def test_keywords_have_one_type_whatever_the_parts():
+    layout = part_predictions.Layout()
+    record = {"failures": [], "notes": [], "warnings": [], "n_single": 0, "n_renormalized": 0, "units": {}}
+    parts = []
+    for plate, field in ((["1", "2"], ["M13", "2"]), (["", "4.5"], ["7", ""])):
+        rows = np.zeros(2, dtype=[("plate", "U3"), ("field", "U3"), ("id", "U3")])
+        rows["plate"], rows["field"], rows["id"] = plate, field, ["5", "-6"]
+        kinds = {name: part_predictions._kind(rows[name]) for name in rows.dtype.names}
+        widths = dict.fromkeys(rows.dtype.names, 3)
+        layout.add({"rows": rows}, {**record, "descriptions": {}, "widths": widths, "kinds": kinds})
+        parts.append(rows)
+    (table,) = layout.blocks(parts, {})
+    assert_array_equal(table["plate"], [1, 2, np.nan, 4.5])
+    assert list(table["field"]) == ["M13", "2", "7", ""]
+    assert list(table["id"]) == [5, -6, 5, -6]
+    assert table["id"].dtype == np.int64
+
+
+@pytest.fixture(scope="module")
+def apogee_model():
+    """A regressor for APOGEE's pixels, fitted to noise."""
+    X = np.random.default_rng(0).normal(1, 0.01, (20, 7514)).astype(np.float32)
+    parameters = {"num_hidden": (8, 8, 4, 4, 2), "num_filters": (1, 2), "n_draws": 4, "max_epochs": 1}
+    return CensoredBCNNRegressor(random_state=0, backend="numpy", **parameters).fit(X, 4500 + X[:, 0])
+
+
+@pytest.fixture
+def fits_files(tmp_path):
+    """Five apStar files, of which the third is cut short."""
+    folder = tmp_path / "spectra"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"apStar-{number}.fits").write_bytes(DWARF.read_bytes()[: 10_000 if number == 2 else None])
+    return folder
+
+
+def test_a_corrupt_file_in_the_middle_costs_this_file(apogee_model, fits_files, tmp_path):
+    out = tmp_path / "a.fits"
+    summary = predict_catalog(apogee_model, fits_files, out, chunk_size=8, columns=["OBJID", "NVISITS"])
+    assert [Path(failure.file).name for failure in summary.failures] == ["apStar-2.fits"]
+    table = read(out)
+    assert [name.strip() for name in table["file"]] == [f"apStar-{number}.fits" for number in (0, 1, 3, 4)]
+    assert [name.strip() for name in table["OBJID"]] == ["2M19485057+5005279"] * 4
+    assert list(table["NVISITS"]) == [1] * 4
+    assert "4 file(s) have no second combined spectrum" in summary.notes[-1]
+
+
+@pytest.mark.slow
+def test_other_processes_that_read_files_change_no_byte(apogee_model, fits_files, tmp_path):
+    for n_jobs in (1, 2):
+        predict_catalog(apogee_model, fits_files, tmp_path / f"{n_jobs}.fits", n_jobs=n_jobs, chunk_size=8)
+    assert (tmp_path / "1.fits").read_bytes() == (tmp_path / "2.fits").read_bytes()
 
 
 @pytest.mark.parametrize("naming", ["skbcnn", "sdssv"])
 def test_a_model_without_summary_of_its_training_set(tiny_model, path, monkeypatch, naming):
     monkeypatch.setattr(tiny_model, "domain_", None)
-    columns = predict_files(tiny_model, [path], naming=naming).table.colnames
+    columns = predict_catalog(tiny_model, [path], (), naming=naming).sample.colnames
     assert "novelty" not in columns
     assert columns.count("result_flags") == 1
 
 
 def test_spectra_without_errors_are_not_noisier(tiny_model, tiny_data, path, tmp_path):
     bare = write_h5(tmp_path / "bare.h5", tiny_data.X[:2], {"teff": [4500.0, 4600.0]})
-    table = predict_files(tiny_model, [bare, path]).table
+    table = predict_catalog(tiny_model, [bare, path], ()).sample
     assert len(table) == 2 + len(tiny_data.X)
     assert_array_equal(table["noisier"][:2], [False, False])
 
 
 def test_nothing_that_can_be_read(tiny_model, tmp_path):
-    table, notes, failures = predict_files(tiny_model, [tmp_path / "absent.h5"])
-    assert table is None
-    assert notes == []
-    assert "There is no file" in str(failures[0])
+    with pytest.raises(NoSpectraError, match="No spectrum was predicted") as caught:
+        predict_catalog(tiny_model, [tmp_path / "absent.h5"], tmp_path / "a.fits")
+    assert "There is no file" in str(caught.value.failures[0])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_catalogue_is_refused_before_any_work(tiny_model, path, tmp_path, monkeypatch):
+    stop_after(0, monkeypatch)
+    for taken in ("a.fits", "b.csv", "a.failures.csv"):
+        (tmp_path / taken).write_text("old")
+        with pytest.raises(FileExistsError, match=rf"{taken} exists. Choose another name, or pass overwrite=True"):
+            predict_catalog(tiny_model, path, [tmp_path / "a.fits", tmp_path / "b.csv"])
+        assert [entry.name for entry in tmp_path.iterdir()] == [taken]
+        (tmp_path / taken).unlink()
+
+
+def test_failures_of_a_catalogue_that_is_replaced_are_removed(tiny_model, path, tmp_path):
+    (tmp_path / "a.failures.csv").write_text("old")
+    predict_catalog(tiny_model, path, tmp_path / "a.fits", overwrite=True)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.fits"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [({"chunk_size": 0}, "chunk_size=0, expected"), ({"naming": "x"}, "naming='x'"), ({"columns": ["x"]}, "has no x")],
+)
+def test_invalid_arguments(tiny_model, path, tmp_path, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        predict_catalog(tiny_model, path, tmp_path / "a.fits", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipeline_is_refused(tiny_model, path, tmp_path):
+    with pytest.raises(TypeError, match="model is a Pipeline, expected a fitted CensoredBCNNRegressor"):
+        predict_catalog(make_pipeline(tiny_model), path, tmp_path / "a.fits")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_is_read_only(tiny_model, path, tmp_path):
+    tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(OSError, match="Permission denied"):
+            predict_catalog(tiny_model, path, tmp_path / "a.fits")
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def test_a_full_disk_keeps_what_is_finished(tiny_model, path, tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise OSError(28, "No space left on device")
+
+    out = tmp_path / "a.fits"
+    with monkeypatch.context() as patch:
+        patch.setattr(file_predictions, "write_blocks", broken)
+        with pytest.raises(OSError, match=r"a.fits could not be written \(No space left on device\)"):
+            predict_catalog(tiny_model, path, out, chunk_size=10)
+    assert not out.exists()
+    stop_after(0, monkeypatch)  # nothing is predicted again
+    predict_catalog(tiny_model, path, out, chunk_size=10)
+    assert len(read(out)) == 30
+
+
+def test_two_runs_on_one_catalogue(tiny_model, path, tmp_path, monkeypatch):
+    out, predict_part = tmp_path / "a.fits", file_predictions.predict_part
+    refused = []
+
+    def with_another_run(*arguments):
+        monkeypatch.setattr(file_predictions, "predict_part", predict_part)
+        with pytest.raises(BlockingIOError, match=r"Another process is writing .*a.fits") as caught:
+            predict_catalog(tiny_model, path, out)
+        refused.append(caught.value)
+        return predict_part(*arguments)
+
+    monkeypatch.setattr(file_predictions, "predict_part", with_another_run)
+    predict_catalog(tiny_model, path, out)
+    assert len(refused) == 1
+    assert len(read(out)) == 30
+
+
+def test_the_likely_cause_is_found_if_most_spectra_are_outside(tiny_model, tiny_data, tmp_path, monkeypatch):
+    domain = replace(tiny_model.domain_, inverse_limits=100 * tiny_model.domain_.inverse_limits)
+    monkeypatch.setattr(tiny_model, "domain_", domain)
+    path = write_h5(tmp_path / "a.h5", np.tile(0.9 * tiny_data.X, (2, 1)), {"teff": [0.0] * 60})
+    summary = predict_catalog(tiny_model, path, (), chunk_size=7)
+    assert summary.n_outside > 30
+    assert f"{summary.n_outside} of 60 spectra are out-of-distribution. Likely cause: " in summary.notes[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".fits", ".parquet"])
+def test_a_run_that_is_killed_at_random_moments(tiny_model, tiny_data, tmp_path, suffix):
+    """Each time between two random parts, whatever the speed of the machine."""
+    n_rows, chunk_size = 1200, 20
+    X = np.tile(tiny_data.X, (n_rows // 30, 1))
+    path = write_h5(tmp_path / "stars.h5", X, {"teff": np.zeros(n_rows)}, spectra_err=np.full_like(X, 0.01))
+    save_folder(tiny_model, tmp_path / "model")
+    program = (
+        "import sys, skbcnn; from skbcnn.catalog import predict_catalog; "
+        f"predict_catalog(skbcnn.load_folder(sys.argv[1]), sys.argv[2], sys.argv[3], chunk_size={chunk_size})"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "model"), str(path)]
+    subprocess.run([*command, str(tmp_path / f"whole{suffix}")], check=True)
+    out = tmp_path / f"killed{suffix}"
+    rng = random.Random(suffix)
+    for n_parts in sorted(rng.sample(range(1, n_rows // chunk_size - 5), 3)):
+        process = subprocess.Popen([*command, str(out)])
+        while len(list(tmp_path.glob(".killed*.unfinished/chunk-*.npz"))) < n_parts:
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        assert not out.exists()
+    subprocess.run([*command, str(out)], check=True)
+    assert out.read_bytes() == (tmp_path / f"whole{suffix}").read_bytes()
+    assert not list(tmp_path.glob(".killed*"))
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_really_full(tiny_model, path, tmp_path):
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", mounted], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        with pytest.raises(OSError, match="No space left on device"):
+            predict_catalog(tiny_model, path, mounted / "a.fits", chunk_size=1)
+        assert not Path(mounted / "a.fits").exists()
+    finally:
+        subprocess.run(["umount", mounted], check=True)

@@ -12,16 +12,16 @@ DWARF = DATA / "apStar-dr17-2M19485057+5005279.fits"
 TINY = {"num_hidden": (8, 8, 4, 4, 2), "num_filters": (1, 2), "n_draws": 4, "lr": 0.001}
 
 
-def run(*arguments: object, columns: int = 80) -> Result:
+def run(*arguments: object, columns: int = 80, stdin: str | None = None) -> Result:
     """Run a command: exit code, output and error stream."""
     environment = {"COLUMNS": str(columns), "FORCE_COLOR": None, "TTY_COMPATIBLE": None}
-    return CliRunner(env=environment).invoke(skbcnn, [str(argument) for argument in arguments])
+    return CliRunner(env=environment).invoke(skbcnn, [str(argument) for argument in arguments], input=stdin)
 
 
-def succeed(*arguments: object, columns: int = 80) -> str:
+def succeed(*arguments: object, columns: int = 80, stdin: str | None = None) -> str:
     """Run a command that succeeds, and return its output."""
-    result = run(*arguments, columns=columns)
-    assert result.exit_code == 0, result.output
+    result = run(*arguments, columns=columns, stdin=stdin)
+    assert result.exit_code == 0, result.output or result.exception
     return result.output
 
 

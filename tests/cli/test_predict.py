@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -242,6 +243,69 @@ def test_damaged_model(model, tmp_path):
     shutil.copytree(model, tmp_path / "model")
     (tmp_path / "model" / "weights.h5").write_bytes(b"")
     assert "does not match its checksum" in refuse("predict", tmp_path / "model", DWARF)
+
+
+def test_names_on_standard_input_in_files_and_in_folders(model, tmp_path):
+    folder = tmp_path / "spectra"
+    folder.mkdir()
+    for path in (GIANT, DWARF):
+        (folder / path.name).symlink_to(path)
+    (tmp_path / "list.txt").write_text(f"{GIANT}\n\n{DWARF}\n")
+    catalogues = {}
+    for name, arguments, stdin in (
+        ("arguments", [GIANT, DWARF], None),
+        ("folder", [folder], None),
+        ("list", ["--files-from", tmp_path / "list.txt"], None),
+        ("stdin", ["-"], f"{GIANT}\n{DWARF}\n"),
+        ("find -print0", ["--files-from", "-"], f"{GIANT}\0{DWARF}\0"),
+    ):
+        out = tmp_path / f"{name}.csv"
+        succeed("predict", model, *arguments, "--out", out, stdin=stdin)
+        catalogues[name] = out.read_bytes()
+    assert len(set(catalogues.values())) == 1
+
+
+def test_no_name_at_all(model):
+    result = run("predict", model)
+    assert result.exit_code == 2
+    assert "There is no name of a file" in result.stderr
+
+
+def test_columns_come_along(stars, model, tmp_path):
+    names = {"teff": stars.y[:3, 0]}
+    path = write_h5(tmp_path / "a.h5", stars.X[:3], names, extra={"FIELD": ["M13", "M3", "M5"], "GAIA_ID": [5, 6, 7]})
+    succeed("predict", model, path, "--columns", "GAIA_ID, FIELD", "--out", tmp_path / "l.parquet")
+    table = Table.read(tmp_path / "l.parquet")
+    assert list(table["GAIA_ID"]) == [5, 6, 7]
+    assert list(table["FIELD"]) == ["M13", "M3", "M5"]
+    assert "has no PLATE" in refuse("predict", model, path, "--columns", "PLATE", "--out", tmp_path / "m.fits")
+
+
+def test_failures_are_printed_and_listed(stars, model, tmp_path):
+    X = np.where(np.arange(30)[:, None] < 25, np.nan, stars.X[:30])
+    write_h5(tmp_path / "a.h5", stars.X[:30], {"teff": stars.y[:30, 0]})
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["spectra"][...] = X
+    result = run("predict", model, tmp_path / "a.h5", "--out", tmp_path / "l.csv")
+    assert result.exit_code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 21
+    assert "a.h5, row 0: spectra contains NaN" in errors[0]
+    assert (
+        f"5 more files or spectra could not be predicted. All are listed in {tmp_path / 'l.failures.csv'}" in errors[20]
+    )
+    assert len((tmp_path / "l.failures.csv").read_text().splitlines()) == 26
+    assert len(Table.read(tmp_path / "l.csv")) == 30
+
+
+def test_an_interrupted_command_says_that_it_goes_on(model, tmp_path, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skbcnn.catalog.file_predictions.predict_part", interrupted)
+    result = run("predict", model, DWARF, "--out", tmp_path / "l.fits")
+    assert result.exit_code == 130
+    assert "the same command goes on from there" in result.stderr
 
 
 @pytest.mark.slow

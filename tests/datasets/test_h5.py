@@ -542,6 +542,16 @@ def test_bad_arguments_write_nothing(tmp_path, arguments, sentence):
     assert not list(tmp_path.iterdir())
 
 
+def test_rows_are_read_without_the_others(path):
+    found = h5.read_rows(path, ["spectra", "[Mg/H]", "apogee_id"], np.array([1, 4]))
+    np.testing.assert_array_equal(found["spectra"], SPECTRA[[1, 4]])
+    np.testing.assert_array_equal(found["[Mg/H]"], LABELS["Mg"][[1, 4]])
+    assert list(found["apogee_id"]) == ["2M1", "2M4"]
+    assert h5.spectra_shape(path) == (N_SAMPLES, N_PIXELS)
+    with pytest.raises(ValueError, match="has no other"):
+        h5.read_rows(path, ["other"], np.array([1]))
+
+
 def test_rows_that_are_written_in_blocks_come_back(tmp_path, path):
     """The same file as in one piece."""
     names = tuple(LABELS)

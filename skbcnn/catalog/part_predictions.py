@@ -1,0 +1,223 @@
+"""Predictions of one part of the spectra, as arrays that can be saved and sent, and catalogues made of such parts.
+
+A part is an array of rows, whose fields are the columns of the catalogue, and a record of everything else: units,
+failures, notes. `Layout` collects the records of all parts. It then knows the types of the columns, which the parts do
+not know: how long the longest name is, and whether a keyword holds numbers.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from astropy.table import Column, Table
+
+from skbcnn._global_settings import default_settings
+from skbcnn._prediction import Naming
+from skbcnn.catalog.spectra_files import Failure, LoadedSpectra
+from skbcnn.catalog.table_files import text_width
+from skbcnn.catalog.tables import prediction_table, quality_columns, star_column
+from skbcnn.novelty import NoveltyFlag
+from skbcnn.regressor import CensoredBCNNRegressor
+
+ROWS = "rows"  # name of the array of a part
+BLOCK_ROWS = 8192  # of a catalogue that are written at once, whatever the size of the parts
+_KINDS = ("int", "float", "text")  # of keywords, each able to hold the one before
+_KIND_TYPES = {"int": np.dtype(np.int64), "float": np.dtype(np.float64)}
+_WIDTH_OF_NUMBER = 32  # characters, where a column holds numbers in some files and text in others
+
+
+@default_settings()
+def predict_part(
+    model: CensoredBCNNRegressor, spectra: LoadedSpectra, naming: Naming
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Predict the labels of the spectra of a part.
+
+    Parameters
+    ----------
+    model : CensoredBCNNRegressor
+        Fitted.
+    spectra : LoadedSpectra
+        From `PartLoader.load`.
+    naming : {"skbcnn", "sdssv"}
+        Names of the columns, as in `prediction_table`.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        ``rows``: a structured array of shape (n_rows,); nothing if there is no row.
+    record : dict
+        Units, descriptions, failures, notes and numbers, as JSON can hold them.
+    """
+    record: dict[str, Any] = {
+        "failures": spectra.failures,
+        "notes": spectra.notes,
+        "warnings": spectra.warnings,
+        "n_single": spectra.n_single,
+        "n_renormalized": spectra.n_renormalized,
+    }
+    if len(spectra.X) == 0:
+        return {}, record
+    table, names = _table(model, spectra, naming)
+    record["units"] = {name: str(column.unit) for name, column in table.columns.items() if column.unit}
+    record["descriptions"] = {name: column.description for name, column in table.columns.items() if column.description}
+    record["widths"] = {
+        name: text_width(np.asarray(column)) for name, column in table.columns.items() if column.dtype.kind == "U"
+    }
+    if spectra.is_fits:
+        record["kinds"] = {names[name]: _kind(values) for name, values in spectra.requested.items()}
+    rows = np.empty(len(table), dtype=[(name, column.dtype) for name, column in table.columns.items()])
+    for name in table.colnames:
+        rows[name] = table[name]
+    return {ROWS: rows}, record
+
+
+def _table(model: CensoredBCNNRegressor, spectra: LoadedSpectra, naming: Naming) -> tuple[Table, dict[str, str]]:
+    """Return the catalogue of a part, and the names in it of the requested columns; the spectra were checked before."""
+    prediction = model._predict_counting_noise_once(spectra.X, spectra.x_err)
+    assessment = None
+    if model.domain_ is not None:
+        assessment = model._assess_checked(spectra.X, prediction, spectra.x_err)
+    table = prediction_table(prediction, columns=spectra.columns, assessment=assessment, naming=naming)
+    if assessment is None:
+        table.update(quality_columns(prediction, None, naming))
+    if spectra.unusable.any():
+        _remove_labels(table, spectra.unusable, first=len(spectra.columns))
+    names = {name: _free_name(name, table.colnames) for name in spectra.requested}
+    table.add_columns(
+        [star_column(names[name], values, len(table)) for name, values in spectra.requested.items()],
+        indexes=[len(spectra.columns)] * len(names),
+    )
+    return table, names
+
+
+def _remove_labels(table: Table, unusable: np.ndarray, first: int) -> None:
+    """Mark the labels of some rows as missing: those of the columns from the first label on."""
+    for name in table.colnames[first:]:
+        if table[name].dtype.kind == "f":
+            table[name][unusable] = np.nan
+    if "noisier" in table.colnames:
+        table["noisier"][unusable] = False
+    table["result_flags"][unusable] = NoveltyFlag.NO_RESULT
+    if "do_not_use" in table.colnames:
+        table["do_not_use"][unusable] = True
+
+
+def _free_name(name: str, taken: Iterable[str]) -> str:
+    """Return the name of a requested column; ``input_teff`` if the catalogue has a column of this name."""
+    return f"input_{name}" if name.lower() in {other.lower() for other in taken} else name
+
+
+def _kind(values: np.ndarray) -> str:
+    """Return what a keyword holds in all of some headers; a number that some headers lack is a float."""
+    present = values[values != ""]
+    for kind, dtype in _KIND_TYPES.items():
+        try:
+            present.astype(dtype)
+        except (ValueError, OverflowError):
+            continue
+        return "float" if len(present) < len(values) else kind
+    return "text"
+
+
+class Layout:
+    """What the parts of a catalogue have in common: rows in all, types, units, failures and notes."""
+
+    def __init__(self) -> None:
+        self.n_rows = 0
+        self.failures: list[Failure] = []
+        self.notes: list[str] = []
+        self.warnings: dict[str, list[str]] = {}
+        self.n_single = self.n_renormalized = 0
+        self._types: dict[str, list[np.dtype]] = {}
+        self._widths: dict[str, int] = {}
+        self._kinds: dict[str, str] = {}
+        self._descriptions: dict[str, str] = {}
+        self._units: dict[str, str] = {}
+        self._names: list[str] = []
+
+    def add(self, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> None:
+        """Add the results of a part.
+
+        Parameters
+        ----------
+        arrays, record
+            From `predict_part`, or as JSON returns them.
+        """
+        self.failures += [Failure(*entries) for entries in record["failures"]]
+        self.notes += record["notes"]
+        self.n_single += record["n_single"]
+        self.n_renormalized += record["n_renormalized"]
+        for spectrum, text in record["warnings"]:
+            self.warnings.setdefault(text, []).append(spectrum)
+        if ROWS not in arrays:
+            return
+        rows = arrays[ROWS]
+        self.n_rows += len(rows)
+        names = list(rows.dtype.names or ())
+        if len(names) > len(self._names):  # the column noisier is absent where spectra have no errors
+            self._names = names
+        for name in names:
+            types = self._types.setdefault(name, [])
+            if rows.dtype[name] not in types:
+                types.append(rows.dtype[name])
+        for name, width in record["widths"].items():
+            self._widths[name] = max(width, self._widths.get(name, 1))
+        for name, kind in record.get("kinds", {}).items():
+            self._kinds[name] = max(kind, self._kinds.get(name, "int"), key=_KINDS.index)
+        self._descriptions |= record["descriptions"]
+        self._units |= record["units"]
+
+    def empty_rows(self, n_rows: int) -> np.ndarray:
+        """Return rows of the final types, with zeros and empty text."""
+        return np.zeros(n_rows, dtype=[(name, self._type(name)) for name in self._names])
+
+    def _type(self, name: str) -> np.dtype:
+        types = self._types[name]
+        if (kind := self._kinds.get(name)) in _KIND_TYPES:  # keywords of FITS files, which are read as text
+            types = [_KIND_TYPES[kind], *(each for each in types if each.kind != "U")]
+        if all(each.kind not in "SU" for each in types):
+            return np.result_type(*types)
+        numbers = any(each.kind not in "SU" for each in types)
+        return np.dtype(f"U{max(self._widths[name], _WIDTH_OF_NUMBER if numbers else 1)}")
+
+    def converted(self, rows: np.ndarray) -> np.ndarray:
+        """Return the rows of a part in the final types."""
+        found = self.empty_rows(len(rows))
+        for name in rows.dtype.names or ():
+            values = rows[name]
+            if values.dtype.kind == "U" and found.dtype[name].kind == "f":
+                values = np.where(values == "", "nan", values)
+            found[name] = values.astype(found.dtype[name])
+        return found
+
+    def table(self, rows: np.ndarray, meta: Mapping[str, Any]) -> Table:
+        """Return rows of the final types as a table with units and descriptions."""
+        columns = [
+            Column(rows[name], name=name, unit=self._units.get(name), description=self._descriptions.get(name))
+            for name in self._names
+        ]
+        return Table(columns, meta=dict(meta))
+
+    def blocks(self, parts: Iterable[np.ndarray], meta: Mapping[str, Any]) -> Iterator[Table]:
+        """Yield the catalogue in blocks of `BLOCK_ROWS` rows.
+
+        Parameters
+        ----------
+        parts : iterable of ndarray
+            The rows of all parts in order.
+        meta : mapping
+            Metadata of the table.
+
+        Yields
+        ------
+        block : astropy.table.Table
+        """
+        waiting: list[np.ndarray] = []
+        for part in parts:
+            waiting.append(self.converted(part))
+            while sum(map(len, waiting)) >= BLOCK_ROWS:
+                rows = np.concatenate(waiting)
+                yield self.table(rows[:BLOCK_ROWS], meta)
+                waiting = [rows[BLOCK_ROWS:]]
+        if rest := [rows for rows in waiting if len(rows)]:
+            yield self.table(np.concatenate(rest), meta)
