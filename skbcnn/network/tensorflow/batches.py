@@ -74,7 +74,14 @@ class Batches:
             x += scale * self.stars.x_err[rows] * self._random(1, index).standard_normal(x.shape, dtype=np.float32)
         return framed, self.targets[rows], weight
 
-    def next_epoch(self) -> None:
-        """Shuffle the stars for the next epoch."""
-        self.epoch += 1
-        self._shuffle()
+    def start_epoch(self, number: int) -> None:
+        """Shuffle the stars for an epoch.
+
+        Parameters
+        ----------
+        number : int
+            Number of the epoch, from 0. Order and noise follow from it and the seed.
+        """
+        if number != self.epoch:
+            self.epoch = number
+            self._shuffle()
