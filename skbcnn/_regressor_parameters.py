@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from skbcnn.regressor import CensoredBCNNRegressor
 
 _LINEAR_MODES = {0, 1, 2, 3, 4, 255}
+_FEWEST_EPOCHS, _MOST_EPOCHS = 48, 160  # of max_epochs="auto"
+_N_AUGMENTED_SPECTRA = 800_000  # that a training with augmentation shows, between these limits
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "windows": [Mapping, None],
@@ -39,7 +41,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "length_scale": [Interval(Real, 0, None, closed="neither")],
     "lr": [Interval(Real, 0, None, closed="neither")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "reduce_lr_epsilon": [Interval(Real, 0, None, closed="left")],
     "reduce_lr_min": [Interval(Real, 0, None, closed="left")],
     "reduce_lr_patience": [Interval(Integral, 1, None, closed="left")],
@@ -149,14 +151,14 @@ def network_spec(
     )
 
 
-def training_recipe(model: CensoredBCNNRegressor, max_epochs: int, n_stars: int) -> Recipe:
+def training_recipe(model: CensoredBCNNRegressor, max_epochs: int | str, n_stars: int) -> Recipe:
     """Return the training settings that the parameters of a regressor describe.
 
     Parameters
     ----------
     model : CensoredBCNNRegressor
         Regressor.
-    max_epochs : int
+    max_epochs : int or "auto"
         Number of epochs; `partial_fit` runs one, whatever the parameter says.
     n_stars : int
         Number of training stars.
@@ -172,21 +174,31 @@ def training_recipe(model: CensoredBCNNRegressor, max_epochs: int, n_stars: int)
     ValueError
         If `noise_augmentation` is not a number or a pair.
     """
+    n_epochs = _n_epochs(max_epochs, n_stars, is_augmented=model._active_augmentation is not None)
     return Recipe(
         lr=model.lr,
         batch_size=_batch_size(model.batch_size, n_stars),
-        max_epochs=max_epochs,
+        max_epochs=n_epochs,
         reduce_lr_epsilon=model.reduce_lr_epsilon,
         reduce_lr_min=model.reduce_lr_min,
         reduce_lr_patience=model.reduce_lr_patience,
         lr_schedule=model.lr_schedule,
-        warmup_epochs=min(model.warmup_epochs, max_epochs - 1),
+        warmup_epochs=min(model.warmup_epochs, n_epochs - 1),
         clipnorm=model.clipnorm,
         noise=noise_range(model.noise_augmentation),
         stop_after=model.n_iter_no_change if model.early_stopping else None,
         verbose=model.verbose,
         callbacks=_callbacks(model.callbacks),
     )
+
+
+def _n_epochs(max_epochs: int | str, n_stars: int, *, is_augmented: bool) -> int:
+    """Return the number of epochs: more for fewer stars, if no epoch shows the same spectra as another."""
+    if max_epochs != "auto":
+        return int(max_epochs)
+    if not is_augmented:
+        return _FEWEST_EPOCHS
+    return int(np.clip(_N_AUGMENTED_SPECTRA // n_stars, _FEWEST_EPOCHS, _MOST_EPOCHS))
 
 
 def _batch_size(batch_size: int | str, n_stars: int) -> int:

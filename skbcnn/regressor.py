@@ -120,8 +120,10 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     batch_size : "auto" or int, default="auto"
         Number of stars in one training step. "auto": 64; 32 for fewer than 3000 training stars, and 16 for fewer than
         1000, so that few stars make enough steps.
-    max_epochs : int, default=48
-        Number of passes through the training stars.
+    max_epochs : "auto" or int, default="auto"
+        Number of passes through the training stars. "auto": 48. With `augmentation`, every pass shows other spectra,
+        so that few stars profit from more passes: 160 for up to 5000 training stars, and fewer for more stars, down to
+        48 for more than 16 666.
     reduce_lr_epsilon : float, default=5e-5
         Smallest decrease of the validation loss that counts as an improvement.
     reduce_lr_min : float, default=1e-8
@@ -292,7 +294,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         length_scale=3.0,
         lr=3e-3,
         batch_size="auto",
-        max_epochs=48,
+        max_epochs="auto",
         reduce_lr_epsilon=5e-5,
         reduce_lr_min=1e-8,
         reduce_lr_patience=2,

@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skbcnn import ApogeeBCNNCensoredRegressor, CensoredBCNNRegressor, load_folder, save_folder
 from skbcnn._context_labels import APOGEE_CONTEXT, context_values, context_weights
+from skbcnn._regressor_parameters import training_recipe
 from skbcnn.augmentation import Augmentation
 from skbcnn.augmentation.noise import estimated_noise
 from skbcnn.network.tensorflow.frames import Frames
@@ -295,3 +296,16 @@ class TestSearch:
         search = GridSearchCV(on_lines(calibrate=False), grid, cv=2).fit(*lines)
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
         assert search.best_params_["augmentation"] in grid["augmentation"]
+
+
+class TestNumberOfEpochs:
+    @pytest.mark.parametrize(("n_stars", "expected"), [(500, 160), (5000, 160), (10_000, 80), (100_000, 48)])
+    def test_few_stars_get_more_epochs_with_augmentation(self, n_stars, expected):
+        assert training_recipe(ApogeeBCNNCensoredRegressor(), "auto", n_stars).max_epochs == expected
+
+    def test_spectra_that_do_not_vary_are_learnt_in_48_epochs(self):
+        assert training_recipe(ApogeeBCNNCensoredRegressor(augmentation=None), "auto", 500).max_epochs == 48
+        assert training_recipe(CensoredBCNNRegressor(), "auto", 500).max_epochs == 48
+
+    def test_a_number_is_used_as_it_is(self):
+        assert training_recipe(ApogeeBCNNCensoredRegressor(), 7, 500).max_epochs == 7

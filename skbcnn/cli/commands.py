@@ -138,7 +138,9 @@ def demo(**options: Any) -> None:
 @click.option("--out", type=_path, required=True, help="Folder of the model to make.")
 @click.option("--target", default="all", help="Labels separated by commas: teff,logg,Mg. all: the 22 of DR14.")
 @click.option("--no-errors", is_flag=True, help="Ignore the errors of fluxes and labels in the file.")
-@click.option("--max-epochs", type=_positive, default=48, help="Passes through the training stars.")
+@click.option(
+    "--max-epochs", type=_positive, show_default="by the number of stars", help="Passes through the training stars."
+)
 @click.option("--lr", type=click.FloatRange(min=0, min_open=True), default=3e-3, help="Initial learning rate.")
 @click.option("--batch-size", type=_positive, show_default="by the number of stars", help="Stars in a training step.")
 @click.option(

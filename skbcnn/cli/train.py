@@ -100,7 +100,7 @@ def print_history(model: Any, n_stars: int) -> None:
     n_held_out = int(n_stars * model.validation_fraction)
     click.echo(f"{n_stars - n_held_out} training stars, {n_held_out} held-out stars; {model.n_iter_} epochs.")
     if model.interrupted_:
-        click.echo(f"Interrupted before all {model.max_epochs} epochs were run; the best weights until then are kept.")
+        click.echo("Interrupted before the last epoch; the best weights until then are kept.")
     key, text = ("val_loss", "Validation") if "val_loss" in history else ("data_loss", "Training")
     if losses := history.get(key):
         best = int(np.argmin(losses))

@@ -44,8 +44,9 @@ def test_options_of_train_have_the_defaults_of_the_regressor():
     defaults = {name: p.default for name, p in signature(ApogeeBCNNCensoredRegressor).parameters.items()}
     shared = (options.keys() & defaults.keys()) - {"target"}  # the regressor's None means all labels of its class
     assert shared == {"max_epochs", "lr", "batch_size", "dropout_rate"}
-    shared.remove("batch_size")  # without a default, the regressor chooses it
-    assert defaults["batch_size"] == "auto"
+    for name in ("batch_size", "max_epochs"):  # without a default, the regressor chooses them
+        shared.remove(name)
+        assert defaults[name] == "auto"
     assert {name: options[name] for name in shared} == {name: defaults[name] for name in shared}
 
 
