@@ -13,7 +13,7 @@ import math
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -53,6 +53,10 @@ class TrainingCheckpoint:
         Path of the file.
     keep : bool, default=False
         Whether `finish` leaves the file, and the caller removes it with `remove`.
+    overwrite : bool, default=False
+        Whether a file that is damaged, or belongs to another training, is replaced.
+    on_resume : callable, default=None
+        Function that is called with the number of epochs when a training resumes.
 
     Examples
     --------
@@ -77,9 +81,16 @@ class TrainingCheckpoint:
     >>> folder.cleanup()
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, keep: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        keep: bool = False,
+        overwrite: bool = False,
+        on_resume: Callable[[int], None] | None = None,
+    ) -> None:
         self.path = as_path(path, "checkpoint")
-        self.keep = keep
+        self.keep, self.overwrite, self.on_resume = keep, overwrite, on_resume
         self.saved: SavedTraining | None = None
         self._identity: dict[str, Any] = {}
         self._random_key: np.ndarray | None = None
@@ -138,13 +149,14 @@ class TrainingCheckpoint:
         self._check_place()
         if not self.path.exists():
             return
-        saved = self._read()
-        if differences := _differences(saved.record.pop("identity"), self._identity):
-            raise ValueError(
-                f"The checkpoint {self.path} belongs to another training: {'; '.join(differences)}. Repeat the call "
-                "that was interrupted to resume that training, or remove the file to begin again."
-            )
-        self.saved = saved
+        try:
+            self.saved = self._read_same()
+        except ValueError:
+            if not self.overwrite:
+                raise
+            self.path.unlink()
+        if self.saved is not None and self.on_resume is not None:
+            self.on_resume(len(self.saved.record["epochs"]))
 
     def random_state(self, at_start: np.random.RandomState) -> np.random.RandomState:
         """Return the random numbers of the training as they were at its start.
@@ -188,7 +200,8 @@ class TrainingCheckpoint:
         -------
         checkpoint : TrainingCheckpoint
         """
-        part = TrainingCheckpoint(self.path.with_name(f"{self.path.name}.{name.replace(' ', '-')}"))
+        path = self.path.with_name(f"{self.path.name}.{name.replace(' ', '-')}")
+        part = TrainingCheckpoint(path, keep=True, overwrite=self.overwrite)
         settings = self._identity.get("settings", {}) | {"part": name, "epochs of the part": epochs}
         part.begin(self._identity | {"settings": settings})
         self._parts.append(part)
@@ -269,6 +282,16 @@ class TrainingCheckpoint:
                 f"The checkpoint cannot be written in {folder} ({error.strerror}). Choose a folder that exists and "
                 "that you may write to."
             ) from error
+
+    def _read_same(self) -> SavedTraining:
+        """Read the file, and refuse that of another training."""
+        saved = self._read()
+        if differences := _differences(saved.record["identity"], self._identity):
+            raise ValueError(
+                f"The checkpoint {self.path} belongs to another training: {'; '.join(differences)}. Repeat the call "
+                "that was interrupted to resume that training, or remove the file to begin again."
+            )
+        return saved
 
     def _read(self) -> SavedTraining:
         try:
