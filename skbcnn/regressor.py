@@ -19,6 +19,7 @@ from skbcnn._context_labels import context_weights, describe_context, with_conte
 from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
 from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import error_values, label_and_error_values, label_columns
+from skbcnn._lazy_rows import change_rows
 from skbcnn._moved import find_moved_names
 from skbcnn._posterior_moments import LiveNetwork
 from skbcnn._posterior_regressor import PosteriorRegressor
@@ -35,6 +36,7 @@ from skbcnn._training_data import (
     highest_noise_level,
     names_of_columns,
     normalized,
+    refuse_lazy_cross_fitting,
     split,
     usable_stars,
     warn_of_few_stars,
@@ -392,7 +394,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     def fit(
         self,
         X,
-        y,
+        y=None,
         x_err=None,
         y_err=None,
         sample_weight=None,
@@ -409,13 +411,15 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_pixels)
-            Continuum-normalised flux.
+        X : array-like of shape (n_samples, n_pixels), h5py.Dataset or H5Loader
+            Continuum-normalised flux. That of a dataset or a `skbcnn.datasets.H5Loader` stays in its file, and is read
+            batch by batch, so that it need not fit in memory; the model is the same bit for bit. `calibration_cv` is
+            then not possible. A loader brings the labels and, with ``load_err=True``, all errors.
         y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-            Labels; NaN or -9999 where missing. The columns of a table (pandas, astropy, structured array) are matched
-            to the labels by name, in any order and spelling; units are converted, and masked values are missing.
-            Columns without names are in the order of the labels.
-        x_err : array-like of shape (n_samples, n_pixels), default=None
+            Labels, unless `X` is a loader; NaN or -9999 where missing. The columns of a table (pandas, astropy,
+            structured array) are matched to the labels by name, in any order and spelling; units are converted, and
+            masked values are missing. Columns without names are in the order of the labels.
+        x_err : array-like of shape (n_samples, n_pixels), or h5py.Dataset, default=None
             Flux errors. `noise_augmentation` adds noise in proportion to them, and their level is kept in
             `noise_level_`, so that predictions of noisier stars are flagged. An error above 1, the continuum, marks a
             bad pixel: its flux becomes 1 and its error 0. If the median is above 1, they are refused.
@@ -462,13 +466,17 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         RuntimeError
             If the process was forked after TensorFlow had started.
         """
+        from skbcnn.datasets.streaming import streamed_if_in_file
+
         refuse_after_fork("fit")  # before the work
-        with unchanged_on_failure(self):
+        streamed = streamed_if_in_file(X, y, x_err, y_err, verbose=self.verbose)
+        with unchanged_on_failure(self), streamed as (X, y, x_err, y_err):
             continues = self.warm_start and hasattr(self, "weights_")
             stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues, groups)
             given = validation_data_of(validation_data, X_val, y_val, x_err_val, y_err_val, groups=groups)
             validation = self._check_validation_data(given, stars)
             if self.calibration_cv is not None:  # refuse what cannot be divided before the work
+                refuse_lazy_cross_fitting(X, self.calibration_cv)
                 fold_numbers(len(stars.x), self.calibration_cv, stars.group)
             was_calibrated = continues and is_calibrated(self)
             if not continues:
@@ -632,7 +640,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         X, x_err = finite_spectra(given, X, x_err, _flux_level.are_near_one(training_x))
         if x_err is None and self._active_augmentation is None and self._added_noise[1] > 0:
             raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass {argument}.")
-        return X, None if x_err is None else np.asarray(x_err, dtype=np.float32)
+        return X, change_rows(x_err, lambda values: np.asarray(values, dtype=np.float32))
 
     def _check_validation_data(self, given, training):
         """Return validation data as `Stars` in random order; None if there are none."""

@@ -167,6 +167,12 @@ def demo(**options: Any) -> None:
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), show_default="random", help="Seed of weights, order and draws."
 )
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Read the spectra batch by batch, so that they need not fit in memory. Compressed ones are first copied to a "
+    "temporary file beside --out.",
+)
 @click.option("--no-plots", is_flag=True, help="Write the tables of the report only.")
 @_overwrite
 @_debug

@@ -1,5 +1,6 @@
 """``skbcnn train``: a model folder from an HDF5 file."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from skbcnn.cli.train_report import check_report_folder, report_folder, write_re
 from skbcnn.cli.train_settings import training_parameters
 from skbcnn.datasets import H5Loader
 from skbcnn.datasets.h5 import dataset_names, with_suffix
+from skbcnn.datasets.streaming import StreamedData, streamed
 from skbcnn.inspection import ResponseMatrix
 from skbcnn.persistence import save_folder
 
@@ -32,6 +34,7 @@ def run_train(
     visits: bool,
     no_errors: bool,
     no_plots: bool,
+    stream: bool,
     overwrite: bool,
     seed: int | None,
     **options: Any,
@@ -54,6 +57,8 @@ def run_train(
         Whether to ignore the errors in the file.
     no_plots : bool
         Whether to leave out the pictures of the report.
+    stream : bool
+        Whether the spectra stay in the file.
     overwrite : bool
         Whether an existing model, or an unfinished training with other settings, is replaced.
     seed : int or None
@@ -81,16 +86,18 @@ def run_train(
     with locked_output(out):
         check_model_folder(out, overwrite)  # another process may have completed it
         stars = star_of_each_spectrum(loader, visits)
-        with stage(f"Reading {data}"):
-            x, y, *errors = loader.load()
-            x_err, y_err = errors or (None, None)
         _note_preparation(data, loader.preprocessing)
         checkpoint = TrainingCheckpoint(
             unfinished_folder(out) / "checkpoint.npz", keep=True, overwrite=overwrite, on_resume=_print_resumed
         )
-        with stage(f"Training on {_number_of(x, stars)}, {'with' if has_errors else 'without'} their errors"):
-            model.fit(x, y, x_err=x_err, y_err=y_err, groups=stars, checkpoint=checkpoint)
-        print_history(model, len(x), stars)
+        with ExitStack() as stack:
+            with stage(f"{'Opening' if stream else 'Reading'} {data}"):
+                opened = stack.enter_context(streamed(loader, out.parent, verbose=1)) if stream else None
+                x, y, x_err, y_err = opened or StreamedData(*loader.load())
+            with stage(f"Training on {_number_of(x, stars)}, {'with' if has_errors else 'without'} their errors"):
+                model.fit(x, y, x_err=x_err, y_err=y_err, groups=stars, checkpoint=checkpoint)
+        n_spectra = len(y)
+        print_history(model, n_spectra, stars)
         synthetic = "synthetic" in columns and bool(np.all(loader.load_entry("synthetic")))
         save_folder(
             model.set_params(verbose=0),  # the progress bar is for training only
@@ -98,7 +105,7 @@ def run_train(
             preprocessing=loader.preprocessing,
             provenance={
                 "training_data": "synthetic" if synthetic else data.name,
-                "n_stars": len(x),
+                "n_stars": n_spectra,
                 "seed": model.seed_,
                 "skbcnn": __version__,
             },

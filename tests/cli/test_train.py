@@ -247,6 +247,12 @@ def test_spectra_of_a_star_are_on_one_side(visits, tmp_path, monkeypatch):
     assert groups[0].tolist() == [f"2M{number // 2:04d}" for number in range(N_STARS)]
 
 
+def test_streamed_spectra_give_the_same_model(visits, tmp_path):
+    for name, more in (("memory", ()), ("stream", ("--stream",))):
+        succeed(*train_visits(visits, tmp_path / name, "--max-epochs", 1, *more))
+    assert contents(tmp_path / "stream") == contents(tmp_path / "memory")
+
+
 def killed_after(n_epochs, monkeypatch):
     """Let a training end with an error after some epochs."""
     from skbcnn.network.tensorflow.training import KeepBest
