@@ -419,7 +419,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             Labels, unless `X` is a loader; NaN or -9999 where missing. The columns of a table (pandas, astropy,
             structured array) are matched to the labels by name, in any order and spelling; units are converted, and
             masked values are missing. Columns without names are in the order of the labels.
-        x_err : array-like of shape (n_samples, n_pixels), or h5py.Dataset, default=None
+        x_err : array-like of shape (n_samples, n_pixels) or h5py.Dataset, default=None
             Flux errors. `noise_augmentation` adds noise in proportion to them, and their level is kept in
             `noise_level_`, so that predictions of noisier stars are flagged. An error above 1, the continuum, marks a
             bad pixel: its flux becomes 1 and its error 0. If the median is above 1, they are refused.

@@ -120,7 +120,7 @@ def streamed_if_in_file(X: Any, y: Any, x_err: Any, y_err: Any, *, verbose: int 
     X : array-like, H5Loader or h5py.Dataset
         Flux. An `H5Loader` brings labels and errors, too.
     y, x_err, y_err : array-like or None
-        The other arguments; `x_err` may be a dataset, too.
+        The other arguments; `x_err` may be a dataset if `X` is one.
     verbose : int, default=0
         1 shows progress bars of copies to temporary files.
 
@@ -145,7 +145,8 @@ def streamed_if_in_file(X: Any, y: Any, x_err: Any, y_err: Any, *, verbose: int 
         return
     with ExitStack() as stack:
         files = _Files(stack, None, verbose)
-        X, x_err = (files.rows(each, np.arange(len(each))) if _is_dataset(each) else each for each in (X, x_err))
+        if _is_dataset(X):
+            X, x_err = (files.rows(each, np.arange(len(each))) if _is_dataset(each) else each for each in (X, x_err))
         yield StreamedData(X, y, x_err, y_err)
 
 
