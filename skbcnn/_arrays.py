@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from skbcnn._lazy_rows import LazyRows
 from skbcnn._masked import NO_NUMBERS, filled_array, is_astropy_masked, is_masked, refuse_other_containers
 
 _OF_SPECTRA = ("flux", "error", "bitmask", "normalized")  # attributes of `skbcnn.datasets.Spectra`
@@ -123,6 +124,8 @@ def as_array(values: Any) -> np.ndarray:
     >>> as_array(np.array([1, None], dtype=object))
     array([ 1., nan])
     """
+    if isinstance(values, LazyRows):  # of numbers
+        return cast("np.ndarray", values)
     array = np.asarray(values)
     if array.dtype != object:
         return array
@@ -265,7 +268,9 @@ def plain_spectra(X: Any, x_err: Any = None, name: str = "X") -> tuple[Any, Any]
     check_same_columns(x_err, X, (f"{name.lower()}_err", name))
     errors = _dimensionless(as_pixels(x_err, f"{name.lower()}_err"), f"{name.lower()}_err")
     marked = errors.filled(np.inf)
-    if not isinstance(x_err, np.ndarray) or x_err.dtype == object:  # may hold None or NA, which count as masked
+    if (
+        not isinstance(x_err, np.ndarray | LazyRows) or x_err.dtype == object
+    ):  # may hold None or NA, which count as masked
         absent = is_masked(x_err)
         if absent.any() and np.shape(marked) == absent.shape:
             marked = with_value(as_array(marked), absent, np.inf)

@@ -12,6 +12,7 @@ from skbcnn import _flux_level
 from skbcnn._arrays import plain_spectra
 from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import label_and_error_values, label_values
+from skbcnn._lazy_rows import LazyRows
 from skbcnn._posterior_moments import count_draws_once, posterior_draws, posterior_moments
 from skbcnn._prediction import Prediction, ratio_of_stds
 from skbcnn._training_data import are_noisier
@@ -556,7 +557,10 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         """Return spectra without mask and unit as float32 with the right number of pixels."""
         if not reset:  # else scikit-learn first says what else is wrong: sparse, complex, empty
             self._check_n_pixels(X)
-        X = validate_data(self, X, y, reset=reset, dtype=np.float32, ensure_all_finite=False)
+        if isinstance(X, LazyRows):
+            validate_data(self, X, y, reset=reset, skip_check_array=True)
+        else:
+            X = validate_data(self, X, y, reset=reset, dtype=np.float32, ensure_all_finite=False)
         self._check_n_pixels(X)
         return X
 

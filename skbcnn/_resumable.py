@@ -206,7 +206,7 @@ def resumable_job(
     """
     out = Path(out)
     _check_output(out, overwrite)
-    with _locked(out):
+    with locked_output(out):
         _check_output(out, overwrite)  # another process may have completed it
         _begin(out, {**settings, "number of parts": n_chunks}, inputs, overwrite)
         yield ResumableJob(out, n_chunks, overwrite)
@@ -234,8 +234,27 @@ def _check_output(out: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Hold the lock of an output, which the system releases when the process dies."""
+def locked_output(out: Path) -> Iterator[None]:
+    """Hold the lock of an output, which the system releases when the process dies.
+
+    The lock is in `unfinished_folder`, which is removed at the end if it holds nothing else.
+
+    Parameters
+    ----------
+    out : pathlib.Path
+        Final name of the output.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds the lock.
+    OSError
+        If nothing can be written beside the output.
+    """
     folder = unfinished_folder(out)
     while True:
         folder.mkdir(exist_ok=True)

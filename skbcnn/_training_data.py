@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit
 
 from skbcnn._label_tables import LabelColumns
+from skbcnn._lazy_rows import LazyRows, change_rows
 from skbcnn._user_warnings import warn_user
 from skbcnn._validation import check_label_errors, check_labels, in_blocks, warn_of_scaled_missing_labels
 from skbcnn.calibration.fitting import MIN_DIFFERENCES
@@ -279,13 +280,37 @@ def normalized(
     -------
     stars : Stars
     """
+    needs_errors = with_flux_errors and stars.x_err is not None
     return Stars(
-        x=spectra_normalizer.transform(stars.x),
+        x=change_rows(stars.x, spectra_normalizer.transform),
         y=label_normalizer.transform(stars.y),
         y_err=None if stars.y_err is None else label_normalizer.scale_errors(stars.y_err),
         weight=stars.weight,
-        x_err=spectra_normalizer.scale_errors(stars.x_err) if with_flux_errors and stars.x_err is not None else None,
+        x_err=change_rows(stars.x_err, spectra_normalizer.scale_errors) if needs_errors else None,
     )
+
+
+def refuse_lazy_cross_fitting(X: Any, calibration_cv: int) -> None:
+    """Refuse cross-fitting with spectra that are in a file.
+
+    Parameters
+    ----------
+    X : array-like or LazyRows
+        Spectra.
+    calibration_cv : int
+        Number of folds.
+
+    Raises
+    ------
+    ValueError
+        If the spectra are in a file: all of them would be held in memory, in a second exposure, for the prediction.
+    """
+    if isinstance(X, LazyRows):
+        raise ValueError(
+            f"calibration_cv={calibration_cv} needs all spectra in memory, but those of X stay in their file. Load "
+            "them (H5Loader.load, or dataset[:]), or pass calibration_cv=None, with which the held-out stars calibrate "
+            "the model."
+        )
 
 
 def noise_levels(x_err: np.ndarray) -> np.ndarray:

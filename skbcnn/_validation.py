@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from skbcnn._arrays import as_array, as_pixels
 from skbcnn._chunks import row_chunks
 from skbcnn._error_level import BAD_PIXEL_ERROR, MAX_FLUX_ERROR, ErrorLevel
+from skbcnn._lazy_rows import LazyRows
 from skbcnn._masked import as_float64
 from skbcnn.survey.labels import is_missing
 
@@ -448,32 +449,21 @@ def finite_spectra(
     return X, x_err
 
 
-class _ReplacedPixels:
-    """Memory-mapped values with one number where the error is above the continuum, replaced in the rows that are read.
-
-    It behaves like an array where rows are read, so that no copy of the whole array is made.
-    """
-
-    def __init__(self, values: np.ndarray, x_err: np.ndarray, value: float) -> None:
-        self._values, self._x_err, self._value = values, x_err, value
-        self.shape, self.ndim, self.dtype = values.shape, values.ndim, values.dtype
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        out = np.array(self._values[rows])
-        out[self._x_err[rows] > MAX_FLUX_ERROR] = self._value
-        return out
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype=dtype)
-
-
 def _without_bad_pixels(X: np.ndarray, x_err: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return copies with flux 1 and error 0 where the error is above the continuum; memory maps are copied by rows."""
-    if isinstance(X, np.memmap):
-        lazy: Any = _ReplacedPixels(X, x_err, 1), _ReplacedPixels(x_err, x_err, 0)
+    """Return copies with flux 1 and error 0 where the error is above the continuum.
+
+    Those of memory maps and lazy rows are made when rows are read, so that no copy of the whole array is made.
+    """
+    if isinstance(X, np.memmap | LazyRows):
+
+        def replaced_flux(rows: np.ndarray) -> np.ndarray:
+            return np.where(x_err[rows] > MAX_FLUX_ERROR, X.dtype.type(1), X[rows])
+
+        def replaced_errors(rows: np.ndarray) -> np.ndarray:
+            errors = x_err[rows]
+            return np.where(errors > MAX_FLUX_ERROR, errors.dtype.type(0), errors)
+
+        lazy: Any = LazyRows(replaced_flux, X.shape, X.dtype), LazyRows(replaced_errors, x_err.shape, x_err.dtype)
         return lazy
     X, x_err = np.array(X), np.array(x_err)
     for rows in row_chunks(*X.shape):

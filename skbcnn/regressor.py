@@ -19,6 +19,7 @@ from skbcnn._context_labels import context_weights, describe_context, with_conte
 from skbcnn._fitted_state import PARAMETERS_ADDED_LATER, complete, forget, unchanged_on_failure, without_caches
 from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import error_values, label_and_error_values, label_columns
+from skbcnn._lazy_rows import change_rows
 from skbcnn._moved import find_moved_names
 from skbcnn._posterior_moments import LiveNetwork
 from skbcnn._posterior_regressor import PosteriorRegressor
@@ -27,21 +28,21 @@ from skbcnn._presets import preset
 from skbcnn._provenance import record_later_training
 from skbcnn._regressor_parameters import CONSTRAINTS, element_windows, network_spec, noise_range, training_recipe
 from skbcnn._sklearn import check_sample_weight, fit_context
-from skbcnn._training_augmentation import (
-    active_augmentation,
-    training_augmentation,
-)
+from skbcnn._training_augmentation import active_augmentation, training_augmentation
+from skbcnn._training_checkpoint import TrainingCheckpoint
 from skbcnn._training_data import (
     check_same_labels,
     check_same_layers,
     highest_noise_level,
     names_of_columns,
     normalized,
+    refuse_lazy_cross_fitting,
     split,
     usable_stars,
     warn_of_few_stars,
     warn_of_other_labels,
 )
+from skbcnn._training_identity import training_identity
 from skbcnn._training_warnings import warn_of_lost_calibration, warn_of_lost_records
 from skbcnn._user_warnings import warn_user
 from skbcnn._validation import finite_spectra
@@ -393,7 +394,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     def fit(
         self,
         X,
-        y,
+        y=None,
         x_err=None,
         y_err=None,
         sample_weight=None,
@@ -404,18 +405,21 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         y_val=None,
         x_err_val=None,
         y_err_val=None,
+        checkpoint=None,
     ):
         """Train the network.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_pixels)
-            Continuum-normalised flux.
+        X : array-like of shape (n_samples, n_pixels), h5py.Dataset or H5Loader
+            Continuum-normalised flux. That of a dataset or a `skbcnn.datasets.H5Loader` stays in its file, and is read
+            batch by batch, so that it need not fit in memory; the model is the same bit for bit. `calibration_cv` is
+            then not possible. A loader brings the labels and, with ``load_err=True``, all errors.
         y : array-like of shape (n_samples, n_labels) or (n_samples,), or table
-            Labels; NaN or -9999 where missing. The columns of a table (pandas, astropy, structured array) are matched
-            to the labels by name, in any order and spelling; units are converted, and masked values are missing.
-            Columns without names are in the order of the labels.
-        x_err : array-like of shape (n_samples, n_pixels), default=None
+            Labels, unless `X` is a loader; NaN or -9999 where missing. The columns of a table (pandas, astropy,
+            structured array) are matched to the labels by name, in any order and spelling; units are converted, and
+            masked values are missing. Columns without names are in the order of the labels.
+        x_err : array-like of shape (n_samples, n_pixels) or h5py.Dataset, default=None
             Flux errors. `noise_augmentation` adds noise in proportion to them, and their level is kept in
             `noise_level_`, so that predictions of noisier stars are flagged. An error above 1, the continuum, marks a
             bad pixel: its flux becomes 1 and its error 0. If the median is above 1, they are refused.
@@ -438,6 +442,12 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         X_val, y_val, x_err_val, y_err_val : array-like, default=None
             The same as `validation_data`, one by one. A pipeline can transform `X_val`
             (``Pipeline(..., transform_input=["X_val"])``).
+        checkpoint : str or path-like, default=None
+            File that is written after each epoch, and removed at the end. If the process is killed, or an error or a
+            second Ctrl-C ends `fit`, the same call resumes the training after the last epoch in the file, and gives the
+            same model bit for bit (on the same machine, with as many threads). Calibration is repeated; with
+            `calibration_cv`, each fold has a file beside this one. Use one file for one training at a time. None:
+            nothing is written.
 
         Returns
         -------
@@ -447,36 +457,49 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         Raises
         ------
         ValueError
-            If the data cannot be used.
+            If the data cannot be used, or `checkpoint` is damaged or belongs to a training with other data, parameters
+            or versions; the message names what differs.
+        OSError
+            If `checkpoint` cannot be written.
         ImportError
             If TensorFlow cannot be imported.
         RuntimeError
             If the process was forked after TensorFlow had started.
         """
+        from skbcnn.datasets.streaming import streamed_if_in_file
+
         refuse_after_fork("fit")  # before the work
-        with unchanged_on_failure(self):
+        streamed = streamed_if_in_file(X, y, x_err, y_err, verbose=self.verbose)
+        with unchanged_on_failure(self), streamed as (X, y, x_err, y_err):
             continues = self.warm_start and hasattr(self, "weights_")
             stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues, groups)
             given = validation_data_of(validation_data, X_val, y_val, x_err_val, y_err_val, groups=groups)
             validation = self._check_validation_data(given, stars)
             if self.calibration_cv is not None:  # refuse what cannot be divided before the work
+                refuse_lazy_cross_fitting(X, self.calibration_cv)
                 fold_numbers(len(stars.x), self.calibration_cv, stars.group)
             was_calibrated = continues and is_calibrated(self)
             if not continues:
                 warn_of_lost_records(self)
             forget(self, "warm_start" if continues else "fit")
             random_state = check_random_state(self.random_state)
+            if checkpoint is not None:
+                checkpoint = TrainingCheckpoint.of(checkpoint)
+                checkpoint.begin(training_identity(self, stars, validation, continues))
+                random_state = checkpoint.random_state(random_state)
             training, held_out = stars, validation
             if validation is None:
                 training, held_out = split(stars, self.validation_fraction, random_state)
             warn_of_few_stars(training, held_out)
             if not continues:
                 self._initialize(training, random_state)
-            self._train(training, held_out, self.max_epochs, continues)
+            self._train(training, held_out, self.max_epochs, continues, checkpoint)
             self.inv_tau_ = self._inverse_precision(len(training.x))
-            self._calibrate(training, held_out, training if validation is not None else stars)
+            self._calibrate(training, held_out, training if validation is not None else stars, checkpoint)
             if continues:
                 record_later_training(self, "fit", len(stars.x))
+            if checkpoint is not None:
+                checkpoint.finish()
         if continues and was_calibrated and self.error_model_ is None:
             warn_of_lost_calibration("fit")
         return self
@@ -617,7 +640,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         X, x_err = finite_spectra(given, X, x_err, _flux_level.are_near_one(training_x))
         if x_err is None and self._active_augmentation is None and self._added_noise[1] > 0:
             raise ValueError(f"noise_augmentation={self.noise_augmentation} needs flux errors: pass {argument}.")
-        return X, None if x_err is None else np.asarray(x_err, dtype=np.float32)
+        return X, change_rows(x_err, lambda values: np.asarray(values, dtype=np.float32))
 
     def _check_validation_data(self, given, training):
         """Return validation data as `Stars` in random order; None if there are none."""
@@ -659,7 +682,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         n_supervised = len(self._context_weights())
         return network_spec(self, self._element_windows(), self.target_names_, n_supervised)
 
-    def _train(self, training, held_out, max_epochs, continues):
+    def _train(self, training, held_out, max_epochs, continues, checkpoint=None):
         """Normalise the stars and train the network, from its weights or from new ones."""
         spec = self._network_spec()
         if continues:
@@ -669,9 +692,9 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         self.noise_level_ = highest_noise_level(training.x_err, self._added_noise[1], self.noise_level_)
         held_out = held_out and self._normalized(held_out)
         seed, start = ((self.seed_, self.n_iter_), self.weights_) if continues else (self.seed_, None)
-        self._train_network(training, held_out, max_epochs, seed=seed, start=start)
+        self._train_network(training, held_out, max_epochs, seed=seed, start=start, checkpoint=checkpoint)
 
-    def _train_network(self, training, held_out, max_epochs, *, seed, start):
+    def _train_network(self, training, held_out, max_epochs, *, seed, start, checkpoint):
         """Train the network on stars in flux and label units; the held-out stars are normalised."""
         require_tensorflow("fit")
         from skbcnn.network.tensorflow.training import train
@@ -687,7 +710,8 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             stars = stars._replace(x=training.x, x_err=x_err, group=training.group)
             settings = training_augmentation(augmentation, stars, self.spec_, self.spectra_normalizer_, self._chips)
             recipe = replace(recipe, augmentation=settings)
-        self.weights_, self.history_, self.interrupted_ = train(self.spec_, recipe, stars, held_out, seed, start)
+        result = train(self.spec_, recipe, stars, held_out, seed, start, checkpoint)
+        self.weights_, self.history_, self.interrupted_ = result
         self.n_iter_ += len(self.history_.get("loss", []))
         self._live = LiveNetwork()
 
@@ -713,7 +737,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
 
     # Calibration
 
-    def _calibrate(self, training, held_out, stars):
+    def _calibrate(self, training, held_out, stars, checkpoint=None):
         """Summarise the training set, and calibrate the model with the held-out stars.
 
         With `calibration_cv`, all `stars` calibrate it by cross-fitting, unless they are None.
@@ -738,7 +762,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
                 if self.interrupted_:
                     raise KeyboardInterrupt  # who ended the training does not wait for several others
                 calibrating, exposures = stars, stars._replace(x=self._as_in_training(stars), group=None)
-                prediction = self._cross_prediction(stars, exposures.x)
+                prediction = self._cross_prediction(stars, exposures.x, checkpoint)
             elif exposures is not None:
                 prediction = self._prediction(exposures.x, None, None, moments)
             if exposures is not None and can_calibrate(calibrating.y):
@@ -747,17 +771,19 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             self._uncalibrated = Uncalibrated.INTERRUPTED
             warn_user("Calibration interrupted by user; what was learnt until then is kept.")
 
-    def _cross_prediction(self, stars, x):
+    def _cross_prediction(self, stars, x, checkpoint):
         """Return predictions of spectra `x` of all stars by networks that were trained on other stars."""
+        folds = fold_numbers(len(x), self.calibration_cv, stars.group, self.seed_)
 
         def fit_and_predict(training_rows, other_rows):
             model = copy(self).set_params(callbacks=None)
-            model._train(stars.take(training_rows), None, self.n_iter_, continues=False)
+            part = checkpoint and checkpoint.part(f"fold {folds[other_rows[0]] + 1}", self.n_iter_)
+            model._train(stars.take(training_rows), None, self.n_iter_, continues=False, checkpoint=part)
             if model.interrupted_:
                 raise KeyboardInterrupt
             return model._prediction(x[other_rows], None, None)
 
-        return cross_predict(fit_and_predict, fold_numbers(len(x), self.calibration_cv, stars.group, self.seed_))
+        return cross_predict(fit_and_predict, folds)
 
     def _moments_of_exposures(self, x, n_stars):
         """Return `_moments` of spectra; those after the first `n_stars` need fewer draws."""

@@ -69,7 +69,7 @@ def noise(monkeypatch):
     """List of the flux errors of the training stars of all fits, which train no network."""
     given = []
 
-    def train(spec, recipe, training, held_out, seed, start):
+    def train(spec, recipe, training, held_out, seed, start, checkpoint):
         given.append(training.x_err)
         return {}, {}, False
 

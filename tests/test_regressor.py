@@ -71,7 +71,7 @@ def no_training(monkeypatch):
     """List of the normalised (training, held-out) stars of all fits, which train no network."""
     given = []
 
-    def train(spec, recipe, training, held_out, seed, start):
+    def train(spec, recipe, training, held_out, seed, start, checkpoint):
         given.append((training, held_out))
         return {}, {}, False
 

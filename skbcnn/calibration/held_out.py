@@ -33,7 +33,7 @@ def calibration_stars(held_out: Stars | None) -> Stars | None:
     """
     if held_out is None or len(held_out.x) < MIN_DIFFERENCES:
         return None
-    return held_out.take(slice(_MAX_STARS))
+    return held_out.take(slice(_MAX_STARS)).in_memory()
 
 
 def repeated(stars: Stars) -> Stars:

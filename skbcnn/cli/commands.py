@@ -31,6 +31,10 @@ _OPTIONS = {  # advice for Python, and the same for the command line
     "release='": "--release '",
     "Pass kind='apStar', or visits=False.": "Pass --kind apStar, or leave out --visits.",
     "of the mirror as spectra": "of the mirror by --spectra",
+    "Repeat the call that was interrupted to resume that training, or remove the file to begin again.": (
+        "Give the file and the options of the interrupted training to resume it, or pass --overwrite to begin again."
+    ),
+    "Remove it to begin the training again, or choose another path.": "Pass --overwrite to begin the training again.",
     "pass overwrite=True": "pass --overwrite",
     "overwrite=True": "--overwrite",
     "Leave such labels out of y and target.": "Name the other labels by --target.",
@@ -245,26 +249,53 @@ def build(**options: Any) -> None:
 @skbcnn.command()
 @click.argument("data", type=_path, metavar="DATA.h5")
 @click.option("--out", type=_path, required=True, help="Folder of the model to make.")
-@click.option("--target", default="all", help="Labels separated by commas: teff,logg,Mg. all: the 22 of DR14.")
+@click.option(
+    "--config",
+    type=_path,
+    metavar="RECIPE.toml",
+    help="Parameters of ApogeeBCNNCensoredRegressor, one a line: max_epochs = 40. Options override them.",
+)
+@click.option(
+    "--target",
+    show_default="those of the 22 that the file has",
+    help="Labels separated by commas: teff,logg,Mg. all: the 22 of DR14, all of which the file must have.",
+)
+@click.option("--visits", is_flag=True, help="Train on single visits, too.")
 @click.option("--no-errors", is_flag=True, help="Ignore the errors of fluxes and labels in the file.")
 @click.option(
     "--max-epochs", type=_positive, show_default="by the number of stars", help="Passes through the training stars."
 )
-@click.option("--lr", type=click.FloatRange(min=0, min_open=True), default=3e-3, help="Initial learning rate.")
+@click.option("--lr", type=click.FloatRange(min=0, min_open=True), show_default="0.003", help="Initial learning rate.")
 @click.option("--batch-size", type=_positive, show_default="by the number of stars", help="Stars in a training step.")
 @click.option(
-    "--dropout-rate", type=click.FloatRange(0, 1, max_open=True), default=0.05, help="Fraction of units dropped."
+    "--dropout-rate",
+    type=click.FloatRange(0, 1, max_open=True),
+    show_default="0.05",
+    help="Fraction of units dropped.",
 )
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), show_default="random", help="Seed of weights, order and draws."
 )
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Read the spectra batch by batch, so that they need not fit in memory. Compressed ones are first copied to a "
+    "temporary file beside --out.",
+)
+@click.option("--no-plots", is_flag=True, help="Write the tables of the report only.")
 @_overwrite
 @_debug
 def train(**options: Any) -> None:
     """Train a model on an HDF5 file.
 
-    The file has the datasets.h5 layout, with normalised spectra of 7514 pixels. Visits are not used. Ctrl-C ends the
-    training early and saves the best model so far.
+    The file has the datasets.h5 layout, with normalised spectra of 7514 pixels. If it has APOGEE_ID or sdss_id, all
+    spectra of a star are either trained on or held out.
+
+    Ctrl-C ends the training early and saves the best model so far. If the command is killed, the same command resumes
+    after the last complete epoch, and ends with the same model.
+
+    A report on the training is written to the folder MODEL-report beside the model: losses, residuals of the held-out
+    stars, and the response of each label to each true label.
     """
     from skbcnn.cli.train import run_train
 

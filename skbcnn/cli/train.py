@@ -1,5 +1,6 @@
 """``skbcnn train``: a model folder from an HDF5 file."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -7,22 +8,38 @@ import click
 import numpy as np
 
 from skbcnn import __version__
+from skbcnn._resumable import locked_output, unfinished_folder
+from skbcnn._training_checkpoint import TrainingCheckpoint
 from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.cli.output_paths import check_model_folder
 from skbcnn.cli.terminal_tables import stage
+from skbcnn.cli.train_data import labels_to_train, star_of_each_spectrum
+from skbcnn.cli.train_report import check_report_folder, report_folder, write_report
+from skbcnn.cli.train_settings import training_parameters
 from skbcnn.datasets import H5Loader
 from skbcnn.datasets.h5 import dataset_names, with_suffix
+from skbcnn.datasets.streaming import StreamedData, streamed
 from skbcnn.inspection import ResponseMatrix
 from skbcnn.persistence import save_folder
-from skbcnn.survey import resolve_target
 
 _N_LOWEST = 3  # elements that are named because they respond least
 
 
 def run_train(
-    *, data: Path, out: Path, target: str, no_errors: bool, overwrite: bool, seed: int | None, **parameters: Any
+    *,
+    data: Path,
+    out: Path,
+    config: Path | None,
+    target: str | None,
+    visits: bool,
+    no_errors: bool,
+    no_plots: bool,
+    stream: bool,
+    overwrite: bool,
+    seed: int | None,
+    **options: Any,
 ) -> None:
-    """Train a model on a file, and save it.
+    """Train a model on a file, save it, and write a report on the training.
 
     Parameters
     ----------
@@ -30,16 +47,24 @@ def run_train(
         HDF5 file; the suffix ``.h5`` may be omitted.
     out : pathlib.Path
         Model folder to write.
-    target : str
-        ``"all"``, or labels separated by commas.
+    config : pathlib.Path or None
+        TOML file with parameters of the regressor.
+    target : str or None
+        ``"all"``, or labels separated by commas. None: those of the 22 that the file has.
+    visits : bool
+        Whether to train on single visits, too.
     no_errors : bool
         Whether to ignore the errors in the file.
+    no_plots : bool
+        Whether to leave out the pictures of the report.
+    stream : bool
+        Whether the spectra stay in the file.
     overwrite : bool
-        Whether an existing model is replaced.
+        Whether an existing model, or an unfinished training with other settings, is replaced.
     seed : int or None
         Seed of weights, order and draws.
-    **parameters
-        Parameters of the regressor; None for their defaults.
+    **options
+        Parameters of the regressor that override those of `config`; None for those that were not given.
 
     Raises
     ------
@@ -47,58 +72,89 @@ def run_train(
         If the file cannot be used for training, or the model cannot be saved.
     """
     check_model_folder(out, overwrite)
+    report = report_folder(out)
+    check_report_folder(report)
+    parameters = training_parameters(config, options | {"random_state": seed, "target": target})
+    parameters = {"verbose": 1} | parameters
     data = data if data.exists() else with_suffix(data)
     columns = dataset_names(data)
     has_errors = any(name.endswith("_err") for name in columns) and not no_errors
-    names = [name.strip() for name in target.split(",") if name.strip()]
-    wanted = names[0] if len(names) == 1 else names
-    resolve_target(wanted)  # before H5Loader does, whose advice is for Python
-    loader = H5Loader(data, load_err=has_errors, target=wanted)
-    with stage(f"Reading {data}"):
-        x, y, *errors = loader.load()
-        x_err, y_err = errors or (None, None)
-        preprocessing = loader.preprocessing
+    loader = H5Loader(data, load_err=has_errors, load_combined=None if visits else True)
+    loader.target = labels_to_train(loader, parameters.get("target"))
+    model = ApogeeBCNNCensoredRegressor(**parameters | {"target": loader.target})
+    model._validate_params()  # before the data are read
+    with locked_output(out):
+        check_model_folder(out, overwrite)  # another process may have completed it
+        stars = star_of_each_spectrum(loader, visits)
+        _note_preparation(data, loader.preprocessing)
+        checkpoint = TrainingCheckpoint(
+            unfinished_folder(out) / "checkpoint.npz", keep=True, overwrite=overwrite, on_resume=_print_resumed
+        )
+        with ExitStack() as stack:
+            with stage(f"{'Opening' if stream else 'Reading'} {data}"):
+                opened = stack.enter_context(streamed(loader, out.parent, verbose=1)) if stream else None
+                x, y, x_err, y_err = opened or StreamedData(*loader.load())
+            with stage(f"Training on {_number_of(x, stars)}, {'with' if has_errors else 'without'} their errors"):
+                model.fit(x, y, x_err=x_err, y_err=y_err, groups=stars, checkpoint=checkpoint)
+        n_spectra = len(y)
+        print_history(model, n_spectra, stars)
+        synthetic = "synthetic" in columns and bool(np.all(loader.load_entry("synthetic")))
+        save_folder(
+            model.set_params(verbose=0),  # the progress bar is for training only
+            out,
+            preprocessing=loader.preprocessing,
+            provenance={
+                "training_data": "synthetic" if synthetic else data.name,
+                "n_stars": n_spectra,
+                "seed": model.seed_,
+                "skbcnn": __version__,
+            },
+            overwrite=overwrite,
+        )
+        files = write_report(model, report, plots=not no_plots)
+        checkpoint.remove()
+    state = "The model of the interrupted training" if model.interrupted_ else "The model"
+    click.echo(f"{state} is in {out}, the report on its training in {report} ({', '.join(files)}).")
+    click.echo(f"Predict with: skbcnn predict {out} SPECTRA... --out labels.fits")
+
+
+def _note_preparation(data: Path, preprocessing: dict[str, Any]) -> None:
     if not preprocessing:
         click.echo(
             f"{data} does not record how its spectra were prepared, so the model does not either: skbcnn predict will "
             "prepare spectra of FITS files with the defaults of ContinuumNormalizer. Record it with "
             "write_h5(..., preprocessing=normalizer.get_params())."
         )
-    given = {name: value for name, value in parameters.items() if value is not None}
-    model = ApogeeBCNNCensoredRegressor(target=loader.target, random_state=seed, verbose=1, **given)
-    with stage(f"Training on {len(x)} stars, {'with' if has_errors else 'without'} their errors"):
-        model.fit(x, y, x_err=x_err, y_err=y_err)
-    print_history(model, len(x))
-    synthetic = "synthetic" in columns and bool(np.all(loader.load_entry("synthetic")))
-    save_folder(
-        model.set_params(verbose=0),  # the progress bar is for training only
-        out,
-        preprocessing=preprocessing,
-        provenance={
-            "training_data": "synthetic" if synthetic else data.name,
-            "n_stars": len(x),
-            "seed": model.seed_,
-            "skbcnn": __version__,
-        },
-        overwrite=overwrite,
-    )
-    state = "The model of the interrupted training" if model.interrupted_ else "The model"
-    click.echo(f"{state} is in {out}. Predict with: skbcnn predict {out} SPECTRA... --out labels.fits")
 
 
-def print_history(model: Any, n_stars: int) -> None:
+def _print_resumed(n_epochs: int) -> None:
+    click.echo(f"Resuming the unfinished training after epoch {n_epochs}.")
+
+
+def _number_of(x: Any, stars: np.ndarray | None) -> str:
+    """Return how many stars are trained on, and how many spectra they have."""
+    return f"{len(x)} stars" if stars is None else f"{len(x)} spectra of {len(set(stars))} stars"
+
+
+def print_history(model: Any, n_spectra: int, stars: np.ndarray | None = None) -> None:
     """Print a summary of the training.
 
     Parameters
     ----------
     model : CensoredBCNNRegressor
         Fitted.
-    n_stars : int
-        Number of stars passed to `fit`.
+    n_spectra : int
+        Number of spectra passed to `fit`.
+    stars : ndarray of shape (n_spectra,), default=None
+        Star of each spectrum, by which spectra were held out. None: each is of another star.
     """
     history = model.history_
-    n_held_out = int(n_stars * model.validation_fraction)
-    click.echo(f"{n_stars - n_held_out} training stars, {n_held_out} held-out stars; {model.n_iter_} epochs.")
+    if stars is None:
+        n_held_out = int(n_spectra * model.validation_fraction)
+        split = f"{n_spectra - n_held_out} training stars, {n_held_out} held-out stars"
+    else:
+        split = f"{model.validation_fraction:.0%} of the stars are held out, each with all its spectra"
+    click.echo(f"{split}; {model.n_iter_} epochs.")
     if model.interrupted_:
         click.echo("Interrupted before the last epoch; the best weights until then are kept.")
     key, text = ("val_loss", "Validation") if "val_loss" in history else ("data_loss", "Training")

@@ -6,6 +6,7 @@ columns (``SNR``, ``RA``). The attribute ``preprocessing`` of ``spectra`` may re
 reads selected rows and columns; `skbcnn.datasets.h5_writer` writes such files.
 """
 
+import errno
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -361,6 +362,8 @@ def _open(filename: str | PathLike[str]) -> Iterator[_Table]:
         with h5py.File(path, "r") as file:
             yield _Table(file)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # of a temporary file, not of this one
+            raise
         raise OSError(_unreadable(path, error)) from error
 
 

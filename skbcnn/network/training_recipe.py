@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from skbcnn._lazy_rows import take_rows
+
 if TYPE_CHECKING:
     from skbcnn.augmentation.training_augmentation import TrainingAugmentation
 
@@ -17,7 +19,7 @@ class Stars(NamedTuple):
 
     Attributes
     ----------
-    x : ndarray of shape (n, n_pixels), float32
+    x : ndarray or LazyRows of shape (n, n_pixels), float32
         Spectra.
     y : ndarray of shape (n, n_labels)
         Labels, NaN where missing. In a training, those of the supervised context units follow.
@@ -25,7 +27,7 @@ class Stars(NamedTuple):
         Label errors, 0 where unknown.
     weight : ndarray of shape (n,)
         Sample weights.
-    x_err : ndarray of shape (n, n_pixels) or None
+    x_err : ndarray or LazyRows of shape (n, n_pixels), or None
         Flux errors.
     group : ndarray of int of shape (n,) or None
         Number of the star of each spectrum, if there are several spectra of a star.
@@ -51,10 +53,16 @@ class Stars(NamedTuple):
         stars : Stars
             The selected stars.
         """
-        y_err, x_err, group = (
-            None if values is None else values[rows] for values in (self.y_err, self.x_err, self.group)
-        )
-        return Stars(self.x[rows], self.y[rows], y_err, self.weight[rows], x_err, group)
+        return Stars(*(take_rows(values, rows) for values in self))
+
+    def in_memory(self) -> Stars:
+        """Return the stars with their spectra as arrays, which are read if they are in a file.
+
+        Returns
+        -------
+        stars : Stars
+        """
+        return self._replace(x=np.asarray(self.x), x_err=None if self.x_err is None else np.asarray(self.x_err))
 
 
 class EpochEnd(NamedTuple):

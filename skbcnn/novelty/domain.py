@@ -237,7 +237,7 @@ class TrainingDomain:
         check_consistent_length(x, labels)
         labels = np.where(is_missing(labels), np.nan, labels)
         rows = rng.permutation(len(x))[:_MAX_STARS]
-        flux, x_err = np.asarray(x)[rows], None if x_err is None else np.asarray(x_err)[rows]
+        flux, x_err = x[rows], None if x_err is None else x_err[rows]
         x = clip_flux(flux if vary is None else vary(flux, x_err))
         marks = np.array([(x == value).mean() <= _MARK_SHARE for value in (0, 1)], dtype=np.float64)
         bad = find_bad_pixels(x, x_err, marks)

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skbcnn._arrays import plain_spectra, with_numbers
 from skbcnn._chunks import row_chunks
 from skbcnn._global_settings import default_settings
+from skbcnn._lazy_rows import LazyRows
 from skbcnn._masked import fill_masked, filled_array, refuse_masked, refuse_other_containers
 from skbcnn._sklearn import Options, StrOptions, check_sample_weight, fit_context
 from skbcnn._validation import as_numbers
@@ -218,7 +219,7 @@ class SpectraNormalizer(_Normalizer):
         ValueError
             If X is not finite, or the weights are negative or all zero.
         """
-        X = validate_data(self, plain_spectra(X)[0], dtype=FLOATS)
+        X = validate_data(self, plain_spectra(X)[0], dtype=FLOATS, skip_check_array=isinstance(X, LazyRows))
         return self._learn(X, check_sample_weight(sample_weight, X))
 
     def transform(self, X):

@@ -12,6 +12,7 @@ import skbcnn.cli.train as train_module
 from skbcnn import ApogeeBCNNCensoredRegressor, load_folder, make_apogee_spectra, write_h5
 from skbcnn.inspection import ResponseMatrix
 from tests.cli.runner import TINY, refuse, run, succeed
+from tests.kills import contents, kill_and_resume, skbcnn
 
 N_STARS = 40
 
@@ -186,3 +187,132 @@ def test_warnings_name_the_file(stars, tmp_path):
     path = write_h5(tmp_path / "counts.h5", 300 * stars.X, {"teff": stars.y[:, 0]})
     output = succeed("train", path, "--out", tmp_path / "model", "--target", "teff", "--max-epochs", 1)
     assert "Note: The median flux of the file is 2" in output  # near 300, as absorption lowers it
+
+
+RECIPE = """
+num_hidden = [8, 8, 4, 4, 2]
+num_filters = [1, 2]
+n_draws = 4
+lr = 0.001
+validation_fraction = 0.5
+random_state = 4
+"""
+
+
+@pytest.fixture(scope="module")
+def visits(tmp_path_factory):
+    """File of 20 stars with a combined spectrum and a visit each, and a recipe. Shared by all tests."""
+    stars = make_apogee_spectra(N_STARS, random_state=0)
+    folder = tmp_path_factory.mktemp("visits")
+    (folder / "recipe.toml").write_text(RECIPE)
+    names = [f"2M{number // 2:04d}" for number in range(N_STARS)]
+    return write_h5(
+        folder / "datasets.h5",
+        stars.X,
+        {"teff": stars.y[:, 0], "Mg": stars.y[:, 6]},
+        spectra_err=stars.X_err,
+        labels_err={"teff": stars.y_err[:, 0], "Mg": stars.y_err[:, 6]},
+        in_flag=np.arange(N_STARS) % 2,
+        extra={"APOGEE_ID": names},
+    )
+
+
+def train_visits(visits, out, *more):
+    return ("train", visits, "--out", out, "--config", visits.with_name("recipe.toml"), "--visits", "--no-plots", *more)
+
+
+def test_recipe_visits_and_labels(visits, tmp_path):
+    output = succeed(*train_visits(visits, tmp_path / "model", "--max-epochs", 2, "--lr", 0.002))
+    assert "Training on 40 spectra of 20 stars" in output
+    assert "50% of the stars are held out, each with all its spectra; 2 epochs." in output
+    assert "; the other 2 labels are used" in output
+    model = load_folder(tmp_path / "model")
+    assert (model.lr, model.num_hidden, model.n_draws) == (0.002, (8, 8, 4, 4, 2), 4)
+    assert model.target_names_ == ("teff", "Mg")
+    assert model.validation_residuals_["teff"][2] == 20  # half of the stars
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model-report"]
+    assert Table.read(tmp_path / "model-report" / "residuals.csv")["n"][0] == 20
+
+
+def test_spectra_of_a_star_are_on_one_side(visits, tmp_path, monkeypatch):
+    """The groups that `fit` gets are those of the file."""
+    groups = []
+
+    def fit(self, X, y, groups_=groups, **arguments):
+        groups_.append(arguments["groups"])
+        raise ValueError("enough")
+
+    monkeypatch.setattr(ApogeeBCNNCensoredRegressor, "fit", fit)
+    refuse(*train_visits(visits, tmp_path / "model"))
+    assert groups[0].tolist() == [f"2M{number // 2:04d}" for number in range(N_STARS)]
+
+
+def test_streamed_spectra_give_the_same_model(visits, tmp_path):
+    for name, more in (("memory", ()), ("stream", ("--stream",))):
+        succeed(*train_visits(visits, tmp_path / name, "--max-epochs", 1, *more))
+    assert contents(tmp_path / "stream") == contents(tmp_path / "memory")
+
+
+def killed_after(n_epochs, monkeypatch):
+    """Let a training end with an error after some epochs."""
+    from skbcnn.network.tensorflow.training import KeepBest
+
+    on_epoch_end = KeepBest.on_epoch_end
+
+    def kill(self, epoch, logs=None):
+        on_epoch_end(self, epoch, logs)
+        if epoch == n_epochs:
+            raise OSError("killed")
+
+    monkeypatch.setattr(KeepBest, "on_epoch_end", kill)
+
+
+def test_the_same_command_resumes_and_another_is_refused(visits, tmp_path, monkeypatch):
+    command = train_visits(visits, tmp_path / "model", "--max-epochs", 4)
+    with monkeypatch.context() as patch:
+        killed_after(2, patch)
+        assert "killed" in refuse(*command)
+    assert [path.name for path in tmp_path.iterdir()] == [".model.unfinished"]
+    message = refuse(*command, "--lr", 0.1)
+    assert "lr was 0.001 and is now 0.1" in message
+    assert "Give the file and the options of the interrupted training to resume it, or pass --overwrite" in message
+    assert "Resuming the unfinished training after epoch 2." in succeed(*command)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model-report"]
+    resumed = contents(tmp_path / "model")
+    output = succeed(*command, "--overwrite")
+    assert "Resuming" not in output
+    assert contents(tmp_path / "model") == resumed
+
+
+def test_overwrite_begins_again_if_the_unfinished_training_is_another(visits, tmp_path, monkeypatch):
+    command = train_visits(visits, tmp_path / "model", "--max-epochs", 2)
+    with monkeypatch.context() as patch:
+        killed_after(1, patch)
+        refuse(*command)
+    output = succeed(*command, "--lr", 0.1, "--overwrite")
+    assert "Resuming" not in output
+    assert load_folder(tmp_path / "model").lr == 0.1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model-report"]
+
+
+def test_damaged_checkpoint(visits, tmp_path):
+    (tmp_path / ".model.unfinished").mkdir()
+    (tmp_path / ".model.unfinished" / "checkpoint.npz").write_bytes(b"damage")
+    message = refuse(*train_visits(visits, tmp_path / "model", "--max-epochs", 1))
+    assert re.search(r"cannot be read .* Pass --overwrite to begin the training again\.", message, re.DOTALL)
+
+
+def test_two_runs_at_once(visits, tmp_path):
+    from skbcnn._resumable import locked_output
+
+    with locked_output(tmp_path / "model"):
+        message = refuse(*train_visits(visits, tmp_path / "model"))
+    assert "Another process is writing" in message
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments(visits, tmp_path):
+    """By kill -9, through the command line: the model is equal byte by byte."""
+    command = skbcnn(*train_visits(visits, tmp_path / "model", "--max-epochs", 20))
+    assert kill_and_resume(command, tmp_path / "model", n_kills=3) >= 1

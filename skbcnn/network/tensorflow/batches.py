@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skbcnn._lazy_rows import LazyRows
 from skbcnn.augmentation.training_augmentation import AugmentedStars, TrainingAugmentation
 from skbcnn.network.tensorflow.losses import pack_targets
 from skbcnn.network.training_recipe import Stars
@@ -67,14 +68,24 @@ class Batches:
         if self.augmented:
             x[:], y, y_err = self.augmented.batch(rows, self._random(3, index))
             return framed, pack_targets(y, y_err), weight
-        for place, row in enumerate(rows):  # faster than fancy indexing, which makes a second copy
-            x[place] = self.stars.x[row]
+        if isinstance(self.stars.x, LazyRows):
+            x[:] = self.stars.x[rows]
+        else:
+            for place, row in enumerate(rows):  # faster than fancy indexing, which makes a second copy
+                x[place] = self.stars.x[row]
         if self.noise[1] > 0 and self.seed is not None and self.stars.x_err is not None:
             scale = self._random(2, index).uniform(*self.noise, size=(len(rows), 1)).astype(np.float32)
             x += scale * self.stars.x_err[rows] * self._random(1, index).standard_normal(x.shape, dtype=np.float32)
         return framed, self.targets[rows], weight
 
-    def next_epoch(self) -> None:
-        """Shuffle the stars for the next epoch."""
-        self.epoch += 1
-        self._shuffle()
+    def start_epoch(self, number: int) -> None:
+        """Shuffle the stars for an epoch.
+
+        Parameters
+        ----------
+        number : int
+            Number of the epoch, from 0. Order and noise follow from it and the seed.
+        """
+        if number != self.epoch:
+            self.epoch = number
+            self._shuffle()

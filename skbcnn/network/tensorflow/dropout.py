@@ -62,6 +62,17 @@ class DropoutBits:
         self.shapes = list(shapes)
         self._generator = np.random.SFC64(seed)
 
+    @property
+    def state(self) -> np.ndarray:
+        """State of the generator, after which further bits follow: ndarray of uint64 of shape (4,)."""
+        return np.array(self._generator.state["state"]["state"], dtype=np.uint64)
+
+    @state.setter
+    def state(self, values: np.ndarray) -> None:
+        state = self._generator.state
+        state["state"]["state"] = np.asarray(values, dtype=np.uint64)
+        self._generator.state = state
+
     def draw(self, n: int) -> tuple[np.ndarray, ...]:
         """Draw the bits of the next batch.
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skbcnn._training_checkpoint import TrainingCheckpoint
 from skbcnn._user_warnings import warn_user
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.tensorflow.batches import Batches
@@ -14,6 +15,7 @@ from skbcnn.network.tensorflow.callbacks import KeepBest, ProgressBar, recipe_ca
 from skbcnn.network.tensorflow.frames import Frames
 from skbcnn.network.tensorflow.network_pool import POOL, PooledNetwork
 from skbcnn.network.tensorflow.runtime import keras
+from skbcnn.network.tensorflow.training_state import resume, save_state
 from skbcnn.network.tensorflow.training_steps import TrainingSteps
 from skbcnn.network.tensorflow.weights import get_weights, initial_weights, set_weights
 from skbcnn.network.training_recipe import Recipe, Stars
@@ -45,6 +47,7 @@ def train(
     validation: Stars | None,
     seed: int | Sequence[int],
     start: Mapping[str, np.ndarray] | None = None,
+    checkpoint: TrainingCheckpoint | None = None,
 ) -> TrainedNetwork:
     """Train a network.
 
@@ -63,6 +66,9 @@ def train(
         Seed of weights, masks and order. Equal seeds give equal fits for equal numbers of threads.
     start : dict of str to ndarray, default=None
         Weights to continue from. None: random weights.
+    checkpoint : TrainingCheckpoint, default=None
+        Checkpoint that is written after each epoch. If it has a saved state, the training resumes there. The result is
+        the same bit for bit.
 
     Returns
     -------
@@ -91,7 +97,7 @@ def train(
         set_weights(pooled.network, initial_weights(spec, seed_weights) if start is None else start)
         try:
             steps = _reset(pooled, recipe.lr, seed_masks)
-            _run(steps, batches, held_out, [best, *callbacks], recipe.max_epochs, epochs)
+            _run(steps, batches, held_out, [best, *callbacks], recipe.max_epochs, epochs, checkpoint)
         except KeyboardInterrupt:
             interrupted = pooled.discard = True  # the step that was interrupted may be incomplete
             if best.weights is None:
@@ -101,6 +107,8 @@ def train(
             for callback in callbacks:
                 if isinstance(callback, ProgressBar):
                     callback.close()
+            if checkpoint is not None:
+                checkpoint.flush()
         use_best = interrupted or recipe.stop_after is not None or best.is_last
         weights = best.weights if use_best and best.weights is not None else get_weights(pooled.network)
     _check_converged(weights, [figures[monitor] for figures in epochs], recipe)
@@ -121,21 +129,34 @@ def _run(
     callbacks: list[Any],
     max_epochs: int,
     epochs: list[dict[str, float]],
+    checkpoint: TrainingCheckpoint | None,
 ) -> None:
-    """Train until `max_epochs`, a callback or an infinite loss ends it; append the figures to `epochs`."""
+    """Train until `max_epochs`, a callback or an infinite loss ends it; append the figures to `epochs`.
+
+    The first callback keeps the best weights.
+    """
     callback_list = keras.callbacks.CallbackList(callbacks, model=steps.network)
     callback_list.on_train_begin()
-    for number in range(max_epochs):
+    if checkpoint is not None:
+        with _without_keras_warnings():
+            epochs += resume(checkpoint, steps, callbacks[0], callbacks)
+    while len(epochs) < max_epochs and not _has_ended(steps, epochs):
+        number = len(epochs)
+        batches.start_epoch(number)
         with _without_keras_warnings():
             callback_list.on_epoch_begin(number)
         figures = _one_epoch(steps, batches, held_out)
         epochs.append(figures)
         with _without_keras_warnings():
             callback_list.on_epoch_end(number, dict(figures))
-        if steps.network.stop_training or not np.isfinite(figures["loss"]):
-            break
-        batches.next_epoch()
+        if checkpoint is not None:
+            save_state(checkpoint, steps, callbacks[0], epochs)
     callback_list.on_train_end()
+
+
+def _has_ended(steps: TrainingSteps, epochs: Sequence[dict[str, float]]) -> bool:
+    """Return whether a callback or an infinite loss has ended the training."""
+    return bool(epochs) and (steps.network.stop_training or not np.isfinite(epochs[-1]["loss"]))
 
 
 @contextmanager

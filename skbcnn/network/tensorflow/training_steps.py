@@ -69,6 +69,11 @@ class TrainingSteps:
         Network; it gets an optimizer.
     clipnorm : float or None, default=None
         Parameter of `Adam`.
+
+    Attributes
+    ----------
+    bits : DropoutBits
+        Source of the dropout masks; `reset` makes it.
     """
 
     def __init__(self, network: CensoredNetwork, clipnorm: float | None = None) -> None:
@@ -98,7 +103,7 @@ class TrainingSteps:
         for variable in optimizer.variables:
             variable.assign(tf.zeros_like(variable.value))
         optimizer.learning_rate = lr
-        self._bits = DropoutBits(self._dropout_shapes, seed)
+        self.bits = DropoutBits(self._dropout_shapes, seed)
 
     def learn(self, batches: Batches) -> np.ndarray:
         """Train on all batches.
@@ -116,7 +121,7 @@ class TrainingSteps:
 
         def prepare(index: int) -> tuple[np.ndarray, ...]:
             x, targets, weight = batches[index]
-            return x, targets, weight, *self._bits.draw(len(x))
+            return x, targets, weight, *self.bits.draw(len(x))
 
         return _sum_over(self._learn_graph, prepare, len(batches))
 

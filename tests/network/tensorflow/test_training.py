@@ -147,20 +147,20 @@ class TestBatches:
     def test_every_star_once_an_epoch_and_all_batches_of_one_shape(self, numbered):
         batches = Batches(numbered._replace(x_err=None), 8, seed=4)
         epochs = []
-        for _ in range(2):
+        for epoch in range(2):
+            batches.start_epoch(epoch)
             number, weight = self.rows(batches)
             assert number.shape == (3, 8)
             assert (weight == 0).sum() == 3
             assert_allclose(weight[weight > 0] * 21, number[weight > 0] + 1)  # each star keeps its own weight
             assert_array_equal(np.sort(number[weight > 0]), np.arange(21))
             epochs.append(number)
-            batches.next_epoch()
         assert (epochs[0] != epochs[1]).any()
         assert_array_equal(self.rows(Batches(numbered._replace(x_err=None), 8, seed=4))[0], epochs[0])
 
     def test_without_seed_order_and_flux_are_kept(self, numbered):
         batches = Batches(numbered, 8)
-        batches.next_epoch()
+        batches.start_epoch(1)
         number, weight = self.rows(batches)
         assert_array_equal(number[weight > 0], np.arange(21))
 
@@ -192,7 +192,7 @@ class TestBatches:
         batches = Batches(numbered, 21, seed=0, noise=(1, 1))
         first = batches[0][0]
         assert_array_equal(batches[0][0], first)
-        batches.next_epoch()
+        batches.start_epoch(1)
         second = batches[0][0]
         assert_allclose(first[:, :1000].std(), 0.25, rtol=0.03)
         assert_array_equal(first[:, 1000:], 0)
@@ -203,9 +203,9 @@ class TestBatches:
         numbered = numbered._replace(x=np.zeros((21, 2000), np.float32), x_err=np.full((21, 2000), 0.25, np.float32))
         batches = Batches(numbered, 21, seed=0, noise=(1, 3))
         levels = []
-        for _ in range(40):
+        for epoch in range(40):
+            batches.start_epoch(epoch)
             levels.append(batches[0][0].std(axis=1) / 0.25)
-            batches.next_epoch()
         levels = np.ravel(levels)
         assert 0.9 < levels.min() < 1.1
         assert 2.9 < levels.max() < 3.1
