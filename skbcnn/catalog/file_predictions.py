@@ -188,7 +188,7 @@ def predict_catalog(
     -----
     A row of an HDF5 file that cannot be used (NaN, every pixel bad) has NaN labels and bit 11 of ``result_flags``, so
     that the rows of catalogue and file correspond. A FITS file or spectrum that cannot be used has no row. Both are
-    listed in ``<name>.failures.csv`` beside the catalogue.
+    listed in ``<name>-left-out.csv`` beside the catalogue.
 
     Examples
     --------
@@ -270,8 +270,8 @@ def _check_outputs(outs: Sequence[Path], overwrite: bool) -> None:
 
 
 def failures_path(out: Path) -> Path:
-    """Return where the failures of a catalogue are listed: ``stars.failures.csv`` for ``stars.fits``."""
-    return out.with_name(f"{out.stem}.failures.csv")
+    """Return where the failures of a catalogue are listed: ``stars-left-out.csv`` for ``stars.fits``."""
+    return out.with_name(f"{out.stem}-left-out.csv")
 
 
 def _origin(model: CensoredBCNNRegressor) -> dict[str, str]:

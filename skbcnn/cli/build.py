@@ -11,7 +11,6 @@ from skbcnn.cli.output_paths import check_dataset
 from skbcnn.cli.terminal_tables import print_table
 from skbcnn.datasets import BuiltDataset, Cuts, build_dataset
 from skbcnn.datasets.h5 import with_suffix
-from skbcnn.survey import APOGEE_LABELS
 
 
 def run_build(*, table: Path, spectra: Path, out: Path, keep_flagged: bool, **options: Any) -> None:
@@ -53,10 +52,8 @@ def _print_summary(built: BuiltDataset, out: Path) -> None:
         counts = sorted(built.left_out.items(), key=lambda item: -item[1])
         print_table(("left out", "number"), [(reason, str(number)) for reason, number in counts], left={"left out"})
         click.echo(f"\nEach row, file and spectrum that was left out is in {_beside(out, built.left_out_path)}.")
-    target = [name for name in built.label_names if name in APOGEE_LABELS]
-    chosen = "" if len(target) == len(APOGEE_LABELS) else f" --target {','.join(target)}"
     path = _beside(out, built.path)
-    click.echo(f"The training set is in {path}. Train with: skbcnn train {shlex.quote(str(path))}{chosen} --out model")
+    click.echo(f"The training set is in {path}. Train with: skbcnn train {shlex.quote(str(path))} --out model")
 
 
 def _beside(out: Path, path: Path) -> Path:

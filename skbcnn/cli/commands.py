@@ -133,7 +133,7 @@ class _Numbers(click.ParamType):
         return tuple(click.INT.convert(part.strip(), param, ctx) for part in value.split(",") if part.strip())
 
 
-def _cut(name: str, default: float, text: str) -> Any:
+def _cut(name: str, default: float | str, text: str) -> Any:
     """Return the option for a limit on the stars of a training set."""
     return click.option(name, type=_Limit(), default=str(default), metavar="NUMBER|off", help=text)
 
@@ -189,6 +189,7 @@ def demo(**options: Any) -> None:
 @_cut("--min-teff", 4000, "Teff in K must be above this.")
 @_cut("--max-teff", 5500, "Teff in K must be below this.")
 @_cut("--min-snr", 200, "S/N per pixel must be above this.")
+@_cut("--max-snr", "off", "S/N per pixel must be below this.")
 @_cut("--max-vscatter", 1, "VSCATTER in km/s must be below this.")
 @_cut("--min-fe-h", -10000, "[Fe/H] must be above this; missing is -9999.")
 @_cut("--min-location-id", 1, "LOCATION_ID must be above this.")
@@ -329,7 +330,7 @@ def train(**options: Any) -> None:
     "the chip as bad.",
 )
 @click.option("--n-draws", type=click.IntRange(min=2), show_default="the model's", help="Posterior draws.")
-@click.option("--jobs", type=_positive, show_default="up to 4", help="Processes that read and prepare FITS files.")
+@click.option("--n-jobs", type=_positive, show_default="up to 4", help="Processes that read and prepare FITS files.")
 @click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler, whose workers read and predict the spectra.")
 @click.option(
     "--naming",
@@ -353,7 +354,7 @@ def predict(ctx: click.Context, **options: Any) -> None:
     model.
 
     A command that was stopped or killed goes on where it ended if it is given again. Files and spectra that cannot be
-    used are listed beside the table, in NAME.failures.csv.
+    used are listed beside the table, in NAME-left-out.csv.
     """
     from skbcnn.cli.predict import run_predict
 

@@ -39,7 +39,7 @@ def run_predict(
     no_continuum: str | None,
     n_draws: int | None,
     naming: Naming,
-    jobs: int | None,
+    n_jobs: int | None,
     scheduler: str | None,
     overwrite: bool,
 ) -> list[Exception]:
@@ -67,7 +67,7 @@ def run_predict(
         Number of posterior draws. None: that of the model.
     naming : {"skbcnn", "sdssv"}
         Names of the columns of the tables.
-    jobs : int or None
+    n_jobs : int or None
         Number of processes that read FITS files.
     scheduler : str or None
         Address of a Dask scheduler.
@@ -100,7 +100,7 @@ def run_predict(
             naming=naming,
             meta=_metadata(regressor, model),
             overwrite=overwrite,
-            n_jobs=jobs,
+            n_jobs=n_jobs,
             scheduler=scheduler,
             verbose=1,
         )

@@ -6,8 +6,7 @@ import click
 import numpy as np
 
 from skbcnn.datasets import H5Loader
-from skbcnn.datasets.h5 import column_key
-from skbcnn.survey import resolve_target
+from skbcnn.survey import APOGEE_LABELS, resolve_target
 
 _STAR_NAMES = ("APOGEE_ID", "sdss_id")  # datasets that hold the identifier of the star of each spectrum
 
@@ -37,13 +36,12 @@ def labels_to_train(loader: H5Loader, target: str | Sequence[str] | None) -> str
         wanted = names[0] if len(names) == 1 else list(names)
         resolve_target(wanted)  # before H5Loader does, whose advice is for Python
         return wanted
-    present = {column_key(name) for name in loader.column_names}
-    labels = resolve_target("all")
-    absent = [name for name in labels if name not in present]
-    if not absent or len(absent) == len(labels):  # none: H5Loader says what the file has
+    present = loader.label_names
+    absent = [name for name in APOGEE_LABELS if name not in present]
+    if not absent or not present:  # none: H5Loader says what the file has
         return "all"
-    click.echo(f"{loader.filename} has no {', '.join(absent)}; the other {len(labels) - len(absent)} labels are used.")
-    return [name for name in labels if name in present]
+    click.echo(f"{loader.filename} has no {', '.join(absent)}; the other {len(present)} labels are used.")
+    return present
 
 
 def star_of_each_spectrum(loader: H5Loader, visits: bool) -> np.ndarray | None:

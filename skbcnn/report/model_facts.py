@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from skbcnn.persistence.fingerprint import model_fingerprint
 from skbcnn.persistence.model_folder import software_versions
-from skbcnn.persistence.regressor_document import arrays_of
 from skbcnn.regressor import CensoredBCNNRegressor
 
-_N_DIGITS = 16
 _MAX_VALUES = 9  # of a list that is shown
-
-
-def fingerprint(model: CensoredBCNNRegressor) -> str:
-    """Return a number that differs between models: the beginning of the SHA-256 sum of all fitted arrays and the seed.
-
-    Parameters
-    ----------
-    model : CensoredBCNNRegressor
-        Fitted.
-
-    Returns
-    -------
-    fingerprint : str
-        16 hexadecimal digits. The same after saving and loading.
-    """
-    digest = hashlib.sha256(f"{type(model).__name__} {model.target_names_} {model.seed_}".encode())
-    for name, values in sorted(arrays_of(model).items()):
-        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
-        digest.update(values.tobytes())
-    return digest.hexdigest()[:_N_DIGITS]
 
 
 def model_facts(model: CensoredBCNNRegressor, name: str) -> dict[str, str]:
@@ -52,7 +30,7 @@ def model_facts(model: CensoredBCNNRegressor, name: str) -> dict[str, str]:
     n_windows = sum(window is not None for window in model.spec_.windows)
     return {
         "Model": f"{name} ({type(model).__name__})",
-        "Fingerprint": fingerprint(model),
+        "Fingerprint": model_fingerprint(model),
         "Input and output": (
             f"{len(model.target_names_)} labels from {model.n_features_in_} pixels; {n_windows} labels are read in "
             "windows of the spectrum only"

@@ -160,7 +160,7 @@ def test_a_row_that_cannot_be_used_has_no_labels(tiny_model, tiny_data, tmp_path
     assert [str(failure) for failure in summary.failures] == [
         f"{path}, row 4: spectra contains NaN or other flux that is not finite."
     ]
-    assert summary.failures_path == tmp_path / "a.failures.csv"
+    assert summary.failures_path == tmp_path / "a-left-out.csv"
     with summary.failures_path.open(encoding="utf-8") as file:
         assert list(csv.reader(file)) == [["file", "spectrum", "reason"], list(summary.failures[0])]
 
@@ -249,7 +249,7 @@ def test_nothing_that_can_be_read(tiny_model, tmp_path):
 
 def test_an_existing_catalogue_is_refused_before_any_work(tiny_model, path, tmp_path, monkeypatch):
     stop_after(0, monkeypatch)
-    for taken in ("a.fits", "b.csv", "a.failures.csv"):
+    for taken in ("a.fits", "b.csv", "a-left-out.csv"):
         (tmp_path / taken).write_text("old")
         with pytest.raises(FileExistsError, match=rf"{taken} exists. Choose another name, or pass overwrite=True"):
             predict_catalog(tiny_model, path, [tmp_path / "a.fits", tmp_path / "b.csv"])
@@ -258,7 +258,7 @@ def test_an_existing_catalogue_is_refused_before_any_work(tiny_model, path, tmp_
 
 
 def test_failures_of_a_catalogue_that_is_replaced_are_removed(tiny_model, path, tmp_path):
-    (tmp_path / "a.failures.csv").write_text("old")
+    (tmp_path / "a-left-out.csv").write_text("old")
     predict_catalog(tiny_model, path, tmp_path / "a.fits", overwrite=True)
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.fits"]
 

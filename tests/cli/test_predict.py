@@ -292,9 +292,9 @@ def test_failures_are_printed_and_listed(stars, model, tmp_path):
     assert len(errors) == 21
     assert "a.h5, row 0: spectra contains NaN" in errors[0]
     assert (
-        f"5 more files or spectra could not be predicted. All are listed in {tmp_path / 'l.failures.csv'}" in errors[20]
+        f"5 more files or spectra could not be predicted. All are listed in {tmp_path / 'l-left-out.csv'}" in errors[20]
     )
-    assert len((tmp_path / "l.failures.csv").read_text().splitlines()) == 26
+    assert len((tmp_path / "l-left-out.csv").read_text().splitlines()) == 26
     assert len(Table.read(tmp_path / "l.csv")) == 30
 
 

@@ -23,7 +23,7 @@ class Cuts:
     ----------
     min_teff, max_teff : float or None, default=4000, 5500
         Teff in K. Both are excluded, as all limits are.
-    min_snr : float or None, default=200
+    min_snr, max_snr : float or None, default=200, None
         Signal-to-noise ratio per pixel of the combined spectrum.
     max_vscatter : float or None, default=1
         Scatter of the radial velocities of the visits, in km/s. Stars for which it is unknown pass.
@@ -48,6 +48,7 @@ class Cuts:
     min_teff: float | None = 4000
     max_teff: float | None = 5500
     min_snr: float | None = 200
+    max_snr: float | None = None
     max_vscatter: float | None = 1
     min_fe_h: float | None = -10000
     min_location_id: float | None = 1
@@ -58,10 +59,10 @@ class Cuts:
         for name in ("starflag", "aspcapflag"):
             if getattr(self, name) not in ("zero", "any"):
                 raise ValueError(f"{name}={getattr(self, name)!r}, expected 'zero' or 'any'.")
-        if self.min_teff is not None and self.max_teff is not None and self.min_teff >= self.max_teff:
-            raise ValueError(
-                f"min_teff={self.min_teff} is not below max_teff={self.max_teff}: no star has such a Teff."
-            )
+        for name, text in (("teff", "Teff"), ("snr", "S/N")):
+            low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
+            if low is not None and high is not None and low >= high:
+                raise ValueError(f"min_{name}={low} is not below max_{name}={high}: no star has such a {text}.")
 
 
 class _Limit(NamedTuple):
@@ -79,6 +80,7 @@ _LIMITS = (
     _Limit("min_teff", "teff", True, operator.gt, "Teff is not above"),
     _Limit("max_teff", "teff", True, operator.lt, "Teff is not below"),
     _Limit("min_snr", "snr", False, operator.gt, "S/N is not above"),
+    _Limit("max_snr", "snr", False, operator.lt, "S/N is not below"),
     _Limit("max_vscatter", "vscatter", False, operator.lt, "scatter of velocities is not below", missing_passes=True),
     _Limit("min_fe_h", "Fe", True, operator.gt, "[Fe/H] is not above"),
     _Limit("min_location_id", "location_id", False, operator.gt, "LOCATION_ID is not above"),

@@ -81,5 +81,7 @@ def test_columns_that_are_absent_are_noted(tmp_path):
 def test_invalid_cuts():
     with pytest.raises(ValueError, match="starflag='no', expected 'zero' or 'any'"):
         Cuts(starflag="no")
+    with pytest.raises(ValueError, match="min_snr=200 is not below max_snr=100: no star has such a S/N"):
+        Cuts(max_snr=100)
     with pytest.raises(ValueError, match="min_teff=6000 is not below max_teff=5500"):
         Cuts(min_teff=6000)

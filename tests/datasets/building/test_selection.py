@@ -73,6 +73,13 @@ def test_no_star_is_left(mirror, tmp_path):
         select(mirror, tmp_path, cuts=Cuts(min_snr=1000))
 
 
+def test_faint_stars(mirror, tmp_path):
+    faint = select(mirror, tmp_path, cuts=Cuts(min_snr=80, max_snr=200))
+    kinds = set(mirror.stars["kind"][faint.rows].tolist())
+    assert kinds <= {"faint", "real"}
+    assert "faint" in kinds
+
+
 def test_template(mirror, tmp_path):
     selection = select(mirror, tmp_path, path_template="{TELESCOPE}/{location_id:06d}/{prefix}Star-{apogee_id}.fits")
     star = mirror.stars[selection.rows[0]]
