@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from io import RawIOBase
@@ -24,6 +25,8 @@ class LazyRows:
         Shape.
     dtype : dtype-like, default=numpy.float32
         Type of the values.
+    will_need : callable, default=None
+        Function of an array of row numbers that lets the system begin to read these rows. None: nothing is done.
 
     Examples
     --------
@@ -41,9 +44,14 @@ class LazyRows:
     ndim = 2
 
     def __init__(
-        self, read: Callable[[np.ndarray], np.ndarray], shape: tuple[int, int], dtype: Any = np.float32
+        self,
+        read: Callable[[np.ndarray], np.ndarray],
+        shape: tuple[int, int],
+        dtype: Any = np.float32,
+        will_need: Callable[[np.ndarray], None] | None = None,
     ) -> None:
         self._read = read
+        self.will_need = will_need or _ignore
         self.shape, self.dtype = shape, np.dtype(dtype)
 
     def __len__(self) -> int:
@@ -76,7 +84,12 @@ class LazyRows:
         rows : LazyRows
         """
         numbers = self._numbers(rows)
-        return LazyRows(lambda some: self._read(numbers[some]), (len(numbers), self.shape[1]), self.dtype)
+        return LazyRows(
+            lambda some: self._read(numbers[some]),
+            (len(numbers), self.shape[1]),
+            self.dtype,
+            lambda some: self.will_need(numbers[some]),
+        )
 
     def change(self, function: Callable[[np.ndarray], np.ndarray]) -> LazyRows:
         """Return the result of a function of each row, which is computed when it is used.
@@ -90,7 +103,11 @@ class LazyRows:
         -------
         rows : LazyRows
         """
-        return LazyRows(lambda rows: function(self._read(rows)), self.shape, self.dtype)
+        return LazyRows(lambda rows: function(self._read(rows)), self.shape, self.dtype, self.will_need)
+
+
+def _ignore(rows: np.ndarray) -> None:
+    """Read nothing ahead."""
 
 
 def file_rows(file: RawIOBase, offset: int, shape: tuple[int, int]) -> LazyRows:
@@ -132,7 +149,26 @@ def file_rows(file: RawIOBase, offset: int, shape: tuple[int, int]) -> LazyRows:
                     fill(rows[start], values[start:stop].reshape(-1).view(np.uint8).data)
         return values
 
-    return LazyRows(read, shape)
+    def will_need(rows: np.ndarray) -> None:
+        for row in rows.tolist():
+            os.posix_fadvise(file.fileno(), offset + row * n_bytes, n_bytes, os.POSIX_FADV_WILLNEED)
+
+    return LazyRows(read, shape, will_need=will_need if hasattr(os, "posix_fadvise") else None)
+
+
+def will_need(rows: np.ndarray, *several: Any) -> None:
+    """Let the system begin to read rows of lazy rows; nothing is done for arrays and None.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        Numbers of the rows.
+    *several : ndarray, LazyRows or None
+        What has these rows.
+    """
+    for values in several:
+        if isinstance(values, LazyRows):
+            values.will_need(rows)
 
 
 def take_rows(values: Any, rows: np.ndarray | slice) -> Any:

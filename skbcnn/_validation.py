@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from skbcnn._arrays import as_array, as_pixels
 from skbcnn._chunks import row_chunks
 from skbcnn._error_level import BAD_PIXEL_ERROR, MAX_FLUX_ERROR, ErrorLevel
-from skbcnn._lazy_rows import LazyRows
+from skbcnn._lazy_rows import LazyRows, will_need
 from skbcnn._masked import as_float64
 from skbcnn.survey.labels import is_missing
 
@@ -463,7 +463,10 @@ def _without_bad_pixels(X: np.ndarray, x_err: np.ndarray) -> tuple[np.ndarray, n
             errors = x_err[rows]
             return np.where(errors > MAX_FLUX_ERROR, errors.dtype.type(0), errors)
 
-        lazy: Any = LazyRows(replaced_flux, X.shape, X.dtype), LazyRows(replaced_errors, x_err.shape, x_err.dtype)
+        lazy: Any = (
+            LazyRows(replaced_flux, X.shape, X.dtype, lambda rows: will_need(rows, X, x_err)),
+            LazyRows(replaced_errors, x_err.shape, x_err.dtype, lambda rows: will_need(rows, x_err)),
+        )
         return lazy
     X, x_err = np.array(X), np.array(x_err)
     for rows in row_chunks(*X.shape):

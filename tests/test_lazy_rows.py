@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from skbcnn._lazy_rows import LazyRows, change_rows, file_rows, take_rows
+from skbcnn._lazy_rows import LazyRows, change_rows, file_rows, take_rows, will_need
 
 VALUES = np.arange(60, dtype=np.float32).reshape(12, 5)
 
@@ -68,6 +68,18 @@ def test_nothing_is_read_before_it_is_used():
     assert not read
     _ = lazy[1:]
     assert read == [[2, 5]]
+
+
+def test_rows_are_read_ahead_from_the_file_that_has_them():
+    ahead = []
+    lazy = LazyRows(lambda rows: np.zeros((len(rows), 2)), (9, 2), will_need=lambda rows: ahead.append(rows.tolist()))
+    will_need(np.array([0, 2]), change_rows(take_rows(lazy, np.array([8, 2, 5])), np.negative), VALUES, None)
+    assert ahead == [[8, 5]]
+
+
+def test_reading_ahead_changes_nothing(lazy):
+    lazy.will_need(np.array([11, 0]))
+    assert_array_equal(lazy[[11, 0]], VALUES[[11, 0]])
 
 
 def test_arrays_and_none_are_taken_and_changed_at_once():

@@ -60,7 +60,7 @@ def fit(parameters, stars, checkpoint=None, killed_after=(), **arguments):
         {"lr_schedule": "plateau", "reduce_lr_patience": 1, "lr": 0.1, "warmup_epochs": 0},
         {"early_stopping": True, "n_iter_no_change": 1, "lr": 0.1, "warmup_epochs": 0},
         {"noise_augmentation": (0, 2), "validation_fraction": 0},
-        {"augmentation": {}},
+        pytest.param({"augmentation": {}}, marks=pytest.mark.slow),
         {"calibration_cv": 2},
     ],
     ids=lambda changes: next(iter(changes), "plain"),

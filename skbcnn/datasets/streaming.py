@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from skbcnn._chunks import row_chunks
 from skbcnn._error_level import MAX_FLUX_ERROR
 from skbcnn._flux_level import are_near_one
-from skbcnn._lazy_rows import LazyRows, file_rows
+from skbcnn._lazy_rows import LazyRows, file_rows, will_need
 from skbcnn.datasets.h5 import ERROR_SUFFIX, H5Loader, _open, _read_columns, _read_rows, _resolve, column_key
 
 if TYPE_CHECKING:
@@ -238,4 +238,4 @@ def _without_bad_pixels(flux: LazyRows, errors: LazyRows | None) -> LazyRows:
         values[errors[rows] > MAX_FLUX_ERROR] = 1
         return values
 
-    return LazyRows(read, flux.shape)
+    return LazyRows(read, flux.shape, will_need=lambda rows: will_need(rows, flux, errors))

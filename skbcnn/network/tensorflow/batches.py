@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from skbcnn._lazy_rows import LazyRows
+from skbcnn._lazy_rows import LazyRows, will_need
 from skbcnn.augmentation.training_augmentation import AugmentedStars, TrainingAugmentation
 from skbcnn.network.tensorflow.losses import pack_targets
 from skbcnn.network.training_recipe import Stars
+
+_N_AHEAD = 4  # batches that are read ahead from a file
 
 
 class Batches:
@@ -58,6 +60,7 @@ class Batches:
         return -(-self.n_stars // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        self._read_ahead(index)
         position = slice(index * self.batch_size, (index + 1) * self.batch_size)
         rows = self.order[position]
         is_filling = np.arange(position.start, position.stop) >= self.n_stars
@@ -77,6 +80,12 @@ class Batches:
             scale = self._random(2, index).uniform(*self.noise, size=(len(rows), 1)).astype(np.float32)
             x += scale * self.stars.x_err[rows] * self._random(1, index).standard_normal(x.shape, dtype=np.float32)
         return framed, self.targets[rows], weight
+
+    def _read_ahead(self, index: int) -> None:
+        """Let the system begin to read a later batch, if the spectra are in a file."""
+        first = 1 if index == 0 else index + _N_AHEAD
+        rows = self.order[first * self.batch_size : (index + _N_AHEAD + 1) * self.batch_size]
+        will_need(rows, self.stars.x, self.stars.x_err)
 
     def start_epoch(self, number: int) -> None:
         """Shuffle the stars for an epoch.
