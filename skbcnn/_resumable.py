@@ -93,11 +93,15 @@ class ResumableJob:
 
         Raises
         ------
+        ValueError
+            If an array holds objects.
         OSError
             If it cannot be written. The chunks saved so far remain.
         """
+        if objects := [name for name, values in arrays.items() if values.dtype.hasobject]:
+            raise ValueError(f"{', '.join(objects)} of a chunk holds objects, expected numbers or text.")
         content = io.BytesIO()
-        np.savez(content, allow_pickle=False, **arrays, **{_RECORD: np.array(json.dumps(record))})
+        np.savez(content, **arrays, **{_RECORD: np.array(json.dumps(record))})
         path = self.folder / f"chunk-{number:08d}-{_checksum(content.getvalue())}.npz"
         try:
             _write(path, content.getvalue())

@@ -3,19 +3,26 @@
 import gzip
 import re
 import runpy
+import shlex
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from click.testing import CliRunner
 from sklearn import config_context
 
-from skbcnn import H5Loader
+from skbcnn import ApogeeBCNNCensoredRegressor, H5Loader
+from skbcnn.cli import train
+from skbcnn.cli.commands import skbcnn
 from skbcnn.survey import APOGEE_LABELS
+from tests.survey_mirror import write_mirror
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+COMMANDS = re.compile(r"^```bash\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 SMALL_README = {  # replacements that make the program of the README quick
     "make_apogee_spectra(3000,": "make_apogee_spectra(320,",  # 24 held-out stars are enough to calibrate
     "Regressor(random_state=1,": "Regressor(max_epochs=1, random_state=1,",
@@ -43,6 +50,38 @@ def pages_with_code():
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_blocks(page, page.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def quick_commands(monkeypatch):
+    """Let `skbcnn train` train narrow networks for one epoch, whatever the options say."""
+    small = {"num_hidden": (8, 8, 4, 4, 0), "max_epochs": 1, "n_draws": 4}
+    monkeypatch.setattr(
+        train, "ApogeeBCNNCensoredRegressor", lambda **given: ApogeeBCNNCensoredRegressor(**given | small)
+    )
+
+
+def test_commands_of_the_page_about_catalogues(tmp_path, monkeypatch, quick_commands):
+    monkeypatch.chdir(tmp_path)
+    for release in (17, 19):
+        write_mirror(tmp_path / "sas", 60, release=release, seed=release)
+    text = (ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")
+    (tmp_path / "recipe.toml").write_text(re.search(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1])
+    commands = [line for block in COMMANDS.finditer(text) for line in block[1].splitlines()]
+    assert {shlex.split(line)[1] for line in commands if line.startswith("skbcnn")} == {
+        *("build", "train", "evaluate", "predict")
+    }
+    for line in commands:
+        names, _, command = line.rpartition(" | ")
+        given = subprocess.run(shlex.split(names), capture_output=True, text=True, check=True).stdout if names else None
+        result = CliRunner().invoke(skbcnn, shlex.split(command)[1:], input=given)
+        n_left_out = result.stderr.count("Error: ")
+        assert result.exit_code == 0 or (command.split()[1] == "predict" and n_left_out), (command, result.output)
+    catalogue, left_out = Table.read("catalogue.fits"), Table.read("catalogue-left-out.csv")
+    assert len(catalogue) + len(left_out) >= 60
+    assert "teff_err" in catalogue.colnames
+    assert len(Table.read("visits.parquet")) > len(catalogue)
+    assert Path("report.html").stat().st_size > 1e5
 
 
 def test_readme(tmp_path, monkeypatch, capsys):
