@@ -148,7 +148,9 @@ def n_threads_of_tensorflow() -> int:
         From the environment variables that TensorFlow reads, else the number of CPUs of this process.
     """
     n_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    given = [text for name in _N_THREADS if (text := os.environ.get(name, "")).isdecimal() and text != "0"]
+    # a cluster in this process has set OMP_NUM_THREADS here, too, for its workers
+    names = _N_THREADS[:1] if distributed.Nanny._instances else _N_THREADS
+    given = [text for name in names if (text := os.environ.get(name, "")).isdecimal() and text != "0"]
     return min(map(int, given), default=n_cpus)
 
 
