@@ -4,6 +4,8 @@ The model is sent once to each worker, by a plugin, which workers that start lat
 worker reads the spectra and predicts them. This process saves the results.
 """
 
+import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +27,7 @@ from skbcnn.regressor import CensoredBCNNRegressor
 
 _TASKS_PER_THREAD = 2  # one that runs, and one that waits, so that no worker waits for this process
 _SECONDS = 2.0  # between looks at the connection
+_N_THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # environment variables of TensorFlow; the lower one counts
 _PACKAGES = ("skbcnn", "numpy", "tensorflow")  # whose versions can change the last digits of predictions
 
 
@@ -49,9 +52,12 @@ class ModelPlugin(WorkerPlugin):
         self.loader = loader
         self.naming = naming
         self.versions = package_versions()
+        self.n_threads = n_threads_of_tensorflow()
 
     def setup(self, worker: Any) -> None:
-        """Make the lock of the network, which cannot be sent."""
+        """Let TensorFlow add in the order of the client, and make the lock of the network, which cannot be sent."""
+        if "tensorflow" not in sys.modules:  # Dask sets OMP_NUM_THREADS to 1 in workers
+            os.environ.update(dict.fromkeys(_N_THREADS, str(self.n_threads)))
         self.lock = threading.Lock()  # a worker with two threads reads one part while it predicts another
 
 
@@ -131,6 +137,21 @@ def package_versions() -> dict[str, str]:
         except PackageNotFoundError:
             versions[package] = "absent"
     return versions
+
+
+def n_threads_of_tensorflow() -> int:
+    """Return how many threads share an operation of TensorFlow in this process, on which its rounding depends.
+
+    Returns
+    -------
+    n_threads : int
+        From the environment variables that TensorFlow reads, else the number of CPUs of this process.
+    """
+    n_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # a cluster in this process has set OMP_NUM_THREADS here, too, for its workers
+    names = _N_THREADS[:1] if distributed.Nanny._instances else _N_THREADS
+    given = [text for name in names if (text := os.environ.get(name, "")).isdecimal() and text != "0"]
+    return min(map(int, given), default=n_cpus)
 
 
 @contextmanager

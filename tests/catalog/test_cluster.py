@@ -82,10 +82,14 @@ def when_parts_are_saved(folder, n_parts, action):
 
 
 def test_the_catalogue_is_that_of_one_process(tiny_model, path, expected, tmp_path, cluster):
+    from skbcnn.catalog.cluster import n_threads_of_tensorflow
+
     out = tmp_path / "a.fits"
     with distributed.Client(cluster) as client:
         predict_catalog(tiny_model, path, out, chunk_size=20, scheduler=client)
         assert client.status == "running"
+        threads = client.run(lambda: os.environ["OMP_NUM_THREADS"])  # else results differ in the last digits
+        assert set(threads.values()) == {str(n_threads_of_tensorflow())}
         plugins = client.run(lambda dask_worker: [name for name in dask_worker.plugins if name.startswith("skbcnn")])
     assert out.read_bytes() == expected
     assert not any(plugins.values())
