@@ -100,8 +100,8 @@ class ResumableJob:
         """
         if objects := [name for name, values in arrays.items() if values.dtype.hasobject]:
             raise ValueError(f"{', '.join(objects)} of a chunk holds objects, expected numbers or text.")
-        content = io.BytesIO()
-        np.savez(content, **arrays, **{_RECORD: np.array(json.dumps(record))})
+        content, named = io.BytesIO(), {**arrays, _RECORD: np.array(json.dumps(record))}
+        np.savez(content, **named)  # type: ignore[arg-type]  # its parameter allow_pickle is new in NumPy 2.1
         path = self.folder / f"chunk-{number:08d}-{_checksum(content.getvalue())}.npz"
         try:
             _write(path, content.getvalue())
