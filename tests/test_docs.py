@@ -77,7 +77,7 @@ def test_commands_of_the_page_about_catalogues(tmp_path, monkeypatch, quick_comm
         result = CliRunner().invoke(skbcnn, shlex.split(command)[1:], input=given)
         n_left_out = result.stderr.count("Error: ")
         assert result.exit_code == 0 or (command.split()[1] == "predict" and n_left_out), (command, result.output)
-    catalogue, left_out = Table.read("catalogue.fits"), Table.read("catalogue-left-out.csv")
+    catalogue, left_out = Table.read("catalogue.fits"), Table.read("catalogue.fits-left-out.csv")
     assert len(catalogue) + len(left_out) >= 60
     assert "teff_err" in catalogue.colnames
     assert len(Table.read("visits.parquet")) > len(catalogue)

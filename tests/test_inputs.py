@@ -1125,7 +1125,7 @@ class TestCommandLine:
         with fits.open(path, mode="update") as hdus:
             hdus[1].data[:, 300:3300] = np.nan
         message = refuse("predict", giants_model, path)
-        assert "apStar.fits, combined: the spectrum has a continuum that is not positive" in message
+        assert "apStar.fits, combined: The spectrum has a continuum that is not positive" in message
         assert "or pass --no-continuum fill." in message
         output = succeed("predict", giants_model, path, "--no-continuum", "fill", "--out", tmp_path / "l.csv")
         assert "2M19485057+5005279" in output
@@ -1235,10 +1235,8 @@ class TestAdvice:
             from_astronn(giants_model / "weights.h5")
         with pytest.raises(FileNotFoundError, match="is a folder, expected the file of SDSS-V's checkpoint"):
             from_sdssv(giants_model)
-        assert "is a folder, expected a file of spectra" in refuse("predict", giants_model, giants_file.parent)
-        assert "There is no file absent.fits. Pass apStar, aspcapStar or" in refuse(
-            "predict", giants_model, "absent.fits"
-        )
+        assert "row 0" in succeed("predict", giants_model, giants_file.parent)  # all files of spectra in a folder
+        assert "absent.fits. Pass apStar, aspcapStar or HDF5 files." in refuse("predict", giants_model, "absent.fits")
 
     def test_swapped_arguments_of_save_folder(self, giants_model, tmp_path):
         with pytest.raises(TypeError, match=r"save_folder\(model, path\) .* the other way round"):

@@ -56,6 +56,12 @@ def test_the_model_is_that_of_a_training_in_memory(path, tiny_parameters, change
     assert_equal(arrays_of(model.fit(loader)), in_memory)
 
 
+def test_labels_of_a_loader_are_matched_by_name(path, tiny_parameters):
+    model = CensoredBCNNRegressor(**tiny_parameters)
+    expected = arrays_of(model.fit(H5Loader(path, load_err=True, target=LABELS)))
+    assert_equal(arrays_of(model.fit(H5Loader(path, load_err=True, target=LABELS[::-1]))), expected)
+
+
 def test_without_errors_and_with_weights_groups_and_a_checkpoint(path, tiny_parameters, tmp_path):
     model = CensoredBCNNRegressor(**tiny_parameters | {"validation_fraction": 0.3})
     loader = H5Loader(path, target=LABELS)

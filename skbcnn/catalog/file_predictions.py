@@ -24,7 +24,7 @@ from skbcnn import __version__
 from skbcnn._atomic_writes import atomic_path
 from skbcnn._optional_dependencies import require_extra
 from skbcnn._prediction import Naming, column_names
-from skbcnn._resumable import ResumableJob, resumable_job
+from skbcnn._resumable import ResumableJob, resumable_job, unfinished_folder
 from skbcnn.catalog.part_predictions import ROWS, Layout, predict_part
 from skbcnn.catalog.read_ahead import load_ahead
 from skbcnn.catalog.spectra_files import CHUNK_SIZE, Failure, OpenedSpectra, open_spectra
@@ -188,7 +188,7 @@ def predict_catalog(
     -----
     A row of an HDF5 file that cannot be used (NaN, every pixel bad) has NaN labels and bit 11 of ``result_flags``, so
     that the rows of catalogue and file correspond. A FITS file or spectrum that cannot be used has no row. Both are
-    listed in ``<name>-left-out.csv`` beside the catalogue.
+    listed in ``<name of the catalogue>-left-out.csv`` beside the catalogue.
 
     Examples
     --------
@@ -227,9 +227,10 @@ def predict_catalog(
         "visits": visits,
         "combination": combination,
         "no_continuum": no_continuum,
-        "columns": list(columns),
+        "columns": [columns] if isinstance(columns, str) else list(columns),
     }
     paths = spectra_of(sources)
+    _check_not_read(outs, paths)
     opened = open_spectra(model, paths, chunk_size=chunk_size, **reading)
     if not opened.parts:
         raise NoSpectraError(opened.failures)
@@ -254,7 +255,7 @@ def predict_catalog(
         else:
             predicted = _predicted_on_cluster(scheduler, model, opened, job.remaining, naming, retries)
         _save(predicted, job, opened, verbose)
-        summary = _write(model, job, opened, outs, meta, overwrite)
+        summary = _write(model, job, opened, outs, meta)
     if summary is None:
         raise NoSpectraError(opened.failures)
     return summary
@@ -264,14 +265,30 @@ def _check_outputs(outs: Sequence[Path], overwrite: bool) -> None:
     """Raise if a catalogue, or the table of failures, exists already, or has no known format."""
     for path in outs:
         check_table_name(path)
-    for path in [*outs, *(failures_path(path) for path in outs[:1])]:
+    written = _written(outs)
+    if twice := [path for path in written if written.count(path) > 1]:
+        raise ValueError(f"out would write {twice[0]} twice. Choose different names.")
+    goes_on = bool(outs) and unfinished_folder(outs[0]).exists()  # and a killed run may have written the others
+    for path in written[:1] if goes_on else written:
         if path.exists() and not overwrite:
             raise FileExistsError(f"{path} exists. Choose another name, or pass overwrite=True.")
 
 
+def _check_not_read(outs: Sequence[Path], paths: Sequence[Path]) -> None:
+    """Raise if a file of spectra would be replaced."""
+    read = {path.resolve() for path in paths}
+    if replaced := [path for path in _written(outs) if path.resolve() in read]:
+        raise ValueError(f"{replaced[0]} is one of the files of spectra. Choose another name for the catalogue.")
+
+
+def _written(outs: Sequence[Path]) -> list[Path]:
+    """Return all files that are written."""
+    return [*outs, *(failures_path(path) for path in outs[:1])]
+
+
 def failures_path(out: Path) -> Path:
-    """Return where the failures of a catalogue are listed: ``stars-left-out.csv`` for ``stars.fits``."""
-    return out.with_name(f"{out.stem}-left-out.csv")
+    """Return where the failures of a catalogue are listed: ``stars.fits-left-out.csv`` for ``stars.fits``."""
+    return out.with_name(f"{out.name}-left-out.csv")
 
 
 def _origin(model: CensoredBCNNRegressor) -> dict[str, str]:
@@ -346,7 +363,6 @@ def _write(
     opened: OpenedSpectra,
     outs: Sequence[Path],
     meta: Mapping[str, str],
-    overwrite: bool,
 ) -> CatalogSummary | None:
     """Write the catalogue from the saved parts; return None, and write nothing, if no part has a row."""
     layout, flags, n_noisier, n_outside = Layout(), [], 0, 0
@@ -367,11 +383,11 @@ def _write(
     with ExitStack() as stack:
         if outs:
             temporary = [stack.enter_context(job.output())]  # leaves last: the others are in place before it
-            temporary += [stack.enter_context(atomic_path(path, overwrite=overwrite)) for path in outs[1:]]
+            temporary += [stack.enter_context(atomic_path(path)) for path in outs[1:]]
             for path in temporary:
                 write_blocks(layout.blocks(_rows(job), meta), path, layout.n_rows)
         if listed is not None:
-            _write_failures(failures, stack.enter_context(atomic_path(listed, overwrite=overwrite)))
+            _write_failures(failures, stack.enter_context(atomic_path(listed)))
         elif outs:
             failures_path(outs[0]).unlink(missing_ok=True)  # of a catalogue that is replaced
     return CatalogSummary(tuple(outs), layout.n_rows, n_noisier, n_outside, notes, failures, listed, first_rows, sample)

@@ -21,8 +21,10 @@ from skbcnn.regressor import CensoredBCNNRegressor
 
 ROWS = "rows"  # name of the array of a part
 BLOCK_ROWS = 8192  # of a catalogue that are written at once, whatever the size of the parts
-_KINDS = ("int", "float", "text")  # of keywords, each able to hold the one before
-_KIND_TYPES = {"int": np.dtype(np.int64), "float": np.dtype(np.float64)}
+# Kinds of keywords. Each can hold the ones before, but a long integer would lose its last digits as a float.
+_KINDS = ("int", "long", "float", "text")
+_KIND_TYPES = {"int": np.dtype(np.int64), "long": np.dtype(np.int64), "float": np.dtype(np.float64)}
+_LONG = 2**53  # the integers from here on are not all floats
 _WIDTH_OF_NUMBER = 32  # characters, where a column holds numbers in some files and text in others
 
 
@@ -82,9 +84,10 @@ def _table(model: CensoredBCNNRegressor, spectra: LoadedSpectra, naming: Naming)
         table.update(quality_columns(prediction, None, naming))
     if spectra.unusable.any():
         _remove_labels(table, spectra.unusable, first=len(spectra.columns))
-    names = {name: _free_name(name, table.colnames) for name in spectra.requested}
+    names = {name: _free_name(name, {*table.colnames, "noisier"}) for name in spectra.requested}
+    requested = {name: _as_text(values) if spectra.is_fits else values for name, values in spectra.requested.items()}
     table.add_columns(
-        [star_column(names[name], values, len(table)) for name, values in spectra.requested.items()],
+        [star_column(names[name], values, len(table)) for name, values in requested.items()],
         indexes=[len(spectra.columns)] * len(names),
     )
     return table, names
@@ -109,14 +112,23 @@ def _free_name(name: str, taken: Iterable[str]) -> str:
 
 def _kind(values: np.ndarray) -> str:
     """Return what a keyword holds in all of some headers; a number that some headers lack is a float."""
-    present = values[values != ""]
-    for kind, dtype in _KIND_TYPES.items():
-        try:
-            present.astype(dtype)
-        except (ValueError, OverflowError):
-            continue
-        return "float" if len(present) < len(values) else kind
-    return "text"
+    present = [value for value in values if value is not None]
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in present):
+        return "text"
+    is_long = any(isinstance(value, int) and abs(value) >= _LONG for value in present)
+    if all(isinstance(value, int) for value in present) and len(present) == len(values):
+        return "long" if is_long else "int"
+    return "text" if is_long else "float"
+
+
+def _wider_kind(first: str, second: str) -> str:
+    """Return the kind that holds the values of two kinds."""
+    return "text" if {first, second} == {"long", "float"} else max(first, second, key=_KINDS.index)
+
+
+def _as_text(values: np.ndarray) -> np.ndarray:
+    """Return the values of a keyword as text, empty where it is absent."""
+    return np.array(["" if value is None else str(value) for value in values], dtype=str)
 
 
 class Layout:
@@ -163,7 +175,7 @@ class Layout:
         for name, width in record["widths"].items():
             self._widths[name] = max(width, self._widths.get(name, 1))
         for name, kind in record.get("kinds", {}).items():
-            self._kinds[name] = max(kind, self._kinds.get(name, "int"), key=_KINDS.index)
+            self._kinds[name] = _wider_kind(kind, self._kinds.get(name, "int"))
         self._descriptions |= record["descriptions"]
         self._units |= record["units"]
 
@@ -175,10 +187,12 @@ class Layout:
         types = self._types[name]
         if (kind := self._kinds.get(name)) in _KIND_TYPES:  # keywords of FITS files, which are read as text
             types = [_KIND_TYPES[kind], *(each for each in types if each.kind != "U")]
-        if all(each.kind not in "SU" for each in types):
-            return np.result_type(*types)
+        common = np.result_type(*types) if all(each.kind not in "SU" for each in types) else None
+        loses_digits = common is not None and common.kind == "f" and any(each.kind in "iu" for each in types)
+        if common is not None and not (loses_digits and any(each.itemsize == 8 for each in types if each.kind in "iu")):
+            return common
         numbers = any(each.kind not in "SU" for each in types)
-        return np.dtype(f"U{max(self._widths[name], _WIDTH_OF_NUMBER if numbers else 1)}")
+        return np.dtype(f"U{max(self._widths.get(name, 1), _WIDTH_OF_NUMBER if numbers else 1)}")
 
     def converted(self, rows: np.ndarray) -> np.ndarray:
         """Return the rows of a part in the final types."""

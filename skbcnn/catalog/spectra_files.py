@@ -92,7 +92,7 @@ class LoadedSpectra(NamedTuple):
     columns : dict of str to sequence of length n_rows
         Names, coordinates and S/N of the spectra: the first columns of a catalogue.
     requested : dict of str to ndarray of shape (n_rows,)
-        Columns of HDF5 files, or keywords of the headers of FITS files as text, that come along.
+        Columns of HDF5 files, or keywords of the headers of FITS files (objects, None where absent), that come along.
     is_fits : bool
         Whether they are from FITS files.
     unusable : ndarray of bool of shape (n_rows,)
@@ -296,7 +296,7 @@ class PartLoader:
             X[usable],
             x_err[usable],
             columns,
-            {name: np.array([values[name] for values in of_rows], dtype=str) for name in self.columns},
+            {name: _objects([values[name] for values in of_rows]) for name in self.columns},
             is_fits=True,
             unusable=np.zeros(len(of_rows), dtype=bool),
             failures=failures,
@@ -353,7 +353,7 @@ class _Star(NamedTuple):
 
     path: Path
     spectra: Spectra
-    keywords: Mapping[str, str]
+    keywords: Mapping[str, Any]
 
     def of_rows(self) -> Iterator[dict[str, Any]]:
         """Yield the columns and keywords of each spectrum."""
@@ -395,12 +395,20 @@ def _is_hdf5(path: Path) -> bool:
     return path.is_file() and h5py.is_hdf5(path)
 
 
-def _keywords(path: Path, names: Sequence[str]) -> dict[str, str]:
-    """Return values of the first header of a FITS file as text; empty where it lacks the keyword."""
+def _keywords(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Return values of the first header of a FITS file; None where it lacks the keyword."""
     if not names:
         return {}
     header = fits.getheader(path, 0)
-    return {name: "" if header.get(name) is None else str(header[name]).strip() for name in names}
+    values = {name: header.get(name) for name in names}
+    return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+
+
+def _objects(values: Sequence[Any]) -> np.ndarray:
+    """Return values of any kind in an array of objects."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
 def _check_columns(path: Path, columns: Sequence[str], n_rows: int) -> None:

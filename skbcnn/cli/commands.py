@@ -28,7 +28,6 @@ _OPTIONS = {  # advice for Python, and the same for the command line
     "path_template=": "--path-template ",
     "path_template": "--path-template",
     "pass release=... .": "name the release by --release.",
-    "release='": "--release '",
     "Pass kind='apStar', or visits=False.": "Pass --kind apStar, or leave out --visits.",
     "of the mirror as spectra": "of the mirror by --spectra",
     "Repeat the call that was interrupted to resume that training, or remove the file to begin again.": (
@@ -47,6 +46,7 @@ _DATASETS = {  # arguments of Python, and where their values stand in a file
     r"\bmedian flux of X\b": "median flux of the file",
     r"\bx_err\b": "spectra_err",
     r"\by_err\b": "<label>_err",
+    r"\brelease='": "--release '",
 }
 
 
@@ -240,7 +240,7 @@ def build(**options: Any) -> None:
 
     Stars are selected as in Leung & Bovy (2019), unless limits are changed or switched off. Their spectra are divided
     by their continuum and written with their labels to an HDF5 file for skbcnn train. What cannot be read is listed in
-    FILE-left-out.csv. An interrupted command continues where it stopped when it is repeated.
+    FILE.h5-left-out.csv. An interrupted command continues where it stopped when it is repeated.
     """
     from skbcnn.cli.build import run_build
 
@@ -354,7 +354,7 @@ def predict(ctx: click.Context, **options: Any) -> None:
     model.
 
     A command that was stopped or killed goes on where it ended if it is given again. Files and spectra that cannot be
-    used are listed beside the table, in NAME-left-out.csv.
+    used are listed beside the table, in NAME.fits-left-out.csv.
     """
     from skbcnn.cli.predict import run_predict
 

@@ -140,8 +140,12 @@ def streamed_if_in_file(X: Any, y: Any, x_err: Any, y_err: Any, *, verbose: int 
                 f"X is an H5Loader, which brings labels and errors, but {' and '.join(given)} was passed, too. Set "
                 "target and load_err of the loader, and pass X alone."
             )
+        from astropy.table import Table  # here, because importing it is slow
+
+        names = _resolve(X.target)
         with streamed(X, verbose=verbose) as data:
-            yield data
+            y, y_err = (None if each is None else Table(each, names=names) for each in (data.y, data.y_err))
+            yield data._replace(y=y, y_err=y_err)  # so that labels are matched by name
         return
     with ExitStack() as stack:
         files = _Files(stack, None, verbose)

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 
 from skbcnn import CensoredBCNNRegressor
 from skbcnn.catalog import NoSpectraError, file_predictions, part_predictions, predict_catalog, prediction_table
-from skbcnn.datasets import write_h5
+from skbcnn.datasets import H5Loader, write_h5
 from skbcnn.novelty import NoveltyFlag
 from skbcnn.persistence import save_folder
 
@@ -160,9 +160,26 @@ def test_a_row_that_cannot_be_used_has_no_labels(tiny_model, tiny_data, tmp_path
     assert [str(failure) for failure in summary.failures] == [
         f"{path}, row 4: spectra contains NaN or other flux that is not finite."
     ]
-    assert summary.failures_path == tmp_path / "a-left-out.csv"
+    assert summary.failures_path == tmp_path / "a.fits-left-out.csv"
     with summary.failures_path.open(encoding="utf-8") as file:
         assert list(csv.reader(file)) == [["file", "spectrum", "reason"], list(summary.failures[0])]
+
+
+def test_files_that_are_read_are_never_replaced(tiny_model, path):
+    with pytest.raises(ValueError, match=r"stars\.h5 is one of the files of spectra\. Choose another name"):
+        predict_catalog(tiny_model, path, path, overwrite=True)
+    assert H5Loader(path, target="teff").load()[0].shape == (30, 40)
+
+
+def test_a_name_that_would_be_written_twice(tiny_model, path, tmp_path):
+    with pytest.raises(ValueError, match=r"a\.csv-left-out\.csv twice"):
+        predict_catalog(tiny_model, path, [tmp_path / "a.csv", tmp_path / "a.csv-left-out.csv"])
+
+
+def test_long_integers_of_files_that_are_joined_keep_their_digits(tiny_model, tiny_data, path, tmp_path):
+    other = write_h5(tmp_path / "b.h5", tiny_data.X, {"teff": tiny_data.y[:, 0]}, extra={"GAIA_ID": np.full(30, 0.5)})
+    table = predict_catalog(tiny_model, [path, other], (), columns="GAIA_ID").sample
+    assert list(table["GAIA_ID"][:30]) == [str(2**53 + number) for number in range(30)]
 
 
 def test_columns_of_the_name_of_a_label(tiny_model, tiny_data, path):
@@ -175,16 +192,20 @@ def test_keywords_have_one_type_whatever_the_parts():
     layout = part_predictions.Layout()
     record = {"failures": [], "notes": [], "warnings": [], "n_single": 0, "n_renormalized": 0, "units": {}}
     parts = []
-    for plate, field in ((["1", "2"], ["M13", "2"]), (["", "4.5"], ["7", ""])):
-        rows = np.zeros(2, dtype=[("plate", "U3"), ("field", "U3"), ("id", "U3")])
-        rows["plate"], rows["field"], rows["id"] = plate, field, ["5", "-6"]
-        kinds = {name: part_predictions._kind(rows[name]) for name in rows.dtype.names}
-        widths = dict.fromkeys(rows.dtype.names, 3)
+    gaia = 2448780173659609729
+    for plate, field, gaia_id in (([1, 2], ["M13", "0042"], [gaia, 7]), ([None, 4.5], ["7", None], [None, None])):
+        keywords = {"plate": plate, "field": field, "gaia_id": gaia_id, "id": [5, -6]}
+        rows = np.zeros(2, dtype=[(name, "U19") for name in keywords])
+        for name, values in keywords.items():
+            rows[name] = part_predictions._as_text(np.array(values, dtype=object))
+        kinds = {name: part_predictions._kind(np.array(values, dtype=object)) for name, values in keywords.items()}
+        widths = dict.fromkeys(keywords, 19)
         layout.add({"rows": rows}, {**record, "descriptions": {}, "widths": widths, "kinds": kinds})
         parts.append(rows)
     (table,) = layout.blocks(parts, {})
     assert_array_equal(table["plate"], [1, 2, np.nan, 4.5])
-    assert list(table["field"]) == ["M13", "2", "7", ""]
+    assert list(table["field"]) == ["M13", "0042", "7", ""]
+    assert list(table["gaia_id"]) == [str(gaia), "7", "", ""]  # as a float it would lose its last digits
     assert list(table["id"]) == [5, -6, 5, -6]
     assert table["id"].dtype == np.int64
 
@@ -249,7 +270,7 @@ def test_nothing_that_can_be_read(tiny_model, tmp_path):
 
 def test_an_existing_catalogue_is_refused_before_any_work(tiny_model, path, tmp_path, monkeypatch):
     stop_after(0, monkeypatch)
-    for taken in ("a.fits", "b.csv", "a-left-out.csv"):
+    for taken in ("a.fits", "b.csv", "a.fits-left-out.csv"):
         (tmp_path / taken).write_text("old")
         with pytest.raises(FileExistsError, match=rf"{taken} exists. Choose another name, or pass overwrite=True"):
             predict_catalog(tiny_model, path, [tmp_path / "a.fits", tmp_path / "b.csv"])
@@ -258,7 +279,7 @@ def test_an_existing_catalogue_is_refused_before_any_work(tiny_model, path, tmp_
 
 
 def test_failures_of_a_catalogue_that_is_replaced_are_removed(tiny_model, path, tmp_path):
-    (tmp_path / "a-left-out.csv").write_text("old")
+    (tmp_path / "a.fits-left-out.csv").write_text("old")
     predict_catalog(tiny_model, path, tmp_path / "a.fits", overwrite=True)
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.fits"]
 

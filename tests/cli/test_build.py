@@ -31,7 +31,7 @@ def test_output(mirror, built):
     assert re.search(r"left out +number\n", output)
     assert re.search(r"S/N is not above 200 +3\n", output)
     assert re.search(r"there is no such file +1\n", output)
-    assert f"Each row, file and spectrum that was left out is in {out.with_name('datasets-left-out.csv')}." in output
+    assert f"Each row, file and spectrum that was left out is in {out.with_name('datasets.h5-left-out.csv')}." in output
     assert f"Train with: skbcnn train {out} --out model" in output
 
 

@@ -23,7 +23,11 @@ from skbcnn.survey import APOGEE_LABELS
 from tests.kills import kill_and_resume, skbcnn
 from tests.survey_mirror import LABELS, write_mirror
 
-EVERY_STAR = Cuts(None, None, None, None, None, None, "any", "any")
+EVERY_STAR = Cuts(
+    **dict.fromkeys(("min_teff", "max_teff", "min_snr", "max_vscatter", "min_fe_h", "min_location_id")),
+    starflag="any",
+    aspcapflag="any",
+)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +102,7 @@ def test_visits_have_the_labels_of_their_star(mirror, built):
 
 def test_what_is_left_out_is_listed_with_the_reason(mirror, built):
     rows = left_out(built.left_out_path)
-    assert built.left_out_path.name == "datasets-left-out.csv"
+    assert built.left_out_path.name == "datasets.h5-left-out.csv"
     reasons = {mirror.stars["kind"][int(row["row"])]: row["reason"] for row in rows}
     assert reasons == {
         "missing file": "there is no such file",
@@ -247,7 +251,7 @@ def test_work_goes_on_after_an_error(mirror, built, tmp_path, monkeypatch):
     assert n_files == len(mirror.kept) + 4  # of the two finished parts, nothing was read twice
     np.testing.assert_equal(contents(out)[0], contents(built.path)[0])
     assert again.left_out_path.read_text() == built.left_out_path.read_text()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["datasets-left-out.csv", "datasets.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["datasets.h5", "datasets.h5-left-out.csv"]
 
 
 def test_other_settings_do_not_continue_the_work(mirror, tmp_path, monkeypatch):
@@ -380,7 +384,7 @@ def test_a_killed_process_is_resumed_to_the_same_file(mirror, built, tmp_path, m
     build_dataset(mirror.table, mirror.root, out, visits=True)
     assert n_chunks + len(parts) == -(-(len(mirror.kept) + 4) // 2)
     np.testing.assert_equal(contents(out)[0], contents(built.path)[0])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["datasets-left-out.csv", "datasets.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["datasets.h5", "datasets.h5-left-out.csv"]
 
 
 @pytest.mark.slow
@@ -393,7 +397,17 @@ def test_random_kills(tmp_path):
 
 def test_default_cuts_are_those_of_the_paper(mirror, built):
     assert built.n_combined == len(mirror.kept)
-    assert Cuts() == Cuts(4000, 5500, 200, 1, -10000, 1, "zero", "zero")
+    assert Cuts() == Cuts(
+        min_teff=4000,
+        max_teff=5500,
+        min_snr=200,
+        max_snr=None,
+        max_vscatter=1,
+        min_fe_h=-10000,
+        min_location_id=1,
+        starflag="zero",
+        aspcapflag="zero",
+    )
 
 
 @pytest.mark.slow

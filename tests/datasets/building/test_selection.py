@@ -8,7 +8,11 @@ from skbcnn.datasets.building.selection import select_stars
 from skbcnn.datasets.building.tables import opened_table
 from tests.survey_mirror import write_mirror
 
-EVERY_STAR = Cuts(None, None, None, None, None, None, "any", "any")
+EVERY_STAR = Cuts(
+    **dict.fromkeys(("min_teff", "max_teff", "min_snr", "max_vscatter", "min_fe_h", "min_location_id")),
+    starflag="any",
+    aspcapflag="any",
+)
 BAD_FILES = {"missing file", "corrupt file", "no flux", "no continuum"}
 
 
