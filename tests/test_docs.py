@@ -22,6 +22,7 @@ from tests.survey_mirror import write_mirror
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+SLOW_PAGES = ("metadata.md", "searches.md", "training.md")
 COMMANDS = re.compile(r"^```bash\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 SMALL_README = {  # replacements that make the program of the README quick
     "make_apogee_spectra(3000,": "make_apogee_spectra(320,",  # 24 held-out stars are enough to calibrate
@@ -43,10 +44,13 @@ def run_blocks(page, text):
 
 
 def pages_with_code():
-    return [page for page in sorted((ROOT / "docs").glob("*.md")) if BLOCK.search(page.read_text(encoding="utf-8"))]
+    """Return the pages with programs; those that train for long are slow tests."""
+    pages = [page for page in sorted((ROOT / "docs").glob("*.md")) if BLOCK.search(page.read_text(encoding="utf-8"))]
+    slow = [pytest.mark.slow]
+    return [pytest.param(page, id=page.name, marks=slow if page.name in SLOW_PAGES else []) for page in pages]
 
 
-@pytest.mark.parametrize("page", pages_with_code(), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", pages_with_code())
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_blocks(page, page.read_text(encoding="utf-8"))
@@ -61,6 +65,7 @@ def quick_commands(monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_commands_of_the_page_about_catalogues(tmp_path, monkeypatch, quick_commands):
     monkeypatch.chdir(tmp_path)
     for release in (17, 19):

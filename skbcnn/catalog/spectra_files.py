@@ -187,6 +187,7 @@ def open_spectra(
     preparation = None
     fits_files: list[Path] = []
     n_files = max(1, chunk_size // (_VISITS_SHARE if visits else _FITS_SHARE))
+    near_one = is_near_one(training_level(model))
 
     def close_fits_part(limit: int) -> None:
         if len(fits_files) >= limit:
@@ -207,6 +208,7 @@ def open_spectra(
             check_is_file(path)
             check_h5(path, model.n_features_in_, training_level(model))
             n_rows, _ = spectra_shape(path)
+            read_h5_rows(path, np.arange(1), near_one)  # raises if a column cannot be used
             notes += _other_preparation(path, getattr(model, "preprocessing_", {}))
         except (OSError, ValueError) as error:
             failures.append(Failure(str(path), "", reason_of(error)))
@@ -214,7 +216,6 @@ def open_spectra(
         _check_columns(path, columns, n_rows)
         parts += [Part((path,), (rows.start, rows.stop)) for rows in gen_batches(n_rows, chunk_size)]
     close_fits_part(1)
-    near_one = is_near_one(training_level(model))
     loader = PartLoader(model.n_features_in_, near_one, preparation, visits, tuple(columns))
     return OpenedSpectra(parts, loader, notes, failures)
 

@@ -361,13 +361,13 @@ def _open(filename: str | PathLike[str]) -> Iterator[_Table]:
     try:
         with h5py.File(path, "r") as file:
             yield _Table(file)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # of a temporary file, not of this one
+    except (OSError, RuntimeError) as error:  # h5py raises RuntimeError for some damaged files
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):  # of a temporary file
             raise
         raise OSError(_unreadable(path, error)) from error
 
 
-def _unreadable(path: Path, error: OSError) -> str:
+def _unreadable(path: Path, error: Exception) -> str:
     if path.stat().st_size == 0:
         return f"{path} is empty, expected an HDF5 file. Copy or download it again."
     if _is_fits(path):

@@ -182,6 +182,13 @@ def test_long_integers_of_files_that_are_joined_keep_their_digits(tiny_model, ti
     assert list(table["GAIA_ID"][:30]) == [str(2**53 + number) for number in range(30)]
 
 
+def test_a_file_with_a_column_that_cannot_be_read_does_not_stop_the_others(tiny_model, tiny_data, path, tmp_path):
+    bad = write_h5(tmp_path / "bad.h5", tiny_data.X, {"teff": tiny_data.y[:, 0]}, extra={"SNR": ["high"] * 30})
+    summary = predict_catalog(tiny_model, [bad, path], ())
+    assert summary.n_rows == 30
+    assert [Path(failure.file).name for failure in summary.failures] == ["bad.h5"]
+
+
 def test_columns_of_the_name_of_a_label(tiny_model, tiny_data, path):
     table = predict_catalog(tiny_model, path, (), columns=["GAIA_ID", "teff"]).sample
     assert table.colnames[6:9] == ["GAIA_ID", "input_teff", "teff"]

@@ -121,7 +121,8 @@ def rejections(table: StarTable, cuts: Cuts, labels: dict[str, np.ndarray]) -> I
     if table.find("extratarg") is None:
         table.notes.append("The table has no EXTRATARG, so no row is left out as a duplicate of another.")
     else:
-        is_duplicate = table.quantity("extratarg") & (1 << DUPLICATE_BIT) != 0
+        targeting = np.nan_to_num(table.numbers("extratarg")).astype(np.int64)
+        is_duplicate = targeting & (1 << DUPLICATE_BIT) != 0
         yield Rejection(f"duplicate of another row (EXTRATARG bit {DUPLICATE_BIT})", is_duplicate)
     for parameter in ("starflag", "aspcapflag"):
         if getattr(cuts, parameter) == "zero":
@@ -148,7 +149,7 @@ def rejections(table: StarTable, cuts: Cuts, labels: dict[str, np.ndarray]) -> I
 def _values(table: StarTable, limit: _Limit, labels: dict[str, np.ndarray]) -> np.ndarray | None:
     if limit.is_label:
         return labels.get(limit.quantity)
-    return None if table.find(limit.quantity) is None else table.quantity(limit.quantity)
+    return None if table.find(limit.quantity) is None else table.numbers(limit.quantity)
 
 
 def _column(table: StarTable, limit: _Limit) -> str:

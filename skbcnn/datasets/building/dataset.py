@@ -17,7 +17,7 @@ from tqdm import tqdm
 from skbcnn import __version__
 from skbcnn._atomic_writes import atomic_path, created_h5
 from skbcnn._paths import as_path
-from skbcnn._resumable import ResumableJob, resumable_job, unfinished_folder
+from skbcnn._resumable import ResumableJob, resumable_job
 from skbcnn.datasets.building.cuts import Cuts
 from skbcnn.datasets.building.selection import LeftOut, Selection, select_stars
 from skbcnn.datasets.building.spectra import LostSpectrum, read_prepared
@@ -185,9 +185,7 @@ def build_dataset(
         )
         release_name = stars.release.name
     _check_some_exist(selection.paths, root)
-    left_out = left_out_path(path)
-    if left_out.exists() and not overwrite and not unfinished_folder(path).exists():  # a killed run may have written it
-        raise FileExistsError(f"{left_out} exists. Choose another name, or pass overwrite=True.")
+    _check_left_out(left_out_path(path), overwrite)
 
     preprocessing = with_bit_numbers(preparation.normalizer.get_params()) | {"combination": combination}
     settings: dict[str, Any] = {"release": release_name, "visits": visits, "flagged_labels": flagged_labels}
@@ -223,6 +221,15 @@ def left_out_path(out: Path) -> Path:
     'datasets.h5-left-out.csv'
     """
     return out.with_name(f"{out.name}-left-out.csv")
+
+
+def _check_left_out(path: Path, overwrite: bool) -> None:
+    """Raise if the table of what is left out would replace a file that is no such table."""
+    if not path.exists() or overwrite:
+        return
+    with path.open("rb") as file:
+        if file.readline().rstrip() != ",".join(LeftOut._fields).encode():
+            raise FileExistsError(f"{path} exists. Choose another name, or pass overwrite=True.")
 
 
 def _check_choices(kind: str, combination: str, flagged_labels: str, visits: bool) -> None:

@@ -147,6 +147,33 @@ class StarTable:
         names = self.release.columns.get(quantity, (quantity,))
         return self.column(names[0])  # raises
 
+    def numbers(self, quantity: str) -> np.ndarray:
+        """Return a quantity that is one number for each star.
+
+        Parameters
+        ----------
+        quantity : str
+            One of the quantities of the release.
+
+        Returns
+        -------
+        values : ndarray of shape (n_rows,)
+
+        Raises
+        ------
+        ValueError
+            If the table lacks it, or has text or several values there.
+        """
+        return self._checked_numbers(self.find(quantity) or quantity, self.quantity(quantity))
+
+    def _checked_numbers(self, name: str, values: np.ndarray) -> np.ndarray:
+        if values.dtype.kind not in "fiub" or values.ndim != 1:
+            raise ValueError(
+                f"{name} of {self.path} holds {values.dtype} of shape {values.shape}, expected one number for each "
+                "star. Pass the table as the survey publishes it, or convert the column."
+            )
+        return values
+
     def flags(self, quantity: str) -> np.ndarray | None:
         """Return which stars have a flag.
 
@@ -161,7 +188,8 @@ class StarTable:
             None if the table lacks all columns of these flags.
         """
         present = [name for name in self.release.columns.get(quantity, ()) if name.lower() in self._names]
-        return np.logical_or.reduce([self.column(name) != 0 for name in present]) if present else None
+        columns = [self._checked_numbers(name, self.column(name)) for name in present]
+        return np.logical_or.reduce([values != 0 for values in columns]) if present else None
 
     def labels(self) -> Iterator[tuple[str, LabelValues]]:
         """Yield the labels of the table, with their canonical names.

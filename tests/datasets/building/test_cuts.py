@@ -1,6 +1,8 @@
 """Selection of stars by columns of the table."""
 
 import pytest
+from astropy.io import fits
+from astropy.table import Table
 
 from skbcnn.datasets import Cuts
 from skbcnn.datasets.building.cuts import rejections
@@ -85,3 +87,14 @@ def test_invalid_cuts():
         Cuts(max_snr=100)
     with pytest.raises(ValueError, match="min_teff=6000 is not below max_teff=5500"):
         Cuts(min_teff=6000)
+
+
+@pytest.mark.parametrize("column", ["SNR", "VSCATTER", "EXTRATARG", "STARFLAG"])
+def test_text_where_numbers_belong_is_refused_by_name(tmp_path, column):
+    mirror = write_mirror(tmp_path, 40)
+    with fits.open(mirror.table) as hdus:
+        table = Table(hdus[1].data)
+        table[column] = ["high"] * len(table)
+        fits.HDUList([hdus[0], fits.BinTableHDU(table), *hdus[2:]]).writeto(mirror.table, overwrite=True)
+    with pytest.raises(ValueError, match=rf"{column} of .*allStar.* holds <U4 of shape \(\d+,\), expected one number"):
+        rejected(mirror, tmp_path, Cuts())

@@ -410,6 +410,14 @@ def test_default_cuts_are_those_of_the_paper(mirror, built):
     )
 
 
+def test_another_file_of_the_name_of_the_list_is_not_replaced(mirror, built, tmp_path):
+    (tmp_path / "d.h5-left-out.csv").write_text("notes of the user")
+    with pytest.raises(FileExistsError, match=r"d\.h5-left-out\.csv exists"):
+        build_dataset(mirror.table, mirror.root, tmp_path / "d.h5")
+    (tmp_path / "d.h5-left-out.csv").write_bytes(built.left_out_path.read_bytes())  # of a file that was removed
+    assert build_dataset(mirror.table, mirror.root, tmp_path / "d.h5", visits=True).left_out == built.left_out
+
+
 @pytest.mark.slow
 def test_thousands_of_stars(tmp_path):
     """Twice 3000 stars: the same data from one process and from two, and every star that was kept."""
