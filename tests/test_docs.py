@@ -72,7 +72,7 @@ def test_commands_of_the_page_about_catalogues(tmp_path, monkeypatch, quick_comm
         write_mirror(tmp_path / "sas", 60, release=release, seed=release)
     text = (ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")
     (tmp_path / "recipe.toml").write_text(re.search(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1])
-    commands = [line for block in COMMANDS.finditer(text) for line in block[1].splitlines()]
+    commands = [line for block in COMMANDS.finditer(text) for line in block[1].replace("\\\n", "").splitlines()]
     assert {shlex.split(line)[1] for line in commands if line.startswith("skbcnn")} == {
         *("build", "train", "evaluate", "predict")
     }
