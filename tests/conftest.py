@@ -1,5 +1,6 @@
 """Fixtures that many tests share: reference data, where they lie beside the repository, and one tiny fitted model."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,19 @@ def no_figure_is_left():
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture(autouse=True)
+def numbers_of_threads_are_restored():
+    """Undo what Dask does to the environment when it starts workers: later processes would round differently."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")
