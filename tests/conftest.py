@@ -14,6 +14,10 @@ from sklearn.utils import Bunch
 settings.register_profile("skbcnn", database=None, deadline=None)
 settings.load_profile("skbcnn")
 
+NUMBERS_OF_THREADS = {
+    name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+}
+
 
 @pytest.fixture(autouse=True)
 def no_figure_is_left():
@@ -26,10 +30,8 @@ def no_figure_is_left():
 @pytest.fixture(autouse=True)
 def numbers_of_threads_are_restored():
     """Undo what Dask does to the environment when it starts workers: later processes would round differently."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
     yield
-    for name, value in before.items():
+    for name, value in NUMBERS_OF_THREADS.items():
         if value is None:
             os.environ.pop(name, None)
         else:
