@@ -5,7 +5,7 @@ failures, notes. `Layout` collects the records of all parts. It then knows the t
 not know: how long the longest name is, and whether a keyword holds numbers.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -126,6 +126,11 @@ def _wider_kind(first: str, second: str) -> str:
     return "text" if {first, second} == {"long", "float"} else max(first, second, key=_KINDS.index)
 
 
+def _lose_digits(types: Sequence[np.dtype]) -> bool:
+    """Return whether the common type of numbers is a float, which cannot hold all digits of their integers."""
+    return np.result_type(*types).kind == "f" and any(each.kind in "iu" and each.itemsize == 8 for each in types)
+
+
 def _as_text(values: np.ndarray) -> np.ndarray:
     """Return the values of a keyword as text, empty where it is absent."""
     return np.array(["" if value is None else str(value) for value in values], dtype=str)
@@ -187,12 +192,10 @@ class Layout:
         types = self._types[name]
         if (kind := self._kinds.get(name)) in _KIND_TYPES:  # keywords of FITS files, which are read as text
             types = [_KIND_TYPES[kind], *(each for each in types if each.kind != "U")]
-        common = np.result_type(*types) if all(each.kind not in "SU" for each in types) else None
-        loses_digits = common is not None and common.kind == "f" and any(each.kind in "iu" for each in types)
-        if common is not None and not (loses_digits and any(each.itemsize == 8 for each in types if each.kind in "iu")):
-            return common
-        numbers = any(each.kind not in "SU" for each in types)
-        return np.dtype(f"U{max(self._widths.get(name, 1), _WIDTH_OF_NUMBER if numbers else 1)}")
+        n_texts = sum(each.kind in "SU" for each in types)
+        if not n_texts and not _lose_digits(types):
+            return np.result_type(*types)
+        return np.dtype(f"U{max(self._widths.get(name, 1), _WIDTH_OF_NUMBER if n_texts < len(types) else 1)}")
 
     def converted(self, rows: np.ndarray) -> np.ndarray:
         """Return the rows of a part in the final types."""

@@ -80,13 +80,15 @@ def run_train(
     columns = dataset_names(data)
     has_errors = any(name.endswith("_err") for name in columns) and not no_errors
     loader = H5Loader(data, load_err=has_errors, load_combined=None if visits else True)
-    loader.target = labels_to_train(loader, parameters.get("target"))
-    model = ApogeeBCNNCensoredRegressor(**parameters | {"target": loader.target})
+    preparation = loader.preprocessing  # raises if there is no such file
+    model = ApogeeBCNNCensoredRegressor(**parameters)
     model._validate_params()  # before the data are read
+    loader.target = labels_to_train(loader, parameters.get("target"))
+    model.set_params(target=loader.target)
     with locked_output(out):
         check_model_folder(out, overwrite)  # another process may have completed it
         stars = star_of_each_spectrum(loader, visits)
-        _note_preparation(data, loader.preprocessing)
+        _note_preparation(data, preparation)
         checkpoint = TrainingCheckpoint(
             unfinished_folder(out) / "checkpoint.npz", keep=True, overwrite=overwrite, on_resume=_print_resumed
         )
@@ -102,7 +104,7 @@ def run_train(
         save_folder(
             model.set_params(verbose=0),  # the progress bar is for training only
             out,
-            preprocessing=loader.preprocessing,
+            preprocessing=preparation,
             provenance={
                 "training_data": "synthetic" if synthetic else data.name,
                 "n_stars": n_spectra,

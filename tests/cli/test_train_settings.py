@@ -63,6 +63,8 @@ def test_bad_values_are_refused_before_the_data_are_read(tmp_path):
     config = write(tmp_path, "lr = -1")
     message = refuse("train", data, "--out", tmp_path / "model", "--config", config)
     assert "The 'lr' parameter of ApogeeBCNNCensoredRegressor must be a float in the range (0.0, inf)" in message
+    message = refuse("train", data, "--out", tmp_path / "model", "--config", write(tmp_path, "target = 3"))
+    assert "The 'target' parameter of ApogeeBCNNCensoredRegressor must be" in message
     assert "There is no file" in refuse("train", tmp_path / "absent", "--out", tmp_path / "model", "--config", config)
 
 
