@@ -56,7 +56,8 @@ def kill_and_resume(command, out, n_kills, *, seed=0, read=contents):
     out : pathlib.Path
         File or folder that it makes.
     n_kills : int
-        Number of kills. When a run ends before it is killed, its output is compared, removed, and made once more.
+        Number of kills of unfinished work. When a run makes its output before it is killed, the output is compared,
+        removed, and made once more.
     seed : int, default=0
         Seed of the moments.
     read : callable, default=contents
@@ -78,13 +79,11 @@ def kill_and_resume(command, out, n_kills, *, seed=0, read=contents):
     random = np.random.default_rng(seed)
     n_done = n_compared = n_since = 0
     while n_done < n_kills or n_since:
-        if n_done < n_kills and was_killed(command, random.uniform(0, seconds)):
+        killed = n_done < n_kills and was_killed(command, random.uniform(0, seconds))
+        if killed and not out.exists():
             n_done, n_since = n_done + 1, n_since + 1
-            if out.exists():  # killed after the work, while the process ended
-                assert read(out) == expected, f"{out} is not whole after a kill"
-                remove(out)
-                n_since = 0
             continue
+        assert not killed or read(out) == expected, f"{out} is not whole after a kill"
         if not out.exists():
             run(command)
         assert read(out) == expected, f"{out} differs after {n_since} kills"
