@@ -17,8 +17,9 @@ APOGEE_CONTEXT: Mapping[str, Mapping[str, float]] = {
     "alpha": {**dict.fromkeys(_ALPHA, 1 / len(_ALPHA)), "Fe": -1.0},
     "C": {"C": 1.0, "Fe": -1.0},
     "N": {"N": 1.0, "Fe": -1.0},
+    "O": {"O": 1.0, "Fe": -1.0},
 }
-"""Combinations of abundances by name: [alpha/Fe], [C/Fe] and [N/Fe]."""
+"""Combinations of abundances by name: [alpha/Fe], [C/Fe], [N/Fe] and [O/Fe]; CO, CN and OH blend with most windows."""
 
 
 def context_weights(

@@ -48,8 +48,9 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
     num_hidden, num_filters, filter_len, pool_length, activation, initializer, dropout_rate, l2, maxnorm, context_layer
         Architecture and regularisation, as in `CensoredBCNNRegressor`.
     context_labels : "auto", sequence of str or of mapping of str to float, or None, default="auto"
-        Context labels, as in `CensoredBCNNRegressor`. ``"alpha"``, ``"C"`` and ``"N"`` stand for [alpha/Fe], [C/Fe] and
-        [N/Fe], computed from `y`. Those that the labels of `target` do not give are left out. "auto": these three.
+        Context labels, as in `CensoredBCNNRegressor`. ``"alpha"``, ``"C"``, ``"N"`` and ``"O"`` stand for [alpha/Fe],
+        [C/Fe], [N/Fe] and [O/Fe], computed from `y`. Those that the labels of `target` do not give are left out.
+        "auto": these four.
     augmentation : "auto", `skbcnn.augmentation.Augmentation`, mapping or None, default="auto"
         Effects by which the training spectra are varied, as in `CensoredBCNNRegressor`. "auto": the default amplitudes,
         with the noise of `noise_augmentation` if that is not 0.

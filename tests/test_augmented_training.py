@@ -193,8 +193,8 @@ class TestContextLabels:
 
     def test_names_of_apogee(self, apogee_data, noise):
         model = ApogeeBCNNCensoredRegressor(validation_fraction=0, **TINY).fit(*apogee_data)
-        assert len(model.context_labels_) == model.spec_.n_supervised == 3
-        weights = context_weights([APOGEE_CONTEXT[name] for name in ("alpha", "C", "N")], APOGEE_LABELS)
+        assert len(model.context_labels_) == model.spec_.n_supervised == 4
+        weights = context_weights([APOGEE_CONTEXT[name] for name in ("alpha", "C", "N", "O")], APOGEE_LABELS)
         values = context_values(apogee_data[1], weights)
         assert_allclose([context["mean"] for context in model.context_labels_], values.mean(axis=0))
         model.set_params(context_labels=["N"]).fit(*apogee_data)
