@@ -10,6 +10,7 @@ import numpy as np
 
 from skbcnn._regressor_parameters import noise_range
 from skbcnn.augmentation import Augmentation
+from skbcnn.augmentation.rare_labels import RareLabels
 from skbcnn.augmentation.training_augmentation import TrainingAugmentation
 from skbcnn.network.spec import NetworkSpec
 from skbcnn.network.training_recipe import Stars
@@ -89,8 +90,9 @@ def training_augmentation(
         for number, j in enumerate(narrow, start=1):  # the narrowest last, which keep all their pixels
             pixel_group[list(spec.windows[j] or ())] = label_group[j] = number
     is_context = np.r_[[window is None for window in spec.windows], np.ones(stars.y.shape[1] - spec.n_labels, bool)]
+    rare = RareLabels(augmentation.rare_labels, stars.y, is_context) if augmentation.rare_labels > 1 else None
     return TrainingAugmentation(
-        augmentation, normalize, chips, stars.y[:, is_context], pixel_group, label_group, stars.group
+        augmentation, normalize, chips, stars.y[:, is_context], pixel_group, label_group, stars.group, rare
     )
 
 

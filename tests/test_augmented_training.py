@@ -89,6 +89,14 @@ class TestAugmentation:
         ApogeeBCNNCensoredRegressor(validation_fraction=0, **TINY).fit(X, y, x_err=np.full_like(X, 0.02))
         assert_array_equal(noise[0], np.full_like(X, 0.02))
 
+    def test_rare_labels_weigh_more_in_the_loss(self, lines):
+        losses = [
+            on_lines(augmentation={"pairs": 0, "rare_labels": largest}, max_epochs=1).fit(*lines).history_
+            for largest in (1, 3)
+        ]
+        assert losses[0]["loss"] != losses[1]["loss"]
+        assert len(losses[0]["val_loss"]) == len(losses[1]["val_loss"]) == 1  # of labels with equal weights
+
     def test_default_of_each_class(self, apogee_data, lines):
         X, y = apogee_data
         model = ApogeeBCNNCensoredRegressor(**TINY).fit(X, y)

@@ -40,6 +40,10 @@ class Augmentation:
     separate_windows : bool, default=True
         Whether each narrow window and its label have a factor of their own. This breaks the correlation between
         labels; one common factor only stretches it.
+    rare_labels : float, default=3.0
+        Largest weight in the loss of a label that is rare among stars with similar context labels: one that departs by
+        r standard deviations from its usual value weighs ``exp(r**2 / 4)``, up to this. A network otherwise draws
+        labels that it cannot measure well towards their usual values. 1: equal weights.
 
     Examples
     --------
@@ -55,6 +59,7 @@ class Augmentation:
     bad_pixels: float = 0.03
     pairs: float = 3.0
     separate_windows: bool = True
+    rare_labels: float = 3.0
 
     def __post_init__(self) -> None:
         for name, largest in _LARGEST.items():
@@ -67,6 +72,8 @@ class Augmentation:
             if len(values) != n or not all(map(_is_number, values)):
                 raise ValueError(f"{name}={given!r}, expected {n} finite numbers, at least 0, such as {_USUAL[name]}.")
             object.__setattr__(self, name, tuple(map(float, values)))
+        if self.rare_labels < 1:
+            raise ValueError(f"rare_labels={self.rare_labels!r}, expected a weight of at least 1.")
         if self.noise[0] > self.noise[1]:
             raise ValueError(f"noise={self.noise!r}, expected the smallest noise first, then the largest.")
         if not isinstance(self.separate_windows, bool | np.bool_):
@@ -110,7 +117,7 @@ class Augmentation:
 
 
 # Broader kernels would need more passes. Shifts beyond these are no residual velocities. All pixels bad tell nothing.
-_LARGEST = {"shift": 50.0, "broadening": 2.0, "bad_pixels": 0.4, "pairs": 100.0}
+_LARGEST = {"shift": 50.0, "broadening": 2.0, "bad_pixels": 0.4, "pairs": 100.0, "rare_labels": 1000.0}
 _USUAL = {"noise": (0, 4), "continuum": (0.004, 0.004, 0.004)}
 
 

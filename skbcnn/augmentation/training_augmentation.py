@@ -10,6 +10,7 @@ import numpy as np
 
 from skbcnn.augmentation.amplitudes import Augmentation
 from skbcnn.augmentation.instrument import InstrumentEffects
+from skbcnn.augmentation.rare_labels import RareLabels
 from skbcnn.augmentation.star_pairs import StarPairs
 
 
@@ -24,11 +25,14 @@ class AugmentedBatch(NamedTuple):
         Labels, NaN where missing.
     y_err : ndarray of shape (n, n_labels) or None
         Label errors.
+    y_weight : ndarray of shape (n, n_labels) or None
+        Weights of the labels in the loss; None: equal.
     """
 
     x: np.ndarray
     y: np.ndarray
     y_err: np.ndarray | None
+    y_weight: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class TrainingAugmentation:
         Parameters of `StarPairs`.
     group : ndarray of int or None
         Number of the star of each spectrum, if there are several of a star.
+    rare_labels : RareLabels or None
+        Weights of rare labels; None: all labels weigh the same.
     """
 
     augmentation: Augmentation
@@ -58,6 +64,7 @@ class TrainingAugmentation:
     pixel_group: np.ndarray
     label_group: np.ndarray
     group: np.ndarray | None = None
+    rare_labels: RareLabels | None = None
 
 
 class AugmentedStars:
@@ -114,4 +121,5 @@ class AugmentedStars:
                 y_err[places] = of_pairs
         x_err = None if self.x_err is None else self.x_err[rows]
         x = self.effects.apply(x, x_err, random)
-        return AugmentedBatch(self.settings.normalize(x), y, y_err)
+        rare = self.settings.rare_labels
+        return AugmentedBatch(self.settings.normalize(x), y, y_err, None if rare is None else rare.of(y))

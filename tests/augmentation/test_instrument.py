@@ -120,6 +120,7 @@ class TestAugmentation:
             {"bad_pixels": 0.6},
             {"pairs": np.nan},
             {"separate_windows": "no"},
+            {"rare_labels": 0.5},
         ],
     )
     def test_amplitudes_that_cannot_be_used_are_named(self, wrong):

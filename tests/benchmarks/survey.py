@@ -3,26 +3,31 @@
 Writes a mirror of apStar files (200 kB a star; `tests.survey_mirror`) and runs the commands of the page "From SDSS
 files to a catalogue" on it, each as a process of its own: build, train (3 epochs), predict from the training set, and
 predict from the apStar files. The time of a stage is that of the whole process, its memory the largest sum over the
-process and its workers of memory that belongs to no file. The last table compares the rates of the catalogues with that
-of a prediction of arrays in memory.
+process and its workers of memory that belongs to no file. The last stage repeats the prediction from the training set
+on a Dask cluster with one worker process on the same machine; the processor time of the command, without that of the
+worker, then tells what one process must do for each spectrum of a cluster of any size. The last table compares the
+rates of the catalogues with that of a prediction of arrays in memory.
 """
 
 import argparse
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from distributed import LocalCluster
 
 from skbcnn.plotting import new_figure, save_figure
-from skbcnn.plotting._style import BLUE, GREEN, GREY, VERMILLION
+from skbcnn.plotting._style import BLUE, GREEN, GREY, ORANGE, VERMILLION
 from tests.benchmarks.markdown import print_table
 from tests.survey_mirror import write_mirror
 
 SIZES = (1000, 10_000, 50_000)
-STAGES = ("build", "train, 3 epochs", "predict, datasets.h5", "predict, apStar files")
+STAGES = ("build", "train, 3 epochs", "predict, datasets.h5", "predict, apStar files", "predict, datasets.h5, on Dask")
 _INTERVAL = 0.1  # s between two looks at the memory
 _IN_MEMORY = """
 import sys, time
@@ -39,10 +44,18 @@ print(len(X) / (time.monotonic() - start))
 """
 
 
+class Cost(NamedTuple):
+    """What a command took: its time and its processor time in seconds, and its largest memory in bytes."""
+
+    seconds: float
+    of_processor: float
+    memory: int
+
+
 def measured(*arguments):
-    """Run a command of skbcnn; return its time in seconds and the largest memory in bytes."""
+    """Run a command of skbcnn; return its `Cost`."""
     command = [sys.executable, "-m", "skbcnn", *map(str, arguments)]
-    start, largest = time.monotonic(), 0
+    start, before, largest = time.monotonic(), _time_of_children(), 0
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         while process.poll() is None:
@@ -51,7 +64,13 @@ def measured(*arguments):
         if process.returncode:
             output.seek(0)
             raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{output.read()}")
-    return time.monotonic() - start, largest
+    return Cost(time.monotonic() - start, _time_of_children() - before, largest)
+
+
+def _time_of_children():
+    """Return the processor time of the processes that this one started and that have ended, in seconds."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _family(pid):
@@ -78,7 +97,7 @@ def _anonymous_memory(pid):
 
 
 def stages_of(folder, n_stars):
-    """Write a mirror and run all stages; return time and memory of each, and the rates in spectra/s."""
+    """Write a mirror and run all stages; return the cost of each, and the rate in memory in spectra/s."""
     mirror = write_mirror(
         folder / "sas", n_stars, n_distinct=1000, faulty=False, real=False, max_visits=1, seed=n_stars
     )
@@ -89,6 +108,9 @@ def stages_of(folder, n_stars):
         measured("predict", model, data, "--out", folder / "from_h5.fits"),
         measured("predict", model, mirror.root / "dr17/apogee/spectro/redux", "--out", folder / "from_fits.fits"),
     ]
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
+        on_dask = ["--out", folder / "from_dask.fits", "--scheduler", cluster.scheduler_address]
+        results.append(measured("predict", model, data, *on_dask))
     command = [sys.executable, "-c", _IN_MEMORY, model, data]
     in_memory = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
     return results, in_memory
@@ -98,8 +120,8 @@ def save_picture(sizes, results, path):
     """Draw time and memory of each stage against the number of stars."""
     figure = new_figure(8, 3.4)
     times, memories = figure.subplots(1, 2)
-    for position, (stage, colour) in enumerate(zip(STAGES, (GREY, GREEN, BLUE, VERMILLION), strict=True)):
-        seconds, sizes_of_memory = np.array([result[position] for result in results]).T
+    for position, (stage, colour) in enumerate(zip(STAGES, (GREY, GREEN, BLUE, VERMILLION, ORANGE), strict=True)):
+        seconds, _, sizes_of_memory = np.array([result[position] for result in results]).T
         times.loglog(sizes, seconds, "o-", color=colour, label=stage)
         memories.semilogx(sizes, sizes_of_memory / 1e9, "o-", color=colour)
     times.loglog(sizes, sizes / sizes[-1] * times.get_ylim()[1], ":", color="k", lw=0.8, label="proportional")
@@ -115,7 +137,7 @@ def main():
     """Print the tables and draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of stars")
-    parser.add_argument("--folder", type=Path, help="where to write the files: 10 GB for 50 000 stars")
+    parser.add_argument("--folder", type=Path, help="where to write the files: 14 GB for 50 000 stars")
     parser.add_argument("--picture", type=Path, help="figure to draw")
     arguments = parser.parse_args()
     results, rates = [], []
@@ -123,16 +145,19 @@ def main():
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             of_size, in_memory = stages_of(Path(folder), n_stars)
         results.append(of_size)
-        of_catalogues = [n_stars / seconds for seconds, _ in of_size[2:]]
+        of_catalogues = [n_stars / cost.seconds for cost in of_size[2:]]
         rates.append([n_stars, f"{in_memory:.0f}", *(f"{rate:.0f} ({rate / in_memory:.2f})" for rate in of_catalogues)])
         print(n_stars, of_size, rates[-1], flush=True)
-    rows = [
-        [n_stars, stage, f"{seconds:.0f}", f"{n_stars / seconds:.0f}", f"{memory / 1e9:.2f}"]
-        for n_stars, of_size in zip(arguments.sizes, results, strict=True)
-        for stage, (seconds, memory) in zip(STAGES, of_size, strict=True)
-    ]
-    print_table(["stars", "stage", "time (s)", "stars/s", "memory (GB)"], rows, "Time and memory of each stage")
-    header = ["stars", "in memory", "datasets.h5 to catalogue", "apStar files to catalogue"]
+    rows = []
+    for n_stars, of_size in zip(arguments.sizes, results, strict=True):
+        for stage, cost in zip(STAGES, of_size, strict=True):
+            rate, gigabytes = n_stars / cost.seconds, cost.memory / 1e9
+            rows.append(
+                [n_stars, stage, f"{cost.seconds:.0f}", f"{rate:.0f}", f"{cost.of_processor:.0f}", f"{gigabytes:.2f}"]
+            )
+    header = ["stars", "stage", "time (s)", "stars/s", "processor time (s)", "memory (GB)"]
+    print_table(header, rows, "Time and memory of each stage")
+    header = ["stars", "in memory", "datasets.h5 to catalogue", "apStar files to catalogue", "datasets.h5, on Dask"]
     print_table(header, rates, "Spectra/s with 100 draws; in brackets, in units of the rate in memory")
     if arguments.picture is not None:
         save_picture(np.array(arguments.sizes), results, arguments.picture)

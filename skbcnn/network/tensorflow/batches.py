@@ -69,8 +69,8 @@ class Batches:
         framed = np.zeros((self.batch_size, sum(self.margins) + n_pixels), dtype=np.float32)
         x = framed[:, before : before + n_pixels]
         if self.augmented:
-            x[:], y, y_err = self.augmented.batch(rows, self._random(3, index))
-            return framed, pack_targets(y, y_err), weight
+            x[:], y, y_err, y_weight = self.augmented.batch(rows, self._random(3, index))
+            return framed, pack_targets(y, y_err, y_weight), weight
         if isinstance(self.stars.x, LazyRows):
             x[:] = self.stars.x[rows]
         else:

@@ -10,7 +10,7 @@ ops = keras.ops
 _NO_ERROR = -100.0  # log-variance of a label without error: negligible beside the smallest predicted one, -20
 
 
-def pack_targets(y: np.ndarray, y_err: np.ndarray | None = None) -> np.ndarray:
+def pack_targets(y: np.ndarray, y_err: np.ndarray | None = None, y_weight: np.ndarray | None = None) -> np.ndarray:
     """Pack labels and their errors into the array that the loss takes.
 
     Missing labels are replaced here, before any arithmetic: a NaN that is masked afterwards would still reach the
@@ -22,11 +22,13 @@ def pack_targets(y: np.ndarray, y_err: np.ndarray | None = None) -> np.ndarray:
         Normalised labels; NaN where missing.
     y_err : ndarray of shape (n, n_labels), default=None
         Label errors in the same units; 0 where unknown. Those of missing labels are ignored. None: all 0.
+    y_weight : ndarray of shape (n, n_labels), default=None
+        Weights of the labels, above 0. None: all 1.
 
     Returns
     -------
     targets : ndarray of shape (n, 3, n_labels), float32
-        Values, log error variances, and 1 for present labels or 0 for missing ones.
+        Values, log error variances, and weights, which are 0 for missing labels.
 
     Examples
     --------
@@ -42,13 +44,15 @@ def pack_targets(y: np.ndarray, y_err: np.ndarray | None = None) -> np.ndarray:
         np.log(y_err, out=log_error_variance, where=has_error)
         log_error_variance[has_error] *= 2
     values = np.where(present, y, 0.0)
-    return np.stack([values, np.maximum(log_error_variance, _NO_ERROR), present], axis=1).astype(np.float32)
+    weight = present if y_weight is None else present * y_weight
+    return np.stack([values, np.maximum(log_error_variance, _NO_ERROR), weight], axis=1).astype(np.float32)
 
 
 def star_loss(targets: Tensor, moments: Tensor) -> Tensor:
-    """Return the loss of each star: mean over its present labels of 0.5 ((y - mu)^2 / var + log var).
+    """Return the loss of each star: mean over its present labels of 0.5 w ((y - mu)^2 / var + log var).
 
-    The variance is ``var = exp(s) + e^2``, with the log-variance s of the network and the label error e.
+    The variance is ``var = exp(s) + e^2``, with the log-variance s of the network and the label error e. The weight w
+    of a label is 1 unless `pack_targets` got others.
 
     Parameters
     ----------
@@ -67,11 +71,11 @@ def star_loss(targets: Tensor, moments: Tensor) -> Tensor:
     .. [1] Leung & Bovy (2019), MNRAS 483, 3255, section 3.1, equations 3 and 4.
     .. [2] Kendall & Gal (2017), NeurIPS, equation 8.
     """
-    y, log_error_variance, present = ops.unstack(targets, 3, axis=1)
+    y, log_error_variance, weight = ops.unstack(targets, 3, axis=1)
     mean, logvar = ops.unstack(moments, 2, axis=1)
     log_variance = ops.logaddexp(ops.clip(logvar, -LOGVAR_LIMIT, LOGVAR_LIMIT), log_error_variance)
     density = 0.5 * (ops.square(y - mean) * ops.exp(-log_variance) + log_variance)
-    return _mean_over_present(density, present)
+    return _mean_over_present(weight * density, weight)
 
 
 def star_absolute_error(targets: Tensor, moments: Tensor) -> Tensor:
@@ -89,11 +93,13 @@ def star_absolute_error(targets: Tensor, moments: Tensor) -> Tensor:
     error : tensor of shape (n,)
         In normalised units. 0 for a star without labels.
     """
-    return _mean_over_present(ops.abs(targets[:, 0] - moments[:, 0]), targets[:, 2])
+    weight = targets[:, 2]
+    return _mean_over_present(ops.sign(weight) * ops.abs(targets[:, 0] - moments[:, 0]), weight)
 
 
-def _mean_over_present(values: Tensor, present: Tensor) -> Tensor:
-    return ops.sum(values * present, axis=-1) / ops.maximum(ops.sum(present, axis=-1), 1.0)
+def _mean_over_present(values: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean over the labels of positive weight of values that are 0 for the others."""
+    return ops.sum(values, axis=-1) / ops.maximum(ops.sum(ops.sign(weight), axis=-1), 1.0)
 
 
 def weighted_sums(targets: Tensor, moments: Tensor, weight: Tensor) -> Tensor:

@@ -74,6 +74,13 @@ class TestStarLoss:
         assert_allclose(loss, [nll(1, 0.5, np.clip(logvar, -20, 20), error)], rtol=1e-5, atol=2e-6)
         assert np.isfinite(gradient).all()
 
+    def test_weights_of_labels_multiply_their_terms(self):
+        y, weight = np.array([[1.0, 0.0, NAN]]), np.array([[3.0, 1.0, 2.0]])
+        moments = np.array([[[0.5, 2.0, 7.0], [0.0, 0.0, 0.0]]], dtype=np.float32)
+        targets = pack_targets(y, None, weight)
+        assert_allclose(star_loss(targets, moments), [(3 * nll(1, 0.5, 0) + nll(0, 2, 0)) / 2], rtol=2e-6)
+        assert_allclose(star_absolute_error(targets, moments), [(0.5 + 2) / 2], rtol=2e-6)  # which they do not change
+
     def test_absolute_error(self):
         targets = pack_targets(np.array([[1.0, NAN, 3.0], [NAN, NAN, NAN]]))
         moments = np.array([[[0.5, 7.0, 5.0], [0.0, 0.0, 0.0]]] * 2, dtype=np.float32)
