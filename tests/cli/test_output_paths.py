@@ -67,3 +67,15 @@ def test_the_demo_refuses_a_folder_with_content(tmp_path):
 def test_the_demo_refuses_a_file(tmp_path):
     (tmp_path / "taken").write_text("")
     assert "cannot be made" in refuse("demo", "--out", tmp_path / "taken")
+
+
+def test_the_folder_of_the_file_that_a_link_points_to_must_exist(tmp_path):
+    (tmp_path / "l.csv").symlink_to("absent/l.csv")
+    assert f"there is no folder {tmp_path / 'absent'}" in refuse("predict", "m", DWARF, "--out", tmp_path / "l.csv")
+
+
+def test_a_link_that_leads_back_to_itself(tmp_path):
+    (tmp_path / "l.csv").symlink_to("l.csv")
+    assert "l.csv is a symbolic link that leads back to itself" in refuse(
+        "predict", "m", DWARF, "--out", tmp_path / "l.csv"
+    )
