@@ -1,11 +1,11 @@
 """Training sets from a table of stars and a mirror of SDSS files."""
 
-import csv
 import json
 import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,14 +15,17 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from skbcnn import __version__
-from skbcnn._atomic_writes import atomic_path, created_h5
+from skbcnn._atomic_writes import atomic_path, created_h5, link_target
+from skbcnn._left_out import COLUMNS, check_left_out, left_out_path, left_out_table
 from skbcnn._paths import as_path
-from skbcnn._resumable import ResumableJob, resumable_job
+from skbcnn._resumable import ResumableJob, is_finished_work, resumable_job
+from skbcnn._sklearn import Interval, validate_parameter_constraints
+from skbcnn._worker_processes import interrupts_kept_here
 from skbcnn.datasets.building.cuts import Cuts
 from skbcnn.datasets.building.selection import LeftOut, Selection, select_stars
 from skbcnn.datasets.building.spectra import LostSpectrum, read_prepared
 from skbcnn.datasets.building.tables import opened_table
-from skbcnn.datasets.h5 import with_suffix
+from skbcnn.datasets.h5 import name_of_new_file
 from skbcnn.datasets.h5_writer import H5RowWriter
 from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.preprocessing.preparation import ModelPreparation
@@ -34,6 +37,14 @@ _RECORD = "built_with"  # attribute of the file
 _KINDS = ("apStar", "aspcapStar")
 _COMBINATIONS = ("pixel", "global")
 _FLAGGED = ("missing", "keep")
+_CONSTRAINTS: dict[str, Any] = {
+    "visits": ["boolean"],
+    "cuts": [Cuts, None],
+    "path_template": [str, None],
+    "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
+    "verbose": ["verbose"],
+    "overwrite": ["boolean"],
+}
 
 
 class BuiltDataset(NamedTuple):
@@ -104,7 +115,8 @@ def build_dataset(
     spectra : str or path-like
         Root of the mirror: the folder of ``dr17`` and the like (SDSS calls it SAS).
     out : str or path-like
-        File to write; ``.h5`` is appended unless the name ends in ``.h5`` or ``.hdf5``.
+        File to write; ``.h5`` is appended unless the name ends in ``.h5`` or ``.hdf5``. Suffixes of other formats,
+        such as ``.fits``, are refused.
     release : int or str, default=None
         Data release of the table: 14, 16, 17, 19 or 20. None: recognised by the name of the table and its columns; a
         table of SDSS-V counts as DR19.
@@ -172,6 +184,8 @@ def build_dataset(
     ...     "allStar-dr17-synspec_rev1.fits", "/data/sas", "datasets.h5", cuts=Cuts(min_snr=100), n_jobs=8
     ... )  # doctest: +SKIP
     """
+    given = {"visits": visits, "cuts": cuts, "path_template": path_template, "n_jobs": n_jobs, "verbose": verbose}
+    validate_parameter_constraints(_CONSTRAINTS, {**given, "overwrite": overwrite}, "build_dataset")
     _check_choices(kind, combination, flagged_labels, visits)
     table_path, root, path = _checked_paths(table, spectra, out, overwrite)
     continuum = {"degree": degree, "weighting": weighting, "bad_bits": bad_bits, "no_continuum": no_continuum}
@@ -185,7 +199,7 @@ def build_dataset(
         )
         release_name = stars.release.name
     _check_some_exist(selection.paths, root)
-    _check_left_out(left_out_path(path), overwrite)
+    check_left_out(left_out_path(path), overwrite)
 
     preprocessing = with_bit_numbers(preparation.normalizer.get_params()) | {"combination": combination}
     settings: dict[str, Any] = {"release": release_name, "visits": visits, "flagged_labels": flagged_labels}
@@ -199,37 +213,6 @@ def build_dataset(
         _read_all(job, selection.paths, chunks, preparation, kind, visits, n_jobs, verbose)
         record = {"table": table_path.name, **settings}
         return _write_all(job, selection, chunks, preprocessing, record, path, verbose)
-
-
-def left_out_path(out: Path) -> Path:
-    """Return the name of the table of what a training set leaves out.
-
-    Parameters
-    ----------
-    out : pathlib.Path
-        File of the training set.
-
-    Returns
-    -------
-    path : pathlib.Path
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from skbcnn.datasets.building.dataset import left_out_path
-    >>> left_out_path(Path("datasets.h5")).name
-    'datasets.h5-left-out.csv'
-    """
-    return out.with_name(f"{out.name}-left-out.csv")
-
-
-def _check_left_out(path: Path, overwrite: bool) -> None:
-    """Raise if the table of what is left out would replace a file that is no such table."""
-    if not path.exists() or overwrite:
-        return
-    with path.open("rb") as file:
-        if file.readline().rstrip() != ",".join(LeftOut._fields).encode():
-            raise FileExistsError(f"{path} exists. Choose another name, or pass overwrite=True.")
 
 
 def _check_choices(kind: str, combination: str, flagged_labels: str, visits: bool) -> None:
@@ -248,15 +231,16 @@ def _check_choices(kind: str, combination: str, flagged_labels: str, visits: boo
 def _checked_paths(table: Any, spectra: Any, out: Any, overwrite: bool) -> tuple[Path, Path, Path]:
     """Return absolute paths of the table, the mirror and the output, checked before any work."""
     table, root = as_path(table, "table").absolute(), as_path(spectra, "spectra").absolute()
-    path = with_suffix(as_path(out, "out")).absolute()
+    path = name_of_new_file(as_path(out, "out")).absolute()
     if not root.is_dir():
         raise FileNotFoundError(
             f"There is no folder {root}. Pass the root of the mirror as spectra: the folder of dr17 and the like."
         )
-    if path.exists() and not overwrite:
+    if path.exists() and not overwrite and not is_finished_work(path):
         raise FileExistsError(f"{path} exists. Choose another name, or pass overwrite=True.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
+    folder = link_target(path).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {folder}. Make it first.")
     return table, root, path
 
 
@@ -292,7 +276,8 @@ def _read_all(
         delayed(_numbered)(number, paths[chunks[number]], preparation, kind=kind, visits=visits) for number in remaining
     )
     with tqdm(total=len(paths), initial=n_done, desc="Reading", unit="file", disable=_is_silent(verbose)) as progress:
-        finished = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(work)
+        with interrupts_kept_here():  # the processes start at once
+            finished = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(work)
         try:
             for number, (arrays, record) in finished:
                 job.save(number, arrays, record)
@@ -329,10 +314,8 @@ def _write_all(
         job.output() as temporary,
         created_h5(temporary) as file,
         atomic_path(left_out) as temporary_table,
-        temporary_table.open("w", newline="", encoding="utf-8") as text,
+        left_out_table(temporary_table, *LeftOut._fields[len(COLUMNS) :]) as table,
     ):
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(LeftOut._fields)
         table.writerows(selection.left_out())
         writer = H5RowWriter(file, preprocessing)
         file.attrs[_RECORD] = json.dumps(record)
@@ -361,7 +344,7 @@ def _left_out(selection: Selection, first: int, lost: LostSpectrum) -> LeftOut:
     star = first + lost.position
     row = int(selection.rows[star])
     name, file = str(selection.names[row]), str(selection.paths[star])
-    return LeftOut(row, name, file, lost.spectrum, lost.reason, lost.detail)
+    return LeftOut(file, lost.spectrum, lost.reason, lost.detail, name, row)
 
 
 def _append(writer: H5RowWriter, arrays: dict[str, np.ndarray], selection: Selection, stars: np.ndarray) -> None:
