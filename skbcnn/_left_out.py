@@ -107,8 +107,8 @@ def cause(error: Exception | str, path: Path | None = None) -> str:
     >>> cause("/data/a.fits has no spectrum. Select other rows by visits=True.", Path("/data/a.fits"))
     'The file has no spectrum.'
     """
-    is_of_system = isinstance(error, OSError) and error.strerror
-    text = " ".join(str(error.strerror if is_of_system else error).split())
+    message = (isinstance(error, OSError) and error.strerror) or error
+    text = " ".join(str(message).split())
     if path is not None:
         text = re.sub(f"^{re.escape(str(path))}", "The file", text).replace(str(path), "the file")
     text = _LATER_SENTENCES.sub(r"(\1)", text)

@@ -165,8 +165,8 @@ def resumable_job(
     """Begin work on an output file, or take up what a killed run left.
 
     If the block ends without an error, the chunks are removed: write the output in it. Otherwise they remain for the
-    next run. A run that was killed after the output got its name, and before the chunks were removed, is taken up, too:
-    the output is written once more, from the same chunks.
+    next run, if there are any. A run that was killed after the output got its name, and before the chunks were removed,
+    is taken up, too: the output is written once more, from the same chunks.
 
     Parameters
     ----------
@@ -220,7 +220,13 @@ def resumable_job(
     with locked_output(out):
         _check_output(out, overwrite)  # another process may have completed it
         _begin(out, {**settings, "number of parts": n_chunks}, inputs, overwrite)
-        yield ResumableJob(out, n_chunks, overwrite)
+        job = ResumableJob(out, n_chunks, overwrite)
+        try:
+            yield job
+        except BaseException:
+            if len(job.remaining) == n_chunks:  # nothing to go on from
+                _remove(unfinished_folder(out))
+            raise
         _remove(unfinished_folder(out))
 
 

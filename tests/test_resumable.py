@@ -68,6 +68,12 @@ def test_finished_work_is_not_replaced_by_other_work(unremoved):
     assert squares(unremoved, settings={}, overwrite=True) == [0, 1, 2, 3]
 
 
+def test_nothing_remains_of_work_that_failed_before_its_first_chunk(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        squares(tmp_path / "squares.txt", stop_before=0)
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_file_in_the_place_of_finished_work_is_kept(unremoved):
     unremoved.unlink()
     unremoved.write_text("mine")

@@ -240,6 +240,7 @@ def demo(**options: Any) -> None:
 @click.option(
     "--n-jobs", type=int, default=1, callback=_refuse_zero, help="Processes that read spectra; -1: one for each core."
 )
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler, whose workers read and prepare the spectra.")
 @_overwrite
 @_debug
 def build(**options: Any) -> None:

@@ -1,5 +1,6 @@
 """Selection of the stars of a training set by columns of the survey's table."""
 
+import math
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class Cuts:
                 raise ValueError(f"{name}={getattr(self, name)!r}, expected 'zero' or 'any'.")
         for limit in _LIMITS:
             bound = getattr(self, limit.parameter)
-            if bound is not None and (not isinstance(bound, Real) or np.isnan(bound)):
+            if bound is not None and (not isinstance(bound, Real) or math.isnan(bound)):
                 raise ValueError(f"{limit.parameter}={bound!r}, expected a number, or None to switch the limit off.")
         for name, text in (("teff", "Teff"), ("snr", "S/N")):
             low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
