@@ -4,6 +4,7 @@ This module imports Dask: import it where a scheduler was passed, after `require
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,18 +50,38 @@ def client_of(scheduler: Any) -> Iterator[Client]:
     UserWarning
         If the scheduler has no workers.
     """
-    is_own = not isinstance(scheduler, Client)
-    client = _new_client(scheduler) if is_own else scheduler
+    if isinstance(scheduler, Client):
+        with _errors_of_connection(scheduler):
+            yield scheduler
+        return
+    client = _new_client(scheduler)
+    with _silent(logging.getLogger("distributed.client")):  # it logs tracebacks of what the error below says
+        try:
+            with _errors_of_connection(client):
+                yield client
+        finally:
+            with suppress(Exception):  # the scheduler may be dead
+                client.close(timeout=_SECONDS)
+
+
+@contextmanager
+def _errors_of_connection(client: Client) -> Iterator[None]:
     try:
         if not client.nthreads():
             warn_user(f"The Dask scheduler at {client.scheduler.address} has no workers yet. The work waits for them.")
-        yield client
+        yield
     except (CancelledError, CommClosedError, TimeoutError) as error:
         raise lost_connection(client) from error
+
+
+@contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
     finally:
-        if is_own:
-            with suppress(Exception):  # the scheduler may be dead
-                client.close(timeout=_SECONDS)
+        logger.setLevel(level)
 
 
 def _new_client(address: Any) -> Client:

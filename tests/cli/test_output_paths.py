@@ -39,11 +39,15 @@ def test_a_table_is_named_once(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which nobody can write")
 @pytest.mark.parametrize(
-    "command",
-    [("predict", "no-model", DWARF), ("train", "no-data.h5"), ("build", "no-table.fits", "--spectra", "no-mirror")],
+    ("command", "name"),
+    [
+        (("predict", "no-model", DWARF), "labels.csv"),
+        (("train", "no-data.h5"), "model"),
+        (("build", "no-table.fits", "--spectra", "no-mirror"), "datasets.h5"),
+    ],
 )
-def test_a_folder_without_write_permission(command):
-    assert "Nothing can be written in /proc" in refuse(*command, "--out", "/proc/labels.csv")
+def test_a_folder_without_write_permission(command, name):
+    assert "Nothing can be written in /proc" in refuse(*command, "--out", f"/proc/{name}")
 
 
 def test_a_model_folder_without_parent(tmp_path):

@@ -112,7 +112,7 @@ def test_a_worker_that_is_killed_costs_its_part_only(mirror, expected, tmp_path,
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_is_killed(mirror, expected, tmp_path, tmp_path_factory, small_parts):
+def test_a_scheduler_that_is_killed(mirror, expected, tmp_path, tmp_path_factory, small_parts, caplog):
     log = tmp_path_factory.mktemp("dask") / "log"
     processes = []
 
@@ -135,6 +135,7 @@ def test_a_scheduler_that_is_killed(mirror, expected, tmp_path, tmp_path_factory
         for process in processes:
             process.kill()
             process.wait()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"], "Dask printed tracebacks"
     assert not (tmp_path / "d.h5").exists()
     assert len(list(tmp_path.glob(".d.h5.unfinished/chunk-*.npz"))) >= 3
     build_dataset(mirror.table, mirror.root, tmp_path / "d.h5", visits=True)
