@@ -305,7 +305,8 @@ def _read_here(read: _Reader, parts: Sequence[Sequence[Path]], n_jobs: int | Non
     with interrupts_kept_here():  # the processes start at once
         finished = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(work)
     try:
-        yield from finished
+        for result in finished:  # noqa: UP028  # `yield from` would close it before the block below
+            yield result
     finally:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # after an error joblib counts the tasks that it cancels

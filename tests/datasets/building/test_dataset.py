@@ -316,7 +316,7 @@ def test_finished_work_whose_process_was_killed_is_recognised(mirror, built, tmp
         content = build_dataset(mirror.table, mirror.root, out, visits=True).path.read_bytes()
     if not with_list:
         (tmp_path / "datasets.h5-left-out.csv").unlink()
-    monkeypatch.setattr(dataset, "read_prepared", None)  # nothing is read again
+    monkeypatch.setattr(dataset, "read_prepared", lambda *given, **options: pytest.fail("a file is read again"))
     again = build_dataset(mirror.table, mirror.root, out, visits=True)
     assert out.read_bytes() == content
     assert again[2:] == built[2:]
