@@ -18,6 +18,7 @@ Two parts use system calls directly:
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import shutil
@@ -44,6 +45,8 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # constants of Linux
 @contextmanager
 def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[Path]:
     """Yield a temporary path that is renamed to `path` when the block ends without an error.
+
+    Of a symbolic link, the file or folder that it points to is replaced, and the link stays.
 
     If the block raises an error (a full disk, Ctrl-C), the temporary file or folder is removed and `path` stays as it
     was. If the process is killed, `path` holds either the old or the new content, and the next call for the same path
@@ -82,21 +85,48 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iter
     teff 1
     """
     path = Path(path)
-    _remove_remains(path)
-    if path.exists() and not overwrite:
+    target = link_target(path)
+    _remove_remains(target)
+    if target.exists() and not overwrite:
         raise FileExistsError(f"{path} exists. Remove it, choose another name, or pass overwrite=True.")
     try:
-        folder, lock = _create_temporary_folder(path)
+        folder, lock = _create_temporary_folder(target)
     except OSError as error:
         raise _write_error(path, error) from error
     try:
         yield folder / path.name
-        _move_into_place(folder / path.name, path)
+        _move_into_place(folder / path.name, target)
     except OSError as error:
         raise _write_error(path, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         _unlock(lock)
+
+
+def link_target(path: Path) -> Path:
+    """Return the file or folder that a path names; it need not exist.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Any path.
+
+    Returns
+    -------
+    target : pathlib.Path
+        End of the chain of links if the path is a symbolic link; otherwise the path itself.
+
+    Raises
+    ------
+    OSError
+        If the links form a circle.
+    """
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, f"{path} is a symbolic link that leads back to itself. Remove it")
+    return target
 
 
 @contextmanager

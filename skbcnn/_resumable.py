@@ -4,6 +4,9 @@ The finished chunks of ``catalogue.fits`` are kept in the hidden folder ``.catal
 the output is complete. The folder also records the settings and the inputs of the work, so that chunks of different
 work are never mixed.
 
+Before the output gets its name, the folder records which file that will be. If the process is killed after that, and
+before the folder is removed, the next run knows the output as its own.
+
 A chunk is a file of NumPy arrays (``.npz``, without pickles) whose name contains the checksum of its content. A chunk
 that does not match its checksum is computed again.
 """
@@ -25,11 +28,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from filelock import FileLock, Timeout
 
-from skbcnn._atomic_writes import atomic_path
+from skbcnn._atomic_writes import atomic_path, link_target
 
 _SUFFIX = ".unfinished"
 _LOCK = "lock"
 _SETTINGS, _INPUTS = "settings.json", "inputs.txt.gz"
+_OUTPUT = "output.json"  # identity of the file that is about to get the name of the output
 _RECORD = "record"  # name of the array that holds the record of a chunk
 _CHUNK = re.compile(r"chunk-(\d{8})-([0-9a-f]{32})\.npz")
 _ABSENT = object()
@@ -138,8 +142,9 @@ class ResumableJob:
         temporary : pathlib.Path
             Path of the file to write. It has the name of the output.
         """
-        with atomic_path(self.out, overwrite=self._overwrite) as temporary:
+        with atomic_path(self.out, overwrite=self._overwrite or is_finished_work(self.out)) as temporary:
             yield temporary
+            _write(self.folder / _OUTPUT, json.dumps(_identity(temporary)).encode())
 
     def _found_chunks(self) -> dict[int, Path]:
         """Return the chunks of an earlier run that are whole, and remove the others."""
@@ -148,7 +153,7 @@ class ResumableJob:
             match = _CHUNK.fullmatch(path.name)
             if match and int(match[1]) < self.n_chunks and _checksum(path.read_bytes()) == match[2]:
                 found[int(match[1])] = path
-            elif path.name not in (_LOCK, _SETTINGS, _INPUTS):
+            elif path.name not in (_LOCK, _SETTINGS, _INPUTS, _OUTPUT):
                 path.unlink()
         return found
 
@@ -160,7 +165,8 @@ def resumable_job(
     """Begin work on an output file, or take up what a killed run left.
 
     If the block ends without an error, the chunks are removed: write the output in it. Otherwise they remain for the
-    next run.
+    next run, if there are any. A run that was killed after the output got its name, and before the chunks were removed,
+    is taken up, too: the output is written once more, from the same chunks.
 
     Parameters
     ----------
@@ -183,7 +189,8 @@ def resumable_job(
     Raises
     ------
     FileExistsError
-        If the output exists and `overwrite` is False.
+        If the output exists, is not the result of unfinished work with the same settings and inputs, and `overwrite` is
+        False.
     BlockingIOError
         If another process works on this output.
     ValueError
@@ -213,7 +220,13 @@ def resumable_job(
     with locked_output(out):
         _check_output(out, overwrite)  # another process may have completed it
         _begin(out, {**settings, "number of parts": n_chunks}, inputs, overwrite)
-        yield ResumableJob(out, n_chunks, overwrite)
+        job = ResumableJob(out, n_chunks, overwrite)
+        try:
+            yield job
+        except BaseException:
+            if len(job.remaining) == n_chunks:  # nothing to go on from
+                _remove(unfinished_folder(out))
+            raise
         _remove(unfinished_folder(out))
 
 
@@ -229,12 +242,45 @@ def unfinished_folder(out: Path) -> Path:
     -------
     folder : pathlib.Path
     """
-    return out.with_name(f".{out.name}{_SUFFIX}")
+    target = link_target(out)
+    return target.with_name(f".{target.name}{_SUFFIX}")
+
+
+def is_finished_work(out: Path) -> bool:
+    """Return whether an output is whole although its work is not removed: its process was killed in between.
+
+    The same call then goes on with the work, and may replace the output.
+
+    Parameters
+    ----------
+    out : pathlib.Path
+        Final name of the output.
+
+    Returns
+    -------
+    is_finished : bool
+        False if the output does not exist, or is another file than the one that the unfinished work wrote.
+    """
+    folder = unfinished_folder(out)
+    try:
+        return (folder / _SETTINGS).exists() and json.loads((folder / _OUTPUT).read_bytes()) == _identity(out)
+    except (OSError, ValueError):
+        return False
+
+
+def _identity(path: Path) -> list[int]:
+    """Return what distinguishes a file from all others, and stays when it is renamed."""
+    found = path.stat()
+    return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
 
 
 def _check_output(out: Path, overwrite: bool) -> None:
-    if out.exists() and not overwrite:
-        raise FileExistsError(f"{out} exists. Choose another name, or pass overwrite=True.")
+    if out.exists() and not overwrite and not is_finished_work(out):
+        raise _exists(out)
+
+
+def _exists(out: Path) -> FileExistsError:
+    return FileExistsError(f"{out} exists. Choose another name, or pass overwrite=True.")
 
 
 @contextmanager
@@ -290,6 +336,8 @@ def _begin(out: Path, settings: Mapping[str, Any], inputs: Sequence[Path], overw
         differences = _differences(_recorded(folder), now)
         if not differences:
             return
+        if not overwrite and is_finished_work(out):
+            raise _exists(out)
         if not overwrite:
             raise ValueError(
                 f"There is unfinished work on {out} with other inputs or settings: {'; '.join(differences)}. Pass "

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.metrics._scorer import _BaseScorer
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight
 
 from skbcnn._masked import plain_numbers
@@ -22,6 +22,7 @@ __all__ = [
     "feature_names_in",
     "fit_context",
     "shared_predictions",
+    "validate_parameter_constraints",
 ]
 
 BaseScorer = _BaseScorer

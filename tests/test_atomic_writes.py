@@ -49,6 +49,45 @@ def test_file_is_replaced(tmp_path):
     assert contents(tmp_path) == {"table.csv": "new"}
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_the_file_that_a_link_points_to_is_replaced(tmp_path, exists):
+    (tmp_path / "links").mkdir()
+    (tmp_path / "files").mkdir()
+    link, middle, target = tmp_path / "links/table.csv", tmp_path / "links/current", tmp_path / "files/of-may.dat"
+    link.symlink_to("current")
+    middle.symlink_to(target)
+    if exists:
+        target.write_text("old")
+        with pytest.raises(FileExistsError, match=r"links/table\.csv exists"), atomic_path(link, overwrite=False):
+            pytest.fail("the block must not run")
+    with atomic_path(link) as temporary:
+        temporary.write_text("new")
+        assert temporary.name == "table.csv", "libraries choose the format by the name that the user gave"
+    assert link.is_symlink()
+    assert middle.is_symlink()
+    assert contents(target.parent) == {"of-may.dat": "new"}
+    assert {path.name for path in link.parent.iterdir()} == {"table.csv", "current"}
+
+
+def test_the_folder_that_a_link_points_to_is_replaced(tmp_path):
+    write_folder(tmp_path / "model-1", weights="old")
+    (tmp_path / "model").symlink_to("model-1")
+    with atomic_path(tmp_path / "model") as temporary:
+        write_folder(temporary, weights="new")
+    assert (tmp_path / "model").is_symlink()
+    assert contents(tmp_path / "model-1") == {"weights": "new"}
+
+
+def test_a_link_that_leads_back_to_itself_is_refused(tmp_path):
+    (tmp_path / "a.csv").symlink_to("b.csv")
+    (tmp_path / "b.csv").symlink_to("a.csv")
+    with (
+        pytest.raises(OSError, match=r"a\.csv is a symbolic link that leads back to itself"),
+        atomic_path(tmp_path / "a.csv"),
+    ):
+        pytest.fail("the block must not run")
+
+
 def test_file_is_kept_without_overwrite(tmp_path):
     (tmp_path / "table.csv").write_text("old")
     with (

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+import skbcnn._resumable as resumable
 from skbcnn._resumable import resumable_job, unfinished_folder
 
 SETTINGS = {"n_draws": 10, "naming": "skbcnn"}
@@ -41,6 +42,65 @@ def test_interrupted_work_goes_on_from_the_chunks_that_are_saved(interrupted):
     assert squares(interrupted) == [2, 3]
     assert interrupted.read_text() == "chunk 0: 0 chunk 1: 1 chunk 2: 4 chunk 3: 9"
     assert [path.name for path in interrupted.parent.iterdir()] == ["squares.txt"]
+
+
+@pytest.fixture
+def unremoved(tmp_path, monkeypatch):
+    """Output of a run that was killed after the output got its name, and before its chunks were removed."""
+    out = tmp_path / "squares.txt"
+    with monkeypatch.context() as patch:
+        patch.setattr(resumable, "_remove", lambda folder: None)
+        squares(out)
+    assert unfinished_folder(out).exists()
+    return out
+
+
+def test_finished_work_whose_process_was_killed_is_recognised(unremoved):
+    content = unremoved.read_bytes()
+    assert squares(unremoved) == []
+    assert unremoved.read_bytes() == content
+    assert [path.name for path in unremoved.parent.iterdir()] == ["squares.txt"]
+
+
+def test_finished_work_is_not_replaced_by_other_work(unremoved):
+    with pytest.raises(FileExistsError, match=r"squares\.txt exists"):
+        squares(unremoved, settings={})
+    assert squares(unremoved, settings={}, overwrite=True) == [0, 1, 2, 3]
+
+
+def test_nothing_remains_of_work_that_failed_before_its_first_chunk(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        squares(tmp_path / "squares.txt", stop_before=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_file_in_the_place_of_finished_work_is_kept(unremoved):
+    unremoved.unlink()
+    unremoved.write_text("mine")
+    with pytest.raises(FileExistsError, match=r"squares\.txt exists"):
+        squares(unremoved)
+    assert unremoved.read_text() == "mine"
+
+
+def test_an_old_output_is_kept_if_work_that_was_to_replace_it_was_interrupted(tmp_path):
+    out = tmp_path / "squares.txt"
+    out.write_text("old")
+    with pytest.raises(KeyboardInterrupt):
+        squares(out, stop_before=2, overwrite=True)
+    with pytest.raises(FileExistsError, match=r"squares\.txt exists"):
+        squares(out)
+    assert squares(out, overwrite=True) == [2, 3]
+
+
+def test_names_that_link_to_one_output_share_its_work(tmp_path):
+    (tmp_path / "files").mkdir()
+    link = tmp_path / "latest.txt"
+    link.symlink_to("files/squares.txt")
+    with pytest.raises(KeyboardInterrupt):
+        squares(link, stop_before=2)
+    assert squares(tmp_path / "files/squares.txt") == [2, 3]
+    assert link.read_text().startswith("chunk 0")
+    assert link.is_symlink()
 
 
 def test_damaged_chunks_are_computed_again(interrupted):

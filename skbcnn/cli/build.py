@@ -1,16 +1,19 @@
 """``skbcnn build``: a training set from a table of stars and a mirror of SDSS files."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
+from skbcnn.cli.interruption import continued_later
 from skbcnn.cli.output_paths import check_dataset
 from skbcnn.cli.terminal_tables import print_table
 from skbcnn.datasets import BuiltDataset, Cuts, build_dataset
-from skbcnn.datasets.h5 import with_suffix
+from skbcnn.datasets.h5 import name_of_new_file
+from skbcnn.survey import APOGEE_LABELS
 
 
 def run_build(*, table: Path, spectra: Path, out: Path, keep_flagged: bool, **options: Any) -> None:
@@ -34,17 +37,19 @@ def run_build(*, table: Path, spectra: Path, out: Path, keep_flagged: bool, **op
     ModuleNotFoundError, ValueError, OSError
         As in `build_dataset`.
     """
-    check_dataset(with_suffix(out), options["overwrite"], inputs=[table])
+    check_dataset(name_of_new_file(out), options["overwrite"], inputs=[table])
     cuts = Cuts(**{field.name: options.pop(field.name) for field in fields(Cuts)})
-    built = build_dataset(
-        table, spectra, out, cuts=cuts, flagged_labels="keep" if keep_flagged else "missing", verbose=1, **options
-    )
+    with continued_later():
+        built = build_dataset(
+            table, spectra, out, cuts=cuts, flagged_labels="keep" if keep_flagged else "missing", verbose=1, **options
+        )
     _print_summary(built, out)
 
 
 def _print_summary(built: BuiltDataset, out: Path) -> None:
     visits = f" and {built.n_visits} visits" if built.n_visits else ""
-    click.echo(f"{built.release}: {built.n_combined} combined spectra{visits}, {len(built.label_names)} labels.")
+    labels = _labels_in_words(built.label_names)
+    click.echo(f"{built.release}: {built.n_combined} combined spectra{visits}, with {labels}.")
     for note in built.notes:
         click.echo(note)
     if built.left_out:
@@ -54,6 +59,14 @@ def _print_summary(built: BuiltDataset, out: Path) -> None:
         click.echo(f"\nEach row, file and spectrum that was left out is in {_beside(out, built.left_out_path)}.")
     path = _beside(out, built.path)
     click.echo(f"The training set is in {path}. Train with: skbcnn train {shlex.quote(str(path))} --out model")
+
+
+def _labels_in_words(names: Sequence[str]) -> str:
+    """Return how many of the labels that ``skbcnn train`` takes by default the file has, and which others."""
+    n_default = sum(name in APOGEE_LABELS for name in names)
+    others = [name for name in names if name not in APOGEE_LABELS]
+    also = f", and {' and '.join(others)}" if others else ""
+    return f"{n_default} of the {len(APOGEE_LABELS)} labels of the default target{also}"
 
 
 def _beside(out: Path, path: Path) -> Path:

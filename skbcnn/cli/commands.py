@@ -105,6 +105,13 @@ def _print_warning(message: Warning | str, *args: Any, **kwargs: Any) -> None:
     click.echo(f"Note: {_for_command_line(str(message))}", err=True)
 
 
+def _refuse_zero(ctx: click.Context, parameter: click.Parameter, value: int) -> int:
+    """Return a number of processes, as joblib counts them."""
+    if value == 0:
+        raise click.BadParameter("0 is no number of processes. Pass 1 or more, or -1 for one for each core.")
+    return value
+
+
 def _remember_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     ctx.meta[_DEBUG] = value
 
@@ -230,7 +237,10 @@ def demo(**options: Any) -> None:
     show_default="the layout of SDSS",
     help="Path of a file below ROOT, with columns of the table in braces: {telescope}/{field}/{apogee_id}.fits.",
 )
-@click.option("--n-jobs", type=int, default=1, help="Processes that read spectra; -1: one for each core.")
+@click.option(
+    "--n-jobs", type=int, default=1, callback=_refuse_zero, help="Processes that read spectra; -1: one for each core."
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler, whose workers read and prepare the spectra.")
 @_overwrite
 @_debug
 def build(**options: Any) -> None:

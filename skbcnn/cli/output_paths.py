@@ -4,6 +4,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from skbcnn._atomic_writes import link_target
+from skbcnn._resumable import is_finished_work
 from skbcnn.catalog import check_table_name
 from skbcnn.persistence.model_files import check_replaceable
 
@@ -29,7 +31,7 @@ def check_tables(paths: Sequence[Path], overwrite: bool, inputs: Sequence[Path] 
     """
     for number, path in enumerate(paths):
         check_table_name(path)
-        if path.resolve() in [other.resolve() for other in paths[:number]]:
+        if link_target(path).resolve() in [other.resolve() for other in paths[:number]]:
             raise ValueError(f"--out {path} is given twice, expected one name for each table.")
         _check_file(path, overwrite, inputs, "--out", "a table")
 
@@ -126,7 +128,7 @@ def make_folder(path: Path, overwrite: bool) -> None:
 def _check_file(path: Path, overwrite: bool, inputs: Sequence[Path], option: str, what: str) -> None:
     """Raise if a file cannot be written, or would replace or lie in what the command reads."""
     read = {other.resolve(): other for other in inputs}
-    place = path.resolve()
+    place = link_target(path).resolve()
     if found := next((read[parent] for parent in (place, *place.parents) if parent in read), None):
         raise ValueError(
             f"{option} {path} would write to {found}, which the command reads. Choose another name by {option}."
@@ -137,11 +139,12 @@ def _check_file(path: Path, overwrite: bool, inputs: Sequence[Path], option: str
 
 
 def _check_new(path: Path, overwrite: bool, option: str = "--out") -> None:
-    if path.exists() and not overwrite:
+    if path.exists() and not overwrite and not is_finished_work(path):
         raise FileExistsError(f"{path} exists. Choose another name by {option}, or pass --overwrite.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
-    _check_writable(path.parent, option)
+    folder = link_target(path).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {folder}. Make it first.")
+    _check_writable(folder, option)
 
 
 def _check_writable(folder: Path, option: str = "--out") -> None:

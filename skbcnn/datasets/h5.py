@@ -30,6 +30,13 @@ from skbcnn.survey.other_quantities import is_misspelt, other_quantity, similar_
 ERROR_SUFFIX = "_err"
 PREPROCESSING = "preprocessing"  # attribute of the dataset `spectra`, as JSON
 _SUFFIXES = (".h5", ".hdf5")
+_OTHER_FORMATS = {
+    f".{name}"
+    for name in (
+        *("fits", "fit", "fts", "gz", "bz2", "xz", "zip", "csv", "ecsv", "tsv", "txt", "dat", "vot", "xml", "parquet"),
+        *("npy", "npz", "pkl", "pickle", "joblib", "json", "toml", "yaml", "yml", "html", "keras", "pt", "nc", "asdf"),
+    )
+}
 _MAX_NAMES = 30  # of columns in a message
 _BLOCK_BYTES = 2**26  # read at once; larger than other chunks, because every read from a file has a fixed cost
 _MAX_GAP = 16  # rows: reading a short gap and discarding it is quicker than a second read
@@ -399,6 +406,39 @@ def with_suffix(filename: str | PathLike[str]) -> Path:
     """Return a path that ends in ``.h5`` or ``.hdf5``; ``.h5`` is appended to other names."""
     path = as_path(filename, "filename")
     return path if path.suffix.lower() in _SUFFIXES else path.with_name(path.name + ".h5")
+
+
+def name_of_new_file(filename: str | PathLike[str]) -> Path:
+    """Return the name of an HDF5 file to write.
+
+    Parameters
+    ----------
+    filename : str or path-like
+        Name that the user gave.
+
+    Returns
+    -------
+    path : pathlib.Path
+        It ends in ``.h5`` or ``.hdf5``; ``.h5`` is appended to other names.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is that of another format.
+
+    Examples
+    --------
+    >>> from skbcnn.datasets.h5 import name_of_new_file
+    >>> name_of_new_file("giants.dr17").name
+    'giants.dr17.h5'
+    """
+    path = as_path(filename, "filename")
+    if path.suffix.lower() in _OTHER_FORMATS:
+        raise ValueError(
+            f"{path} ends in {path.suffix!r}, but the file to write has the HDF5 format. Choose a name that ends in "
+            ".h5 or .hdf5, or one without a suffix, to which .h5 is appended."
+        )
+    return with_suffix(path)
 
 
 def dataset_names(path: str | PathLike[str]) -> set[str]:

@@ -20,7 +20,7 @@ from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import LabelColumns, label_columns, without_error_mark
 from skbcnn._masked import fill_masked, is_masked, refuse_masked
 from skbcnn._validation import check_error_level
-from skbcnn.datasets.h5 import ERROR_SUFFIX, PREPROCESSING, column_key, label_key, with_suffix
+from skbcnn.datasets.h5 import ERROR_SUFFIX, PREPROCESSING, column_key, label_key, name_of_new_file
 from skbcnn.preprocessing import errors_from_ivar
 from skbcnn.survey import MISSING, is_missing, resolve_target
 from skbcnn.survey.bitmask import with_bit_numbers
@@ -56,7 +56,8 @@ def write_h5(
     Parameters
     ----------
     filename : str or path-like
-        Path of the file; ``.h5`` is appended unless the name ends in ``.h5`` or ``.hdf5``.
+        Path of the file; ``.h5`` is appended unless the name ends in ``.h5`` or ``.hdf5``. Suffixes of other formats,
+        such as ``.fits``, are refused.
     spectra : array-like of shape (n_samples, n_pixels)
         Flux, stored as float32. Pixels that are masked here or in the errors are bad: their error is infinite, their
         flux 1 in normalised spectra (median near 1) and NaN in others.
@@ -96,8 +97,8 @@ def write_h5(
     TypeError
         If `preprocessing` holds anything but text, numbers, lists and mappings.
     ValueError
-        If shapes or units do not fit, errors and inverse variances are both passed, a label is unknown or infinite, or
-        an extra column has the name of another.
+        If the name has the suffix of another format, shapes or units do not fit, errors and inverse variances are both
+        passed, a label is unknown or infinite, or an extra column has the name of another.
     FileExistsError
         If the file exists and `overwrite` is False.
     OSError
@@ -122,7 +123,7 @@ def write_h5(
             stacklevel=2,
         )
         label_names = names
-    path = with_suffix(filename)
+    path = name_of_new_file(filename)
     columns = _spectra_to_write(spectra, spectra_err, spectra_ivar)
     columns |= _other_columns_to_write(
         len(columns["spectra"]), labels, label_names=label_names, labels_err=labels_err, in_flag=in_flag, extra=extra

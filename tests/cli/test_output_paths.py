@@ -39,11 +39,15 @@ def test_a_table_is_named_once(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which nobody can write")
 @pytest.mark.parametrize(
-    "command",
-    [("predict", "no-model", DWARF), ("train", "no-data.h5"), ("build", "no-table.fits", "--spectra", "no-mirror")],
+    ("command", "name"),
+    [
+        (("predict", "no-model", DWARF), "labels.csv"),
+        (("train", "no-data.h5"), "model"),
+        (("build", "no-table.fits", "--spectra", "no-mirror"), "datasets.h5"),
+    ],
 )
-def test_a_folder_without_write_permission(command):
-    assert "Nothing can be written in /proc" in refuse(*command, "--out", "/proc/labels.csv")
+def test_a_folder_without_write_permission(command, name):
+    assert "Nothing can be written in /proc" in refuse(*command, "--out", f"/proc/{name}")
 
 
 def test_a_model_folder_without_parent(tmp_path):
@@ -67,3 +71,15 @@ def test_the_demo_refuses_a_folder_with_content(tmp_path):
 def test_the_demo_refuses_a_file(tmp_path):
     (tmp_path / "taken").write_text("")
     assert "cannot be made" in refuse("demo", "--out", tmp_path / "taken")
+
+
+def test_the_folder_of_the_file_that_a_link_points_to_must_exist(tmp_path):
+    (tmp_path / "l.csv").symlink_to("absent/l.csv")
+    assert f"there is no folder {tmp_path / 'absent'}" in refuse("predict", "m", DWARF, "--out", tmp_path / "l.csv")
+
+
+def test_a_link_that_leads_back_to_itself(tmp_path):
+    (tmp_path / "l.csv").symlink_to("l.csv")
+    assert "l.csv is a symbolic link that leads back to itself" in refuse(
+        "predict", "m", DWARF, "--out", tmp_path / "l.csv"
+    )

@@ -170,6 +170,14 @@ def test_suffix_may_be_left_off(path):
     assert len(loader_of(path.with_suffix("")).load()[0]) == 4
 
 
+@pytest.mark.parametrize("name", ["stars.fits", "stars.CSV", "stars.parquet", "stars.h5.gz"])
+def test_a_name_of_another_format_is_not_written(tmp_path, name):
+    with pytest.raises(ValueError, match=rf"{name} ends in .*, but the file to write has the HDF5 format"):
+        write_h5(tmp_path / name, [[1.0, 0.9]], {"teff": [4500.0]})
+    assert not list(tmp_path.iterdir())
+    assert write_h5(tmp_path / "stars.dr17", [[1.0, 0.9]], {"teff": [4500.0]}).name == "stars.dr17.h5"
+
+
 # reading only what is asked for
 
 

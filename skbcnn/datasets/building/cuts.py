@@ -1,8 +1,10 @@
 """Selection of the stars of a training set by columns of the survey's table."""
 
+import math
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +61,10 @@ class Cuts:
         for name in ("starflag", "aspcapflag"):
             if getattr(self, name) not in ("zero", "any"):
                 raise ValueError(f"{name}={getattr(self, name)!r}, expected 'zero' or 'any'.")
+        for limit in _LIMITS:
+            bound = getattr(self, limit.parameter)
+            if bound is not None and (not isinstance(bound, Real) or math.isnan(bound)):
+                raise ValueError(f"{limit.parameter}={bound!r}, expected a number, or None to switch the limit off.")
         for name, text in (("teff", "Teff"), ("snr", "S/N")):
             low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             if low is not None and high is not None and low >= high:

@@ -1,28 +1,35 @@
 """Training sets from a table of stars and a mirror of SDSS files."""
 
-import csv
 import json
 import warnings
+import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
+from functools import partial
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from skbcnn import __version__
-from skbcnn._atomic_writes import atomic_path, created_h5
+from skbcnn._atomic_writes import atomic_path, created_h5, link_target
+from skbcnn._left_out import COLUMNS, check_left_out, left_out_path, left_out_table
+from skbcnn._optional_dependencies import require_extra
 from skbcnn._paths import as_path
-from skbcnn._resumable import ResumableJob, resumable_job
+from skbcnn._resumable import ResumableJob, is_finished_work, resumable_job
+from skbcnn._sklearn import Interval, validate_parameter_constraints
+from skbcnn._worker_processes import interrupts_kept_here
 from skbcnn.datasets.building.cuts import Cuts
 from skbcnn.datasets.building.selection import LeftOut, Selection, select_stars
 from skbcnn.datasets.building.spectra import LostSpectrum, read_prepared
 from skbcnn.datasets.building.tables import opened_table
-from skbcnn.datasets.h5 import with_suffix
+from skbcnn.datasets.h5 import name_of_new_file
 from skbcnn.datasets.h5_writer import H5RowWriter
 from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.preprocessing.preparation import ModelPreparation
@@ -34,6 +41,19 @@ _RECORD = "built_with"  # attribute of the file
 _KINDS = ("apStar", "aspcapStar")
 _COMBINATIONS = ("pixel", "global")
 _FLAGGED = ("missing", "keep")
+_CONSTRAINTS: dict[str, Any] = {
+    "visits": ["boolean"],
+    "cuts": [Cuts, None],
+    "path_template": [str, None],
+    "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
+    "verbose": ["verbose"],
+    "overwrite": ["boolean"],
+}
+
+# the arrays and the record of the spectra in some files
+_Reader: TypeAlias = Callable[[Sequence[Path]], tuple[dict[str, np.ndarray], dict[str, Any]]]
+# position of each part, and what was read from it
+_Finished: TypeAlias = Generator[tuple[int, tuple[dict[str, np.ndarray], dict[str, Any]]], None, None]
 
 
 class BuiltDataset(NamedTuple):
@@ -85,6 +105,7 @@ def build_dataset(
     no_continuum: str = "raise",
     combination: str = "pixel",
     n_jobs: int | None = None,
+    scheduler: Any = None,
     verbose: int = 0,
     overwrite: bool = False,
 ) -> BuiltDataset:
@@ -95,7 +116,7 @@ def build_dataset(
     read is left out, and listed with the reason in a table beside the output.
 
     A call that was interrupted, however hard, continues where it stopped when it is repeated; the result is the same.
-    It does not depend on `n_jobs` either.
+    It does not depend on `n_jobs` and `scheduler` either.
 
     Parameters
     ----------
@@ -104,7 +125,8 @@ def build_dataset(
     spectra : str or path-like
         Root of the mirror: the folder of ``dr17`` and the like (SDSS calls it SAS).
     out : str or path-like
-        File to write; ``.h5`` is appended unless the name ends in ``.h5`` or ``.hdf5``.
+        File to write; ``.h5`` is appended unless the name ends in ``.h5`` or ``.hdf5``. Suffixes of other formats,
+        such as ``.fits``, are refused.
     release : int or str, default=None
         Data release of the table: 14, 16, 17, 19 or 20. None: recognised by the name of the table and its columns; a
         table of SDSS-V counts as DR19.
@@ -130,6 +152,10 @@ def build_dataset(
     n_jobs : int, default=None
         Number of processes that read and prepare spectra; None: 1, or as set by `joblib.parallel_config`; -1: one for
         each core.
+    scheduler : str or dask.distributed.Client, default=None
+        Address of a Dask scheduler, or a client of it, on whose workers the spectra are read and prepared in place of
+        `n_jobs` processes. They need the same packages and the files under the same paths; each reads one part at a
+        time, so that workers with one thread are best. None: on this machine.
     verbose : int, default=0
         1 shows progress on a terminal.
     overwrite : bool, default=False
@@ -143,7 +169,8 @@ def build_dataset(
     Raises
     ------
     ModuleNotFoundError
-        If ``sdss-access`` is not installed and no `path_template` is passed.
+        If ``sdss-access`` is not installed and no `path_template` is passed, or `scheduler` is passed and Dask is not
+        installed.
     FileExistsError
         If `out` exists and `overwrite` is False.
     FileNotFoundError
@@ -151,7 +178,10 @@ def build_dataset(
     BlockingIOError
         If another process writes the same file.
     OSError
-        If the table cannot be read, or nothing can be written. What was finished remains for the next call.
+        If the table cannot be read, nothing can be written, or a part failed too often on the cluster. What was
+        finished remains for the next call.
+    ConnectionError
+        If the Dask scheduler cannot be reached, or stops. What was finished remains for the next call.
     ValueError
         If a parameter is invalid, the table is of an unknown release or lacks columns, no star or no spectrum is left,
         or there is unfinished work with other inputs or settings.
@@ -172,7 +202,11 @@ def build_dataset(
     ...     "allStar-dr17-synspec_rev1.fits", "/data/sas", "datasets.h5", cuts=Cuts(min_snr=100), n_jobs=8
     ... )  # doctest: +SKIP
     """
+    given = {"visits": visits, "cuts": cuts, "path_template": path_template, "n_jobs": n_jobs, "verbose": verbose}
+    validate_parameter_constraints(_CONSTRAINTS, {**given, "overwrite": overwrite}, "build_dataset")
     _check_choices(kind, combination, flagged_labels, visits)
+    if scheduler is not None:
+        require_extra("dask", "scheduler")
     table_path, root, path = _checked_paths(table, spectra, out, overwrite)
     continuum = {"degree": degree, "weighting": weighting, "bad_bits": bad_bits, "no_continuum": no_continuum}
     cuts = cuts or Cuts()
@@ -185,7 +219,7 @@ def build_dataset(
         )
         release_name = stars.release.name
     _check_some_exist(selection.paths, root)
-    _check_left_out(left_out_path(path), overwrite)
+    check_left_out(left_out_path(path), overwrite)
 
     preprocessing = with_bit_numbers(preparation.normalizer.get_params()) | {"combination": combination}
     settings: dict[str, Any] = {"release": release_name, "visits": visits, "flagged_labels": flagged_labels}
@@ -196,40 +230,11 @@ def build_dataset(
     with resumable_job(
         path, settings=settings, inputs=[table_path, *selection.paths], n_chunks=len(chunks), overwrite=overwrite
     ) as job:
-        _read_all(job, selection.paths, chunks, preparation, kind, visits, n_jobs, verbose)
+        parts = [selection.paths[chunk] for chunk in chunks]
+        read = partial(read_prepared, preparation=preparation, kind=kind, visits=visits)
+        _read_all(job, parts, read, n_jobs, scheduler, verbose)
         record = {"table": table_path.name, **settings}
         return _write_all(job, selection, chunks, preprocessing, record, path, verbose)
-
-
-def left_out_path(out: Path) -> Path:
-    """Return the name of the table of what a training set leaves out.
-
-    Parameters
-    ----------
-    out : pathlib.Path
-        File of the training set.
-
-    Returns
-    -------
-    path : pathlib.Path
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from skbcnn.datasets.building.dataset import left_out_path
-    >>> left_out_path(Path("datasets.h5")).name
-    'datasets.h5-left-out.csv'
-    """
-    return out.with_name(f"{out.name}-left-out.csv")
-
-
-def _check_left_out(path: Path, overwrite: bool) -> None:
-    """Raise if the table of what is left out would replace a file that is no such table."""
-    if not path.exists() or overwrite:
-        return
-    with path.open("rb") as file:
-        if file.readline().rstrip() != ",".join(LeftOut._fields).encode():
-            raise FileExistsError(f"{path} exists. Choose another name, or pass overwrite=True.")
 
 
 def _check_choices(kind: str, combination: str, flagged_labels: str, visits: bool) -> None:
@@ -248,15 +253,16 @@ def _check_choices(kind: str, combination: str, flagged_labels: str, visits: boo
 def _checked_paths(table: Any, spectra: Any, out: Any, overwrite: bool) -> tuple[Path, Path, Path]:
     """Return absolute paths of the table, the mirror and the output, checked before any work."""
     table, root = as_path(table, "table").absolute(), as_path(spectra, "spectra").absolute()
-    path = with_suffix(as_path(out, "out")).absolute()
+    path = name_of_new_file(as_path(out, "out")).absolute()
     if not root.is_dir():
         raise FileNotFoundError(
             f"There is no folder {root}. Pass the root of the mirror as spectra: the folder of dr17 and the like."
         )
-    if path.exists() and not overwrite:
+    if path.exists() and not overwrite and not is_finished_work(path):
         raise FileExistsError(f"{path} exists. Choose another name, or pass overwrite=True.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
+    folder = link_target(path).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {folder}. Make it first.")
     return table, root, path
 
 
@@ -276,40 +282,64 @@ def _check_some_exist(paths: Sequence[Path], root: Path) -> None:
 
 
 def _read_all(
-    job: ResumableJob,
-    paths: Sequence[Path],
-    chunks: Sequence[slice],
-    preparation: ModelPreparation,
-    kind: str,
-    visits: bool,
-    n_jobs: int | None,
-    verbose: int,
+    job: ResumableJob, parts: Sequence[Sequence[Path]], read: _Reader, n_jobs: int | None, scheduler: Any, verbose: int
 ) -> None:
     """Read and prepare the spectra of the parts that are not finished, and save them."""
-    remaining = job.remaining
-    n_done = len(paths) - sum(len(paths[chunks[number]]) for number in remaining)
-    work = (
-        delayed(_numbered)(number, paths[chunks[number]], preparation, kind=kind, visits=visits) for number in remaining
+    numbers = job.remaining
+    n_files = sum(map(len, parts))
+    n_done = n_files - sum(len(parts[number]) for number in numbers)
+    remaining = [parts[number] for number in numbers]
+    finished = (
+        _read_here(read, remaining, n_jobs) if scheduler is None else _read_on_cluster(read, remaining, scheduler)
     )
-    with tqdm(total=len(paths), initial=n_done, desc="Reading", unit="file", disable=_is_silent(verbose)) as progress:
+    bar = tqdm(total=n_files, initial=n_done, desc="Reading", unit="file", disable=_is_silent(verbose))
+    with bar, closing(finished):
+        for position, (arrays, record) in finished:
+            job.save(numbers[position], arrays, record)
+            bar.update(len(remaining[position]))
+
+
+def _read_here(read: _Reader, parts: Sequence[Sequence[Path]], n_jobs: int | None) -> _Finished:
+    """Yield what is read from each part, with its position, as processes of this machine finish them."""
+    work = (delayed(_with_position)(read, position, part) for position, part in enumerate(parts))
+    with interrupts_kept_here():  # the processes start at once
         finished = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(work)
-        try:
-            for number, (arrays, record) in finished:
-                job.save(number, arrays, record)
-                progress.update(len(paths[chunks[number]]))
-        finally:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # after an error joblib counts the tasks that it cancels
-                finished.close()
+    try:
+        for result in finished:  # noqa: UP028  # `yield from` would close it before the block below
+            yield result
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # after an error joblib counts the tasks that it cancels
+            finished.close()
+
+
+def _with_position(read: _Reader, position: int, part: Sequence[Path]) -> tuple[int, Any]:
+    return position, read(part)
+
+
+def _read_on_cluster(read: _Reader, parts: Sequence[Sequence[Path]], scheduler: Any) -> _Finished:
+    """Yield what is read from each part, with its position, as workers of a Dask cluster finish them."""
+    from skbcnn._dask_cluster import alone_on_worker, client_of, results_of_tasks  # which imports Dask
+
+    with client_of(scheduler) as client:
+        yield from results_of_tasks(client, alone_on_worker(partial(_read_on_worker, read, _versions())), parts)
+
+
+def _read_on_worker(read: _Reader, versions: Mapping[str, str], part: Sequence[Path]) -> Any:
+    from skbcnn._dask_cluster import check_versions
+
+    check_versions(versions, _versions())
+    return read(part)
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions on which the bytes of a part depend."""
+    return {"skbcnn": __version__, "numpy": np.__version__, "zlib": zlib.ZLIB_RUNTIME_VERSION}
 
 
 def _is_silent(verbose: int) -> bool | None:
     """Return whether progress is hidden; None: where there is no terminal."""
     return None if verbose else True
-
-
-def _numbered(number: int, *arguments: Any, **options: Any) -> tuple[int, Any]:
-    return number, read_prepared(*arguments, **options)
 
 
 def _write_all(
@@ -329,10 +359,8 @@ def _write_all(
         job.output() as temporary,
         created_h5(temporary) as file,
         atomic_path(left_out) as temporary_table,
-        temporary_table.open("w", newline="", encoding="utf-8") as text,
+        left_out_table(temporary_table, *LeftOut._fields[len(COLUMNS) :]) as table,
     ):
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(LeftOut._fields)
         table.writerows(selection.left_out())
         writer = H5RowWriter(file, preprocessing)
         file.attrs[_RECORD] = json.dumps(record)
@@ -361,7 +389,7 @@ def _left_out(selection: Selection, first: int, lost: LostSpectrum) -> LeftOut:
     star = first + lost.position
     row = int(selection.rows[star])
     name, file = str(selection.names[row]), str(selection.paths[star])
-    return LeftOut(row, name, file, lost.spectrum, lost.reason, lost.detail)
+    return LeftOut(file, lost.spectrum, lost.reason, lost.detail, name, row)
 
 
 def _append(writer: H5RowWriter, arrays: dict[str, np.ndarray], selection: Selection, stars: np.ndarray) -> None:

@@ -28,14 +28,10 @@ _SAME_FILE = "its file is that of an earlier row"
 
 
 class LeftOut(NamedTuple):
-    """What is not in a training set.
+    """What is not in a training set: a row of its list.
 
     Attributes
     ----------
-    row : int
-        Row of the table, from 0.
-    star : str
-        Name of the star.
     file : str
         Path of the file; empty for a star that was not selected.
     spectrum : str
@@ -43,15 +39,19 @@ class LeftOut(NamedTuple):
     reason : str
         Why it was left out, in a few words.
     detail : str
-        More about it, such as the message of an error.
+        More about it, such as the message of an error; may be empty.
+    star : str
+        Name of the star.
+    row : int
+        Row of the table, from 0.
     """
 
-    row: int
-    star: str
     file: str
     spectrum: str
     reason: str
-    detail: str = ""
+    detail: str
+    star: str
+    row: int
 
 
 class Selection(NamedTuple):
@@ -93,7 +93,7 @@ class Selection(NamedTuple):
         """Yield the rows that were left out."""
         for reason, rows in self.rejected:
             for row in rows.tolist():
-                yield LeftOut(row, str(self.names[row]), "", "", reason)
+                yield LeftOut("", "", reason, "", str(self.names[row]), row)
 
 
 def select_stars(
@@ -244,7 +244,7 @@ def _paths_of_template(
             f"{', '.join(sorted(known))}."
         )
     columns = {
-        field: (table.column(field) if field.lower() in table.column_names else table.quantity(field.lower()))[
+        field: (table.identifiers(field) if field.lower() in table.column_names else table.quantity(field.lower()))[
             rows
         ].tolist()
         for field in fields

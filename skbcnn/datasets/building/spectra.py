@@ -9,6 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from skbcnn._error_level import HighFluxErrorsError
+from skbcnn._left_out import cause
 from skbcnn.datasets.fits import N_COMBINATIONS, SkippedRow, Spectra, read_apstar, read_aspcapstar
 from skbcnn.datasets.h5_writer import pack_spectra
 from skbcnn.preprocessing.preparation import ModelPreparation
@@ -33,7 +34,7 @@ class LostSpectrum(NamedTuple):
     reason : str
         Why, in a few words that are the same for all such spectra.
     detail : str
-        The message of the error; empty if there is none.
+        What the error says, without advice; empty if there is none.
     """
 
     position: int
@@ -90,7 +91,8 @@ def _read(
     except (OSError, ValueError) as error:
         reason = _UNREADABLE if isinstance(error, OSError) else _NO_SPECTRUM
         is_absent = isinstance(error, FileNotFoundError)
-        left_out.append(LostSpectrum(position, "", _NO_FILE if is_absent else reason, _one_line(error)))
+        reason, detail = (_NO_FILE, "") if is_absent else (reason, cause(error, path))
+        left_out.append(LostSpectrum(position, "", reason, detail))
         return None
     left_out += [LostSpectrum(position, "", _LOST_ROW, row.reason) for row in _lost_rows(star, visits)]
     return star
@@ -108,8 +110,8 @@ def _prepared(
     for name, fault in zip(star.row_names, prepared.faults, strict=True):
         if fault is not None:
             reason = _NO_SIGNAL if isinstance(fault, HighFluxErrorsError) else _NO_CONTINUUM
-            left_out.append(LostSpectrum(position, name, reason, _one_line(fault)))
-    notes.update(note for note in prepared.notes if note is not None)
+            left_out.append(LostSpectrum(position, name, reason, cause(fault)))
+    notes.update(cause(note) for note in prepared.notes if note is not None)
     kept = np.array([fault is None for fault in prepared.faults])
     return {
         "spectra": prepared.X[kept],
@@ -124,10 +126,6 @@ def _lost_rows(star: Spectra, visits: bool) -> list[SkippedRow]:
     """Return the rows without a spectrum that were selected: not the other combination, and no visits unless wanted."""
     has_combined = any(name.startswith("combined") for name in star.row_names)
     return [row for row in star.skipped if (visits if row.row >= N_COMBINATIONS else not has_combined)]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _packed(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -30,6 +30,9 @@ from skbcnn.survey.releases import (
 _READ_ERRORS = (OSError, EOFError, TypeError, ValueError, KeyError, IndexError, zlib.error, fits.VerifyError)
 _GZIP = b"\x1f\x8b"  # first bytes of a gzipped file
 _SYMBOLS_EXTENSION, _SYMBOLS = 3, "ELEM_SYMBOL"
+_NUMBERS = {"sdss_id", "healpix", "location_id", "ra", "dec", "snr"}  # quantities; flags are read by other functions
+_TEXTS = {"telescope", "release"}  # the other identifiers may be text or numbers
+_NUMERIC, _TEXT = "fiub", "SU"  # kinds of types
 _1M_LOCATION, _1M_TELESCOPE, _DEFAULT_TELESCOPE = 1, "apo1m", "apo25m"
 
 
@@ -134,11 +137,11 @@ class StarTable:
         Raises
         ------
         ValueError
-            If the table lacks it.
+            If the table lacks it, or has several values for each star, or text where numbers belong.
         """
         found = self.find(quantity)
         if found is not None:
-            return self.column(found)
+            return self._one_for_each_star(found, quantity)
         if quantity == "telescope":  # DR14 had one site; stars of the 1-m telescope are marked
             at_1m = self.quantity("location_id") == _1M_LOCATION
             return np.where(at_1m, _1M_TELESCOPE, _DEFAULT_TELESCOPE)
@@ -164,15 +167,48 @@ class StarTable:
         ValueError
             If the table lacks it, or has text or several values there.
         """
-        return self._checked_numbers(self.find(quantity) or quantity, self.quantity(quantity))
+        return self._numbers(self.find(quantity) or self.release.columns.get(quantity, (quantity,))[0])
 
-    def _checked_numbers(self, name: str, values: np.ndarray) -> np.ndarray:
-        if values.dtype.kind not in "fiub" or values.ndim != 1:
-            raise ValueError(
-                f"{name} of {self.path} holds {values.dtype} of shape {values.shape}, expected one number for each "
-                "star. Pass the table as the survey publishes it, or convert the column."
-            )
-        return values
+    def identifiers(self, column: str) -> np.ndarray:
+        """Return a column of texts or numbers, of which each star has one.
+
+        Parameters
+        ----------
+        column : str
+            Its name, in any case.
+
+        Returns
+        -------
+        values : ndarray of shape (n_rows,)
+
+        Raises
+        ------
+        ValueError
+            If the table lacks it, or has several values for each star.
+        """
+        return self._one_for_each_star(column, "")
+
+    def _one_for_each_star(self, column: str, quantity: str) -> np.ndarray:
+        if quantity in _NUMBERS:
+            return self._numbers(column)
+        values = self.column(column)
+        words, kinds = ("text", _TEXT) if quantity in _TEXTS else ("text or numbers", _TEXT + _NUMERIC)
+        return self._checked(column, values, f"{words} of shape ({len(self)},)", kinds, values.ndim == 1)
+
+    def _numbers(self, column: str, *shape: int) -> np.ndarray:
+        """Return a column with an array of this shape for each star, or with one number."""
+        values, wanted = self.column(column), (len(self), *shape)
+        return self._checked(column, values, f"numbers of shape {wanted}", _NUMERIC, values.shape == wanted)
+
+    def _checked(self, column: str, values: np.ndarray, expected: str, kinds: str, fits_shape: bool) -> np.ndarray:
+        """Return the values of a column, or raise if their type or shape is wrong."""
+        if values.dtype.kind in kinds and fits_shape:
+            return values
+        found = "numbers" if values.dtype.kind in _NUMERIC else "text" if values.dtype.kind in _TEXT else values.dtype
+        raise ValueError(
+            f"The column {column} of {self.path} holds {found} of shape {values.shape}, expected {expected}: one row "
+            "for each star. Pass the table as the survey publishes it, or convert the column."
+        )
 
     def flags(self, quantity: str) -> np.ndarray | None:
         """Return which stars have a flag.
@@ -188,7 +224,7 @@ class StarTable:
             None if the table lacks all columns of these flags.
         """
         present = [name for name in self.release.columns.get(quantity, ()) if name.lower() in self._names]
-        columns = [self._checked_numbers(name, self.column(name)) for name in present]
+        columns = [self._numbers(name) for name in present]
         return np.logical_or.reduce([values != 0 for values in columns]) if present else None
 
     def labels(self) -> Iterator[tuple[str, LabelValues]]:
@@ -206,20 +242,26 @@ class StarTable:
         yield from self._abundance_arrays() if self.release.elements else self._abundance_columns()
 
     def _parameter(self, column: str, position: int | None) -> np.ndarray:
-        values = self.column(column)
-        return values if position is None else values[:, position]
+        return self._numbers(column) if position is None else self._arrays(column, position, 1)[:, position]
 
     def _parameter_errors(self, source: Any) -> np.ndarray | None:
         if source.error.lower() in self._names:
-            return self.column(source.error)
+            return self._numbers(source.error)
         if source.covariance.lower() in self._names:
-            variance = self.column(source.covariance)[:, source.position, source.position]
+            variance = self._arrays(source.covariance, source.position, 2)[:, source.position, source.position]
             return np.sqrt(np.where(variance >= 0, variance, np.nan))
         return None
 
+    def _arrays(self, column: str, position: int, n_axes: int) -> np.ndarray:
+        """Return a column with an array for each star, each axis of which has this position."""
+        values = self.column(column)
+        has_position = values.ndim == 1 + n_axes and min(values.shape[1:]) > position
+        expected = f"numbers of shape ({', '.join([str(len(self)), *[f'{position + 1} or more'] * n_axes])})"
+        return self._checked(column, values, expected, _NUMERIC, has_position)
+
     def _flags_of_column(self, column: str) -> np.ndarray | None:
         name = f"{column}_flags".lower()
-        return self.column(name) != 0 if name in self._names else None
+        return self._numbers(name) != 0 if name in self._names else None
 
     def _label(self, values: np.ndarray, errors: np.ndarray | None, flagged: np.ndarray | None) -> LabelValues:
         n_rows = len(self)
@@ -232,13 +274,17 @@ class StarTable:
     def _abundance_arrays(self) -> Iterator[tuple[str, LabelValues]]:
         """Yield the labels in the arrays of abundances, matched by the names of the elements."""
         values = self.column(ABUNDANCES)
-        errors = self.column(ABUNDANCE_ERRORS) if ABUNDANCE_ERRORS.lower() in self._names else None
-        flags = [self.column(name) for name in ABUNDANCE_FLAGS if name.lower() in self._names]
+        self._checked(ABUNDANCES, values, f"numbers of shape ({len(self)}, elements)", _NUMERIC, values.ndim == 2)
+        elements = self._elements(values.shape[1])
+        present = [name for name in (ABUNDANCE_ERRORS, *ABUNDANCE_FLAGS) if name.lower() in self._names]
+        others = {name: self._numbers(name, len(elements)) for name in present}
+        errors = others.pop(ABUNDANCE_ERRORS, None)
+        flags = list(others.values())
         if not flags:
             self.notes.append(
                 f"The table has no {' or '.join(ABUNDANCE_FLAGS)}, so no abundance is left out for its flag."
             )
-        for position, element in enumerate(self._elements(values)):
+        for position, element in enumerate(elements):
             found = find_label(element)
             if found is not None and found.name in APOGEE_LABELS:
                 flagged = [flag[:, position] != 0 for flag in flags]
@@ -251,9 +297,8 @@ class StarTable:
                     ),
                 )
 
-    def _elements(self, values: np.ndarray) -> Sequence[str]:
+    def _elements(self, n_elements: int) -> Sequence[str]:
         """Return the elements in the order of the arrays."""
-        n_elements = values.shape[1] if values.ndim == 2 else 0
         if len(self._symbols) == n_elements:
             return self._symbols
         if len(self.release.elements) == n_elements:
@@ -264,8 +309,8 @@ class StarTable:
             return self.release.elements
         raise ValueError(
             f"{ABUNDANCES} of {self.path} has {n_elements} elements, but {self.release.name} has "
-            f"{len(self.release.elements)}, and {_SYMBOLS} in the third extension does not name them. Pass the release "
-            "of the table."
+            f"{len(self.release.elements)}, and {_SYMBOLS} in the third extension names {len(self._symbols) or 'none'}"
+            ". Pass the table as the survey publishes it, or its release."
         )
 
     def _abundance_columns(self) -> Iterator[tuple[str, LabelValues]]:
@@ -274,8 +319,8 @@ class StarTable:
             found = find_label(column)
             if found is None or found.name not in APOGEE_LABELS or found.name in self.release.parameters:
                 continue
-            errors = self.column(f"e_{column}") if f"e_{column}" in self._names else None
-            yield found.name, self._label(self.column(column), errors, self._flags_of_column(column))
+            errors = self._numbers(f"e_{column}") if f"e_{column}" in self._names else None
+            yield found.name, self._label(self._numbers(column), errors, self._flags_of_column(column))
 
 
 def _with_magic_number(values: np.ndarray) -> np.ndarray:
@@ -308,7 +353,7 @@ def opened_table(path: Path, release: int | str | None, folder: Path) -> Iterato
     OSError
         If it cannot be read as FITS.
     ValueError
-        If it is not a table of stars, or its release is unknown or cannot be recognised.
+        If it is not a table of stars, has no rows, or its release is unknown or cannot be recognised.
     """
     wanted = None if release is None else find_release(release)
     if not path.is_file():
@@ -326,6 +371,11 @@ def opened_table(path: Path, release: int | str | None, folder: Path) -> Iterato
             raise ValueError(
                 f"{path} has no table in extension {found.extension}, where {found.name} has its stars. Pass the "
                 "allStar or astraAllStarASPCAP table, or its release."
+            )
+        if not len(tables[found.extension]):
+            raise ValueError(
+                f"The table of stars in {path} has no rows (extension {found.extension}). Pass the allStar or "
+                "astraAllStarASPCAP table of a release."
             )
         yield StarTable(path, tables[found.extension], found, symbols)
 

@@ -16,6 +16,7 @@ from astropy.io import fits
 from filelock import FileLock
 from joblib import parallel_config
 
+from skbcnn import _resumable
 from skbcnn.datasets import Cuts, H5Loader, build_dataset, read_apstar
 from skbcnn.datasets.building import dataset
 from skbcnn.preprocessing import ContinuumNormalizer, prepare_spectra
@@ -127,6 +128,29 @@ def test_what_is_left_out_is_listed_with_the_reason(mirror, built):
     assert "cut short" in corrupt["detail"]
     (lost,) = (row for row in rows if row["reason"] == "the spectrum is empty")
     assert lost["detail"].startswith("row 4, visit 3, has no flux")
+    assert list(lost) == ["file", "spectrum", "reason", "detail", "star", "row"]
+    assert lost["star"] == mirror.of_kind("lost visit")["star"][0]
+
+
+def test_details_of_what_is_left_out_give_no_advice_for_python(tmp_path):
+    """Users of the command line read the list, too."""
+    mirror = write_mirror(tmp_path / "sas", 40)
+    plain = [mirror.root / path for path in mirror.of_kind("plain")["path"]]
+    plain[0].write_text("not FITS")
+    for path, factor in ((plain[1], 1e4), (plain[2], 1e-4)):  # errors in another unit
+        with fits.open(path, mode="update") as hdus:
+            hdus[2].data[:] *= np.float32(factor)
+    with fits.open(plain[3], mode="update") as hdus:
+        hdus[1].data[:, 2000:3000] = -300  # a continuum that is not positive
+    with fits.open(plain[4], mode="update") as hdus:
+        hdus[3].data = hdus[3].data + 0.5  # no pixel flags
+    built = build_dataset(mirror.table, mirror.root, tmp_path / "d.h5", cuts=EVERY_STAR)
+    texts = [row["detail"] for row in left_out(built.left_out_path)] + built.notes
+    assert len(set(texts)) > 6
+    advice = [
+        text for text in texts if re.search(r"\w=|`|read_|prepare_|errors_from|\b(Pass|Select|Leave|Use|use)\b", text)
+    ]
+    assert not advice
 
 
 def test_real_spectra(mirror, tmp_path):
@@ -283,6 +307,25 @@ def test_a_file_that_changed_is_named(tmp_path, monkeypatch):
         build_dataset(mirror.table, mirror.root, out)
 
 
+@pytest.mark.parametrize("with_list", [True, False])
+def test_finished_work_whose_process_was_killed_is_recognised(mirror, built, tmp_path, monkeypatch, with_list):
+    """A process can be killed after the last file got its name, and before the finished parts are removed."""
+    out = tmp_path / "datasets.h5"
+    with monkeypatch.context() as patch:
+        patch.setattr(_resumable, "_remove", lambda folder: None)
+        content = build_dataset(mirror.table, mirror.root, out, visits=True).path.read_bytes()
+    if not with_list:
+        (tmp_path / "datasets.h5-left-out.csv").unlink()
+    monkeypatch.setattr(dataset, "read_prepared", lambda *given, **options: pytest.fail("a file is read again"))
+    again = build_dataset(mirror.table, mirror.root, out, visits=True)
+    assert out.read_bytes() == content
+    assert again[2:] == built[2:]
+    assert again.left_out_path.read_text() == built.left_out_path.read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["datasets.h5", "datasets.h5-left-out.csv"]
+    with pytest.raises(FileExistsError, match=r"datasets\.h5 exists"):
+        build_dataset(mirror.table, mirror.root, out, visits=True)
+
+
 def test_two_runs_at_once(mirror, tmp_path):
     (tmp_path / ".d.h5.unfinished").mkdir()
     with (
@@ -316,6 +359,12 @@ def test_an_existing_file_is_not_replaced(mirror, built, tmp_path):
         ({"table": "/nowhere.fits"}, FileNotFoundError, "There is no file /nowhere.fits"),
         ({"out": "/nowhere/d.h5"}, FileNotFoundError, "there is no folder /nowhere"),
         ({"cuts": Cuts(min_snr=1e6)}, ValueError, "Relax the cuts"),
+        ({"cuts": {"min_snr": 100}}, ValueError, "'cuts' parameter of build_dataset must be .*Cuts"),
+        ({"n_jobs": 0}, ValueError, "'n_jobs' parameter of build_dataset must be an int in the range .* Got 0 instead"),
+        ({"n_jobs": 1.5}, ValueError, "'n_jobs' parameter of build_dataset must be an int"),
+        ({"n_jobs": "2"}, ValueError, "'n_jobs' parameter of build_dataset must be an int"),
+        ({"visits": "no"}, ValueError, "'visits' parameter of build_dataset must be .*bool"),
+        ({"path_template": 3}, ValueError, "'path_template' parameter of build_dataset must be .*str"),
     ],
 )
 def test_refused_before_any_work(mirror, tmp_path, change, error, sentence):
@@ -323,6 +372,21 @@ def test_refused_before_any_work(mirror, tmp_path, change, error, sentence):
     with pytest.raises(error, match=sentence):
         build_dataset(**arguments)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["d.fits", "d.csv", "d.parquet", "d.FITS.GZ"])
+def test_the_name_of_another_format_is_refused(mirror, tmp_path, name):
+    with pytest.raises(ValueError, match=rf"{name} ends in .*, but the file to write has the HDF5 format\. Choose"):
+        build_dataset(mirror.table, mirror.root, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_of_numpy_are_taken(mirror, built, tmp_path):
+    numbers = {"release": np.int64(17), "data_release": np.int32(17), "degree": np.int64(2), "n_jobs": np.int64(1)}
+    numbers |= {"bad_bits": np.array([0, 1, 2, 3, 4, 5, 6, 7, 12]), "visits": np.bool_(True), "verbose": np.int64(0)}
+    again = build_dataset(mirror.table, mirror.root, tmp_path / "d.h5", **numbers)
+    assert again[2:] == built[2:]
+    assert contents(again.path)[2] == contents(built.path)[2]
 
 
 def test_a_root_without_the_files(mirror, tmp_path):

@@ -1,6 +1,7 @@
 """Tables of stars: releases, columns and labels."""
 
 import gzip
+import re
 import shutil
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from skbcnn.datasets import Cuts
+from skbcnn.datasets.building.selection import select_stars
 from skbcnn.datasets.building.tables import opened_table
 from tests.survey_mirror import ELEMENTS, LABELS, write_mirror
 
@@ -68,9 +71,90 @@ def test_another_number_of_elements_without_their_names(tmp_path):
     mirror = write_mirror(tmp_path, 2, faulty=False, element_symbols=["Mg", "Fe"], with_symbols=False)
     with (
         opened_table(mirror.table, None, tmp_path) as table,
-        pytest.raises(ValueError, match="has 2 elements, but DR17 has 20, and ELEM_SYMBOL"),
+        pytest.raises(ValueError, match=r"has 2 elements, but DR17 has 20, and ELEM_SYMBOL .* names none"),
     ):
         dict(table.labels())
+
+
+def changed(mirror, folder, column, change):
+    """Return a copy of a table of stars in which a function has changed a column."""
+    path = folder / mirror.table.name
+    with fits.open(mirror.table) as hdus:
+        tables = [Table(hdu.data) for hdu in hdus[1:]]
+        stars = next(table for table in tables if column in table.colnames and len(table))
+        stars.replace_column(column, change(stars[column].value))
+        fits.HDUList([fits.PrimaryHDU(), *map(fits.BinTableHDU, tables)]).writeto(path)
+    return path
+
+
+def first_elements(values):
+    return values[:, :4]
+
+
+def first_of_each(values):
+    return values[:, 0]
+
+
+def twice(values):
+    return np.stack([values, values], axis=1)
+
+
+def text(values):
+    return np.full(len(values), "high")
+
+
+@pytest.mark.parametrize(
+    ("release", "column", "change", "found", "expected"),
+    [
+        (17, "X_H", first_of_each, "numbers of shape (N,)", "numbers of shape (N, elements)"),
+        (17, "X_H", text, "text of shape (N,)", "numbers of shape (N, elements)"),
+        (17, "X_H_ERR", first_elements, "numbers of shape (N, 4)", "numbers of shape (N, 20)"),
+        (17, "X_H_ERR", first_of_each, "numbers of shape (N,)", "numbers of shape (N, 20)"),
+        (17, "ELEMFLAG", first_elements, "numbers of shape (N, 4)", "numbers of shape (N, 20)"),
+        (17, "ELEMFLAG", text, "text of shape (N,)", "numbers of shape (N, 20)"),
+        (17, "TEFF", twice, "numbers of shape (N, 2)", "numbers of shape (N,)"),
+        (17, "TEFF", text, "text of shape (N,)", "numbers of shape (N,)"),
+        (17, "LOGG_ERR", twice, "numbers of shape (N, 2)", "numbers of shape (N,)"),
+        (17, "SNR", text, "text of shape (N,)", "numbers of shape (N,)"),
+        (17, "VSCATTER", text, "text of shape (N,)", "numbers of shape (N,)"),
+        (17, "EXTRATARG", text, "text of shape (N,)", "numbers of shape (N,)"),
+        (17, "STARFLAG", twice, "numbers of shape (N, 2)", "numbers of shape (N,)"),
+        (17, "RA", text, "text of shape (N,)", "numbers of shape (N,)"),
+        (17, "APOGEE_ID", twice, "text of shape (N, 2)", "text or numbers of shape (N,)"),
+        (14, "PARAM", first_elements, "numbers of shape (N, 4)", "numbers of shape (N, 7 or more)"),
+        (14, "PARAM", text, "text of shape (N,)", "numbers of shape (N, 1 or more)"),
+        (14, "PARAM_COV", first_of_each, "numbers of shape (N, 7)", "numbers of shape (N, 1 or more, 1 or more)"),
+        (19, "mg_h", text, "text of shape (N,)", "numbers of shape (N,)"),
+        (19, "e_mg_h", twice, "numbers of shape (N, 2)", "numbers of shape (N,)"),
+        (19, "mg_h_flags", text, "text of shape (N,)", "numbers of shape (N,)"),
+        (19, "healpix", text, "text of shape (N,)", "numbers of shape (N,)"),
+        (19, "release", lambda values: np.arange(len(values)), "numbers of shape (N,)", "text of shape (N,)"),
+    ],
+)
+def test_columns_of_another_type_or_shape_are_refused_by_name(
+    mirrors, tmp_path, release, column, change, found, expected
+):
+    mirror = mirrors[release]
+    path = changed(mirror, tmp_path, column, change)
+    found, expected = (words.replace("N", str(len(mirror.stars))) for words in (found, expected))
+    sentence = f"The column {column} of {path} holds {found}, expected {expected}: one row for each star."
+    with (
+        pytest.raises(ValueError, match=re.escape(sentence)),
+        opened_table(path, release, tmp_path) as table,
+    ):
+        select_stars(table, mirror.root, kind="apStar", cuts=Cuts(), path_template=None, keep_flagged=False)
+
+
+def test_a_table_without_rows(mirrors, tmp_path):
+    for release, mirror in mirrors.items():
+        with fits.open(mirror.table) as hdus:
+            kept = [fits.BinTableHDU(Table(hdu.data)[:0]) for hdu in hdus[1:]]
+            fits.HDUList([fits.PrimaryHDU(), *kept]).writeto(tmp_path / mirror.table.name)
+        with (
+            pytest.raises(ValueError, match=r"The table of stars in .* has no rows \(extension [12]\)"),
+            opened_table(tmp_path / mirror.table.name, release, tmp_path),
+        ):
+            pass
 
 
 def test_a_missing_column_is_named(tmp_path):
