@@ -492,7 +492,7 @@ def _other_preparation(path: Path, of_model: Mapping[str, Any]) -> list[str]:
     if recorded and of_model and (differences := _differences(recorded, of_model)):
         return [
             f"{path} and the model differ in how their spectra were prepared: {'; '.join(differences)}. Prepare the "
-            "spectra like the training spectra, with prepare_for_model."
+            "spectra like the training spectra, in Python with prepare_for_model."
         ]
     return []
 

@@ -62,6 +62,9 @@ def write_table(table: Table, path: str | PathLike[str], *, overwrite: bool = Fa
 
     Notes
     -----
+    By default astropy reads the text of FITS and HDF5 files as bytes, which ``to_pandas()`` keeps.
+    ``Table.read(path, character_as_bytes=False)`` reads it as text.
+
     ``Table.read`` and ``QTable.read`` return units and descriptions of all columns of FITS, ECSV, HDF5 and Parquet
     files, and issue no warning. The FITS standard has no unit dex. Columns in dex therefore have no TUNIT: astropy
     reads the unit from the comments, other programs show it at the end of the description (TCOMM). The comments explain
