@@ -367,7 +367,7 @@ def failures_path(out: Path) -> Path:
     return out.with_name(f"{out.name}-left-out.csv")
 
 
-def _origin(model: CensoredBCNNRegressor) -> dict[str, str]:
+def _origin(model: CensoredBCNNRegressor) -> dict[str, Any]:
     """Return the metadata that says how the predictions can be made again."""
     packages = {"skbcnn": __version__, "NumPy": np.__version__}
     library = posterior_class(model.backend).__module__.split(".")[2]
@@ -375,8 +375,9 @@ def _origin(model: CensoredBCNNRegressor) -> dict[str, str]:
         packages["TensorFlow"] = _version("tensorflow")
     return {
         "model fingerprint": model_fingerprint(model),
-        "predicted with": ", ".join(f"{name} {number}" for name, number in packages.items()),
-        "posterior draws": f"{model.n_draws}, seed {model.seed_}",
+        **packages,
+        "posterior draws": int(model.n_draws),
+        "seed": int(model.seed_),
     }
 
 

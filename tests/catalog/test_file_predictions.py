@@ -19,7 +19,7 @@ from astropy.table import Table
 from numpy.testing import assert_array_equal
 from sklearn.pipeline import make_pipeline
 
-from skbcnn import CensoredBCNNRegressor
+from skbcnn import CensoredBCNNRegressor, __version__
 from skbcnn.catalog import NoSpectraError, file_predictions, part_predictions, predict_catalog, prediction_table
 from skbcnn.datasets import H5Loader, write_h5
 from skbcnn.novelty import NoveltyFlag
@@ -77,13 +77,15 @@ def test_is_the_table_of_the_prediction(tiny_model, tiny_data, path, tmp_path, n
 def test_the_origin_is_recorded(tiny_model, path, tmp_path):
     from skbcnn.persistence.fingerprint import model_fingerprint
 
-    predict_catalog(tiny_model, path, tmp_path / "a.fits", meta={"model": "tiny"})
-    comments = "\n".join(Table.read(tmp_path / "a.fits").meta["comments"])
-    assert comments.startswith(
-        f"model: tiny\nmodel fingerprint: {model_fingerprint(tiny_model)}\npredicted with: skbcnn"
-    )
-    assert "TensorFlow 2." in comments
-    assert f"posterior draws: 10, seed {tiny_model.seed_}" in comments
+    predict_catalog(tiny_model, path, tmp_path / "a.fits", meta={"model": "tiny", "note": "first light"})
+    header = fits.getheader(tmp_path / "a.fits", 1)
+    assert (header["MODEL"], header["MODELFP"]) == ("tiny", model_fingerprint(tiny_model))
+    assert header["SKBCNN"] == __version__
+    assert header["NUMPY"] == np.__version__
+    assert header["TENSORFL"].startswith("2.")
+    assert (header["NDRAWS"], header["SEED"]) == (10, tiny_model.seed_)
+    assert header["FILESDIR"] == str(path.parent)
+    assert header["COMMENT"][0] == "note: first light"
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

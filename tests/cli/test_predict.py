@@ -89,7 +89,7 @@ def test_tables(model, tmp_path):
     assert list(table["star"]) == ["2M17335483-2753043", "2M19485057+5005279"]
     units = [str(table[name].unit) for name in ("teff", "teff_err_calibrated", "Mg", "ra")]
     assert units == ["K", "K", "dex", "deg"]
-    assert "training_data synthetic" in str(table.meta["comments"])
+    assert table.meta["PROVENAN"] == "training_data synthetic"
     assert table.colnames == again.colnames
     for name in ("teff", "Mg_err_model", "Mg_err_calibrated", "C1"):
         np.testing.assert_allclose(table[name], again[name])
