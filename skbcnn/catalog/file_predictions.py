@@ -328,6 +328,8 @@ def _opened(
             )
         (table,) = table
     folder = outs[0].absolute().parent if outs else Path(tempfile.gettempdir())
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{outs[0]} cannot be written: there is no folder {folder}. Make it first.")
     found = files_of_table(table, spectra, names, folder=folder, **of_table)
     inputs = [found.table, *found.paths]
     _check_not_read(outs, inputs)

@@ -1,6 +1,7 @@
 """Catalogues of the stars of an allStar table, whose files lie in a mirror."""
 
 import csv
+import gzip
 import shutil
 
 import numpy as np
@@ -26,9 +27,9 @@ def model():
     return CensoredBCNNRegressor(random_state=0, backend="numpy", **parameters).fit(X, 4500 + X[:, 0])
 
 
-def found(mirror, folder, names=()):
+def found(mirror, folder, names=(), table=None):
     names = dict(zip(names, names, strict=True))
-    return files_of_table(mirror.table, mirror.root, names, release=None, path_template=None, folder=folder)
+    return files_of_table(table or mirror.table, mirror.root, names, release=None, path_template=None, folder=folder)
 
 
 @pytest.mark.parametrize("release", [17, 19])
@@ -108,3 +109,12 @@ def test_a_table_needs_its_mirror(mirror, model, tmp_path):
 def test_a_table_is_never_replaced(mirror, model):
     with pytest.raises(ValueError, match="is one of the files of spectra"):
         predict_catalog(model, mirror.table, mirror.table, spectra=mirror.root, overwrite=True)
+
+
+def test_a_gzipped_table(mirror, model, tmp_path):
+    zipped = tmp_path / f"{mirror.table.name}.gz"
+    zipped.write_bytes(gzip.compress(mirror.table.read_bytes(), 1))
+    out = tmp_path / "absent" / "a.fits"
+    with pytest.raises(FileNotFoundError, match=r"a\.fits cannot be written: there is no folder .*absent"):
+        predict_catalog(model, zipped, out, spectra=mirror.root)
+    assert found(mirror, tmp_path).paths == found(mirror, tmp_path, table=zipped).paths
