@@ -4,10 +4,12 @@ The model is sent once to each worker, by a plugin, which workers that start lat
 worker reads the spectra and predicts them. This process saves the results.
 """
 
+import asyncio
 import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -17,7 +19,8 @@ import distributed
 import numpy as np
 from distributed import Client, Future, WorkerPlugin
 from distributed.client import CancelledError
-from distributed.comm import CommClosedError
+from distributed.comm import CommClosedError, connect
+from distributed.security import Security
 
 from skbcnn._prediction import Naming
 from skbcnn._user_warnings import warn_user
@@ -27,6 +30,7 @@ from skbcnn.regressor import CensoredBCNNRegressor
 
 _TASKS_PER_THREAD = 2  # one that runs, and one that waits, so that no worker waits for this process
 _SECONDS = 2.0  # between looks at the connection
+_SECONDS_TO_CONNECT = 10.0
 _N_THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # environment variables of TensorFlow; the lower one counts
 _PACKAGES = ("skbcnn", "numpy", "tensorflow")  # whose versions can change the last digits of predictions
 
@@ -96,7 +100,7 @@ def predict_on_cluster(
     Raises
     ------
     ConnectionError
-        If the scheduler cannot be reached, or its connection is lost.
+        If the scheduler cannot be reached within 10 s, or its connection is lost.
     OSError
         If a part failed too often. The other parts are finished before.
 
@@ -161,17 +165,26 @@ def _client_of(scheduler: Any) -> Iterator[Client]:
         yield scheduler
         return
     try:
-        client = Client(scheduler, set_as_default=False)
-    except (OSError, ValueError) as error:
+        with ThreadPoolExecutor(1) as thread:  # because a notebook has a running event loop
+            thread.submit(asyncio.run, _try_connection(scheduler)).result()
+        client = Client(scheduler, set_as_default=False, timeout=_SECONDS_TO_CONNECT)
+    except Exception as error:  # what answers at a wrong address makes Dask raise errors of many kinds
         raise ConnectionError(
-            f"There is no Dask scheduler at {scheduler} ({error}). Start one with `dask scheduler`, and pass the "
-            "address that it prints."
+            f"There is no Dask scheduler at {scheduler} ({str(error) or type(error).__name__}). Start one with `dask "
+            "scheduler`, and pass the address that it prints."
         ) from error
     try:
         yield client
     finally:
         with suppress(Exception):  # the scheduler may be dead
             client.close(timeout=_SECONDS)
+
+
+async def _try_connection(address: str) -> None:
+    """Connect once: a client that finds no scheduler would wait longer and print tracebacks."""
+    arguments = Security().get_connection_args("client")
+    comm = await connect(address, timeout=_SECONDS_TO_CONNECT, **arguments)
+    comm.abort()
 
 
 def _results(

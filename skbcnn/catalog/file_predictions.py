@@ -11,24 +11,29 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from copy import copy
 from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from astropy.table import Table, vstack
-from sklearn.utils.validation import check_is_fitted
+from joblib import effective_n_jobs, parallel_config
+from sklearn.utils.validation import check_is_fitted, check_scalar
 from tqdm import tqdm
 
 from skbcnn import __version__
 from skbcnn._atomic_writes import atomic_path
 from skbcnn._optional_dependencies import require_extra
-from skbcnn._prediction import Naming, column_names
+from skbcnn._prediction import Naming
 from skbcnn._resumable import ResumableJob, resumable_job, unfinished_folder
-from skbcnn.catalog.part_predictions import ROWS, Layout, predict_part
+from skbcnn._user_warnings import warn_user
+from skbcnn.catalog.part_predictions import ROWS, Layout, predict_part, reserved_columns
 from skbcnn.catalog.read_ahead import load_ahead
+from skbcnn.catalog.requested_columns import requested_names
 from skbcnn.catalog.spectra_files import CHUNK_SIZE, Failure, OpenedSpectra, open_spectra
 from skbcnn.catalog.spectra_names import Sources, spectra_of
+from skbcnn.catalog.survey_files import files_of_table
 from skbcnn.catalog.table_files import check_table_name, write_blocks
 from skbcnn.network.backends import posterior_class
 from skbcnn.novelty import NoveltyFlag
@@ -94,7 +99,10 @@ def predict_catalog(
     sources: Sources,
     out: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
-    columns: Sequence[str] = (),
+    spectra: str | PathLike[str] | None = None,
+    release: int | str | None = None,
+    path_template: str | None = None,
+    columns: str | Sequence[str] = (),
     visits: bool = False,
     combination: str | None = None,
     no_continuum: str | None = None,
@@ -120,13 +128,22 @@ def predict_catalog(
     sources : path or sequence of paths
         HDF5 files in the ``datasets.h5`` layout, apStar and aspcapStar files, and folders: all such files in a folder
         and the folders in it, sorted by name. Spectra of apStar and aspcapStar files are prepared like the training
-        spectra of the model; those of HDF5 files are used as they are.
+        spectra of the model; those of HDF5 files are used as they are. With `spectra`, the allStar table of DR14, DR16
+        or DR17, or astraAllStarASPCAP of SDSS-V.
     out : path or sequence of paths
         Catalogue to write: ``.fits``, ``.h5``, ``.parquet``, ``.csv`` or ``.ecsv``. Several names write it in several
         formats; none writes nothing, and only the summary is returned.
-    columns : sequence of str, default=()
-        Columns of HDF5 files, and keywords of the headers of FITS files, that the catalogue contains, too. If it has a
-        column of that name, ``input_`` is put before it.
+    spectra : str or path-like, default=None
+        Root of a mirror of SDSS files: the folder of ``dr17`` and the like. The apStar files of all stars of the table
+        `sources` are predicted, in its order, without those of rows that EXTRATARG marks as duplicates.
+    release : int or str, default=None
+        Data release of the table: 14, 16, 17, 19 or 20. None: recognised by the name of the table and its columns.
+    path_template : str, default=None
+        Path of a file below `spectra`, with names of columns of the table in braces, as in `build_dataset`. None: the
+        layout of SDSS.
+    columns : str or sequence of str, default=()
+        Columns of HDF5 files, keywords of the headers of FITS files, or, with `spectra`, columns of the table, that
+        the catalogue contains, too. If it has a column of that name, ``input_`` is put before it.
     visits : bool, default=False
         Whether to predict the visits of apStar files.
     combination : {"pixel", "global"}, default=None
@@ -144,7 +161,8 @@ def predict_catalog(
         Number of rows of an HDF5 file that are read, predicted and saved together; of FITS files a quarter as many,
         or a sixteenth with visits. It does not change the catalogue.
     n_jobs : int, default=None
-        Number of processes that read and prepare FITS files. None: up to four, and none for few files.
+        Number of processes that read and prepare FITS files; -1: one for each core. None: up to four, and none for few
+        files.
     scheduler : str or dask.distributed.Client, default=None
         Address of a Dask scheduler, or a client of it, on whose workers the spectra are read and predicted. They need
         the same packages and the files under the same paths. None: in this process.
@@ -156,8 +174,10 @@ def predict_catalog(
     Returns
     -------
     summary : CatalogSummary
-        Numbers, notes and failures. The catalogue has the columns ``star``, ``spectrum``, ``file``, ``snr``, ``ra``,
-        ``dec``, those of `columns`, and those of `prediction_table`; ``result_flags`` is always among them.
+        Numbers, notes and failures. The catalogue has the columns ``star``, ``spectrum``, ``file`` (the path of the
+        file below `spectra`, or else below the folder that all files have in common), ``row`` (of the spectrum in the
+        file), ``snr``, ``ra``, ``dec``, with `spectra` ``table_row``, then those of `columns`, and those of
+        `prediction_table`; ``result_flags`` is always among them.
 
     Raises
     ------
@@ -168,8 +188,11 @@ def predict_catalog(
     NoSpectraError
         If no spectrum could be read. It is a ValueError.
     ValueError
-        If a parameter is invalid; if the model's preparation is unknown and there are FITS files; if an HDF5 file lacks
-        a column of `columns`; or if there is unfinished work on this catalogue with other inputs or settings.
+        If a parameter is invalid; if the model's preparation is unknown and there are FITS files; if an HDF5 file or
+        the table lacks a column of `columns`; if the table is of an unknown release; or if there is unfinished work on
+        this catalogue with other inputs or settings.
+    FileNotFoundError
+        If there is no such table or mirror, or none of the files of its stars exists.
     OSError
         If nothing can be written, the disk is full, or a part failed too often on the cluster. What is finished
         remains.
@@ -178,7 +201,13 @@ def predict_catalog(
     TypeError
         If the model is a Pipeline or another estimator than ours.
     ModuleNotFoundError
-        If `scheduler` is passed and Dask is not installed.
+        If `scheduler` is passed and Dask is not installed, or `spectra` without `path_template` and ``sdss-access`` is
+        not installed.
+
+    Warns
+    -----
+    UserWarning
+        If the first files that are read lack a keyword of `columns`.
 
     See Also
     --------
@@ -208,35 +237,24 @@ def predict_catalog(
     (20, np.void((b'row 3', b'M13'), dtype=[('star', 'S6'), ('FIELD', 'S3')]))
     >>> folder.cleanup()
     """
-    if not isinstance(model, CensoredBCNNRegressor):
-        raise TypeError(
-            f"model is a {type(model).__name__}, expected a fitted CensoredBCNNRegressor. Of a Pipeline, pass its last "
-            "step, model[-1]: spectra of files are prepared as it records."
-        )
-    check_is_fitted(model)
-    model = copy(model).set_params(verbose=0)  # the bar below is the only one
-    model._validate_params()
-    column_names("teff", naming)  # raises if it is unknown
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size={chunk_size!r}, expected a number of rows, at least 1.")
+    model = _checked_model(model)
+    names = requested_names(columns, reserved_columns(model, naming))
+    chunk_size = int(check_scalar(chunk_size, "chunk_size", Integral, min_val=1))
+    n_jobs = _checked_n_jobs(n_jobs)
     if scheduler is not None:
         require_extra("dask", "scheduler")
     outs = [Path(out)] if isinstance(out, str | PathLike) else [Path(path) for path in out]
     _check_outputs(outs, overwrite)
-    reading: dict[str, Any] = {
-        "visits": visits,
-        "combination": combination,
-        "no_continuum": no_continuum,
-        "columns": [columns] if isinstance(columns, str) else list(columns),
-    }
-    paths = spectra_of(sources)
-    _check_not_read(outs, paths)
-    opened = open_spectra(model, paths, chunk_size=chunk_size, **reading)
+    reading: dict[str, Any] = {"visits": visits, "combination": combination, "no_continuum": no_continuum}
+    of_table = {"release": release, "path_template": path_template}
+    inputs, opened = _opened(model, sources, spectra, outs, names, chunk_size, of_table, reading)
     if not opened.parts:
         raise NoSpectraError(opened.failures)
-    meta = {**(meta or {}), **_origin(model)}
+    meta = {**(meta or {}), **_origin(model), "folder of the files": str(opened.loader.folder)}
     settings = {
         **reading,
+        **of_table,
+        "columns": names,
         "naming": naming,
         "rows in a part": chunk_size,
         "outputs": [path.name for path in outs],
@@ -248,7 +266,7 @@ def predict_catalog(
         else:
             first = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="skbcnn-"))) / "catalogue.none"
         job = stack.enter_context(
-            resumable_job(first, settings=settings, inputs=paths, n_chunks=len(opened.parts), overwrite=overwrite)
+            resumable_job(first, settings=settings, inputs=inputs, n_chunks=len(opened.parts), overwrite=overwrite)
         )
         if scheduler is None:
             predicted = _predicted_here(model, opened, job.remaining, naming, n_jobs)
@@ -259,6 +277,66 @@ def predict_catalog(
     if summary is None:
         raise NoSpectraError(opened.failures)
     return summary
+
+
+def _checked_model(model: CensoredBCNNRegressor) -> CensoredBCNNRegressor:
+    """Return a copy of a fitted model that shows no progress: the bar of the catalogue is the only one."""
+    if not isinstance(model, CensoredBCNNRegressor):
+        raise TypeError(
+            f"model is a {type(model).__name__}, expected a fitted CensoredBCNNRegressor. Of a Pipeline, pass its last "
+            "step, model[-1]: spectra of files are prepared as it records."
+        )
+    check_is_fitted(model)
+    model = copy(model).set_params(verbose=0)
+    model._validate_params()
+    return model
+
+
+def _checked_n_jobs(n_jobs: int | None) -> int | None:
+    """Return the number of processes that joblib would use; None stays."""
+    if n_jobs is None:
+        return None
+    with parallel_config("loky"):
+        return int(effective_n_jobs(check_scalar(n_jobs, "n_jobs", Integral)))
+
+
+def _opened(
+    model: CensoredBCNNRegressor,
+    sources: Sources,
+    spectra: str | PathLike[str] | None,
+    outs: Sequence[Path],
+    names: Mapping[str, str],
+    chunk_size: int,
+    of_table: Mapping[str, Any],
+    reading: Mapping[str, Any],
+) -> tuple[list[Path], OpenedSpectra]:
+    """Find the files of spectra, and divide them into parts; return all files that are read, too."""
+    if spectra is None:
+        if any(value is not None for value in of_table.values()):
+            raise ValueError(
+                "release and path_template belong to a table of stars. Pass the root of the mirror as spectra, too, or "
+                "leave them out."
+            )
+        paths = spectra_of(sources)
+        _check_not_read(outs, paths)
+        return paths, open_spectra(model, paths, chunk_size=chunk_size, columns=names, **reading)
+    table = sources if isinstance(sources, str | PathLike) else list(sources)
+    if isinstance(table, list):
+        if len(table) != 1:
+            raise ValueError(
+                f"There are {len(table)} sources, expected one table of stars beside the root of the mirror as spectra."
+            )
+        (table,) = table
+    folder = outs[0].absolute().parent if outs else Path(tempfile.gettempdir())
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{outs[0]} cannot be written: there is no folder {folder}. Make it first.")
+    found = files_of_table(table, spectra, names, folder=folder, **of_table)
+    inputs = [found.table, *found.paths]
+    _check_not_read(outs, inputs)
+    opened = open_spectra(
+        model, found.paths, chunk_size=chunk_size, of_files=found.columns, folder=found.root, **reading
+    )
+    return inputs, opened._replace(notes=found.notes + opened.notes, failures=found.failures + opened.failures)
 
 
 def _check_outputs(outs: Sequence[Path], overwrite: bool) -> None:
@@ -291,7 +369,7 @@ def failures_path(out: Path) -> Path:
     return out.with_name(f"{out.name}-left-out.csv")
 
 
-def _origin(model: CensoredBCNNRegressor) -> dict[str, str]:
+def _origin(model: CensoredBCNNRegressor) -> dict[str, Any]:
     """Return the metadata that says how the predictions can be made again."""
     packages = {"skbcnn": __version__, "NumPy": np.__version__}
     library = posterior_class(model.backend).__module__.split(".")[2]
@@ -299,8 +377,9 @@ def _origin(model: CensoredBCNNRegressor) -> dict[str, str]:
         packages["TensorFlow"] = _version("tensorflow")
     return {
         "model fingerprint": model_fingerprint(model),
-        "predicted with": ", ".join(f"{name} {number}" for name, number in packages.items()),
-        "posterior draws": f"{model.n_draws}, seed {model.seed_}",
+        **packages,
+        "posterior draws": int(model.n_draws),
+        "seed": int(model.seed_),
     }
 
 
@@ -351,10 +430,15 @@ def _save(predicted: _Predicted, job: ResumableJob, opened: OpenedSpectra, verbo
         leave=False,
         disable=None if verbose else True,
     )
+    is_first = len(job.remaining) > 1  # with one part only, the notes at the end say all
     with bar, closing(predicted):
         for number, arrays, record in predicted:
             job.save(number, arrays, record)
             bar.update(sizes[number])
+            if is_first and record["absent"]:
+                n_files = len(opened.parts[number].paths)
+                warn_user(_about_absent(record["absent"], f"None of the first {n_files} FITS files"))
+            is_first = is_first and record["absent"] is None
 
 
 def _write(
@@ -418,9 +502,18 @@ def _extracts(blocks: Iterable[Table], n_rows: int) -> tuple[Table, Table]:
     return first[0], vstack(sampled)
 
 
+def _about_absent(absent: Mapping[str, str], files: str) -> str:
+    """Return a sentence about keywords that no header has."""
+    similar = [word for word in absent.values() if word]
+    advice = f" Did you mean {', '.join(similar)}?" if similar else ""
+    return f"{files} has the keyword(s) {', '.join(absent)}: the column is empty for them.{advice}"
+
+
 def _notes(layout: Layout) -> list[str]:
     """Return what the user must know about the FITS files."""
     notes = list(layout.notes)
+    if layout.absent:
+        notes.append(_about_absent(layout.absent, "None of the FITS files"))
     for text, spectra in layout.warnings.items():
         more = f" and {len(spectra) - 1} more" if len(spectra) > 1 else ""
         notes.append(f"{spectra[0]}{more}: {text}")

@@ -61,7 +61,7 @@ def check_h5(path: Path, n_pixels: int, of_training: float | None) -> None:
     if n_found != n_pixels:
         raise ValueError(
             f"The spectra of {path} have {n_found} pixels, but the model takes {n_pixels}. Spectra of HDF5 files "
-            "are used as they are: prepare them with prepare_for_model before you write them to the file."
+            "are used as they are: prepare them in Python with prepare_for_model before you write them to the file."
         )
     if not is_near_one(of_training):
         return
@@ -81,8 +81,8 @@ def check_h5(path: Path, n_pixels: int, of_training: float | None) -> None:
         if not is_near_one(found):
             raise ValueError(
                 f"The median flux of the spectra of {path} is {found:.4g}, but that of the training spectra of the "
-                f"model was {of_training:.4g}, so these spectra are not divided by their continuum. Prepare them with "
-                "prepare_for_model, and write them with write_h5."
+                f"model was {of_training:.4g}, so these spectra are not divided by their continuum. Prepare them in "
+                "Python with prepare_for_model, and write them with write_h5."
             )
 
 

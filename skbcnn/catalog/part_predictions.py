@@ -12,8 +12,8 @@ import numpy as np
 from astropy.table import Column, Table
 
 from skbcnn._global_settings import default_settings
-from skbcnn._prediction import Naming
-from skbcnn.catalog.spectra_files import Failure, LoadedSpectra
+from skbcnn._prediction import Naming, column_names
+from skbcnn.catalog.spectra_files import FIRST_COLUMNS, TABLE_ROW, Failure, LoadedSpectra
 from skbcnn.catalog.table_files import text_width
 from skbcnn.catalog.tables import prediction_table, quality_columns, star_column
 from skbcnn.novelty import NoveltyFlag
@@ -56,25 +56,48 @@ def predict_part(
         "warnings": spectra.warnings,
         "n_single": spectra.n_single,
         "n_renormalized": spectra.n_renormalized,
+        "absent": spectra.absent,
     }
     if len(spectra.X) == 0:
         return {}, record
-    table, names = _table(model, spectra, naming)
+    table = _table(model, spectra, naming)
     record["units"] = {name: str(column.unit) for name, column in table.columns.items() if column.unit}
     record["descriptions"] = {name: column.description for name, column in table.columns.items() if column.description}
     record["widths"] = {
         name: text_width(np.asarray(column)) for name, column in table.columns.items() if column.dtype.kind == "U"
     }
-    if spectra.is_fits:
-        record["kinds"] = {names[name]: _kind(values) for name, values in spectra.requested.items()}
+    record["kinds"] = {name: _kind(values) for name, values in spectra.requested.items() if values.dtype.kind == "O"}
     rows = np.empty(len(table), dtype=[(name, column.dtype) for name, column in table.columns.items()])
     for name in table.colnames:
         rows[name] = table[name]
     return {ROWS: rows}, record
 
 
-def _table(model: CensoredBCNNRegressor, spectra: LoadedSpectra, naming: Naming) -> tuple[Table, dict[str, str]]:
-    """Return the catalogue of a part, and the names in it of the requested columns; the spectra were checked before."""
+def reserved_columns(model: CensoredBCNNRegressor, naming: Naming) -> list[str]:
+    """Return the names of all columns that catalogues of a model can have without requested ones.
+
+    Parameters
+    ----------
+    model : CensoredBCNNRegressor
+        Fitted.
+    naming : {"skbcnn", "sdssv"}
+        Names of the columns of the labels.
+
+    Returns
+    -------
+    names : list of str
+
+    Raises
+    ------
+    ValueError
+        If the naming is unknown.
+    """
+    of_labels = [name for label in model.target_names_ for name in column_names(label, naming).values()]
+    return [*FIRST_COLUMNS, TABLE_ROW, *of_labels, "noisier", "result_flags", "novelty", "do_not_use"]
+
+
+def _table(model: CensoredBCNNRegressor, spectra: LoadedSpectra, naming: Naming) -> Table:
+    """Return the catalogue of a part; the spectra were checked before."""
     prediction = model._predict_counting_noise_once(spectra.X, spectra.x_err)
     assessment = None
     if model.domain_ is not None:
@@ -84,13 +107,12 @@ def _table(model: CensoredBCNNRegressor, spectra: LoadedSpectra, naming: Naming)
         table.update(quality_columns(prediction, None, naming))
     if spectra.unusable.any():
         _remove_labels(table, spectra.unusable, first=len(spectra.columns))
-    names = {name: _free_name(name, {*table.colnames, "noisier"}) for name in spectra.requested}
-    requested = {name: _as_text(values) if spectra.is_fits else values for name, values in spectra.requested.items()}
-    table.add_columns(
-        [star_column(names[name], values, len(table)) for name, values in requested.items()],
-        indexes=[len(spectra.columns)] * len(names),
-    )
-    return table, names
+    requested = [
+        star_column(name, _as_text(values) if values.dtype.kind == "O" else values, len(table))
+        for name, values in spectra.requested.items()
+    ]
+    table.add_columns(requested, indexes=[len(spectra.columns)] * len(requested))
+    return table
 
 
 def _remove_labels(table: Table, unusable: np.ndarray, first: int) -> None:
@@ -103,11 +125,6 @@ def _remove_labels(table: Table, unusable: np.ndarray, first: int) -> None:
     table["result_flags"][unusable] = NoveltyFlag.NO_RESULT
     if "do_not_use" in table.colnames:
         table["do_not_use"][unusable] = True
-
-
-def _free_name(name: str, taken: Iterable[str]) -> str:
-    """Return the name of a requested column; ``input_teff`` if the catalogue has a column of this name."""
-    return f"input_{name}" if name.lower() in {other.lower() for other in taken} else name
 
 
 def _kind(values: np.ndarray) -> str:
@@ -145,6 +162,7 @@ class Layout:
         self.notes: list[str] = []
         self.warnings: dict[str, list[str]] = {}
         self.n_single = self.n_renormalized = 0
+        self.absent: dict[str, str] | None = None  # keywords that no FITS file has, and similar ones
         self._types: dict[str, list[np.dtype]] = {}
         self._widths: dict[str, int] = {}
         self._kinds: dict[str, str] = {}
@@ -164,6 +182,9 @@ class Layout:
         self.notes += record["notes"]
         self.n_single += record["n_single"]
         self.n_renormalized += record["n_renormalized"]
+        if (absent := record["absent"]) is not None:
+            before = absent if self.absent is None else self.absent
+            self.absent = {word: similar for word, similar in absent.items() if word in before}
         for spectrum, text in record["warnings"]:
             self.warnings.setdefault(text, []).append(spectrum)
         if ROWS not in arrays:

@@ -7,9 +7,11 @@ that cannot be used does not stop the others.
 The loader can be sent to other processes. It holds no network, so that reading does not import TensorFlow.
 """
 
+import os
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +23,7 @@ from sklearn.utils import gen_batches
 from skbcnn._error_level import HighFluxErrorsError
 from skbcnn._flux_level import is_near_one, training_level
 from skbcnn.catalog.h5_rows import check_h5, read_h5_rows
+from skbcnn.catalog.requested_columns import check_h5_columns
 from skbcnn.datasets import H5Loader, Spectra, read_fits_spectra
 from skbcnn.datasets.fits import N_COMBINATIONS, SkippedRow
 from skbcnn.datasets.h5 import spectra_shape
@@ -33,7 +36,12 @@ if TYPE_CHECKING:
 
 CHUNK_SIZE = 1024  # rows of an HDF5 file in a part: 60 MB of flux and errors of APOGEE
 _FITS_SHARE, _VISITS_SHARE = 4, 16  # of this number is the number of FITS files in a part, without and with visits
-_COLUMNS = ("star", "spectrum", "file", "snr", "ra", "dec")  # first columns of a catalogue
+FIRST_COLUMNS = ("star", "spectrum", "file", "row", "snr", "ra", "dec")
+"""First columns of a catalogue."""
+
+TABLE_ROW = "table_row"
+"""Column with the row of the table of stars that lists the file."""
+
 _H5_SUFFIXES, _FITS_SUFFIXES = (".h5", ".hdf5"), (".fits", ".fit", ".gz")
 
 
@@ -46,15 +54,23 @@ class Part(NamedTuple):
         FITS files, or one HDF5 file.
     rows : tuple of (int, int) or None
         First row, and the row after the last one, of an HDF5 file; None for FITS files.
+    of_files : dict of str to ndarray of shape (n_files,), or None
+        Columns of a table that lists the FITS files; None without a table.
     """
 
     paths: tuple[Path, ...]
     rows: tuple[int, int] | None = None
+    of_files: dict[str, np.ndarray] | None = None
 
     @property
     def size(self) -> int:
         """Number of rows of an HDF5 file, or of FITS files."""
         return len(self.paths) if self.rows is None else self.rows[1] - self.rows[0]
+
+    def __str__(self) -> str:
+        if self.rows is not None:
+            return f"rows {self.rows[0]} to {self.rows[1] - 1} of {self.paths[0]}"
+        return str(self.paths[0]) + (f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else "")
 
 
 class Failure(NamedTuple):
@@ -92,9 +108,8 @@ class LoadedSpectra(NamedTuple):
     columns : dict of str to sequence of length n_rows
         Names, coordinates and S/N of the spectra: the first columns of a catalogue.
     requested : dict of str to ndarray of shape (n_rows,)
-        Columns of HDF5 files, or keywords of the headers of FITS files (objects, None where absent), that come along.
-    is_fits : bool
-        Whether they are from FITS files.
+        Columns that come along, by their names in the catalogue; objects where they are text or keywords of FITS
+        headers (None where absent).
     unusable : ndarray of bool of shape (n_rows,)
         Rows of HDF5 files that have no labels; their flux is 1.
     failures : list of Failure
@@ -105,19 +120,22 @@ class LoadedSpectra(NamedTuple):
         Warnings of the preparation: the spectrum, and what was said.
     n_single, n_renormalized : int
         Numbers of files without a second combined spectrum, and with normalised spectra.
+    absent : dict of str to str, or None
+        Requested keywords that no FITS file of the part has, and a similar one that the last file has, or nothing.
+        None if the columns are not keywords.
     """
 
     X: np.ndarray
     x_err: np.ndarray | None
     columns: dict[str, Any]
     requested: dict[str, np.ndarray]
-    is_fits: bool
     unusable: np.ndarray
     failures: list[Failure]
     notes: list[str]
     warnings: list[tuple[str, str]]
     n_single: int = 0
     n_renormalized: int = 0
+    absent: dict[str, str] | None = None
 
 
 class OpenedSpectra(NamedTuple):
@@ -148,7 +166,9 @@ def open_spectra(
     visits: bool = False,
     combination: str | None = None,
     no_continuum: str | None = None,
-    columns: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    of_files: Mapping[str, np.ndarray] | None = None,
+    folder: Path | None = None,
     chunk_size: int = CHUNK_SIZE,
 ) -> OpenedSpectra:
     """Divide files of spectra into parts, after a look at each HDF5 file. FITS files are not opened yet.
@@ -166,8 +186,13 @@ def open_spectra(
     no_continuum : {"raise", "fill"}, default=None
         Treatment of a chip without continuum in FITS files, as in `ContinuumNormalizer`: refuse the spectrum, or count
         all pixels of the chip as bad. None: that of the training spectra.
-    columns : sequence of str, default=()
-        Columns of HDF5 files and keywords of the headers of FITS files that come along.
+    columns : mapping of str to str, default=None
+        Columns of HDF5 files and keywords of the headers of FITS files that come along, by their names in the
+        catalogue.
+    of_files : mapping of str to ndarray of shape (n_paths,), default=None
+        Columns of a table of stars that lists the files, which are then FITS files. They come along instead.
+    folder : pathlib.Path, default=None
+        Folder to which the names of files in the catalogue are relative. None: the one that all have in common.
     chunk_size : int, default=1024
         Number of rows of an HDF5 file in a part; a part has a quarter as many FITS files, or a sixteenth with visits.
 
@@ -188,22 +213,25 @@ def open_spectra(
     fits_files: list[Path] = []
     n_files = max(1, chunk_size // (_VISITS_SHARE if visits else _FITS_SHARE))
     near_one = is_near_one(training_level(model))
+    columns = columns or {}
 
-    def close_fits_part(limit: int) -> None:
+    def close_fits_part(limit: int, n_read: int) -> None:
         if len(fits_files) >= limit:
-            parts.append(Part(tuple(fits_files)))
+            some = slice(n_read - len(fits_files), n_read)
+            values = None if of_files is None else {name: column[some] for name, column in of_files.items()}
+            parts.append(Part(tuple(fits_files), None, values))
             fits_files.clear()
 
-    for path in paths:
-        if not _is_hdf5(path):
+    for number, path in enumerate(paths):
+        if of_files is not None or not _is_hdf5(path):
             if preparation is None:
                 preparation = ModelPreparation.from_model(model, combination, no_continuum)
                 preparation.gap_remover()  # raises if the model takes other pixels
                 notes += preparation.notes
             fits_files.append(path)
-            close_fits_part(n_files)
+            close_fits_part(n_files, number + 1)
             continue
-        close_fits_part(1)
+        close_fits_part(1, number)
         try:
             check_is_file(path)
             check_h5(path, model.n_features_in_, training_level(model))
@@ -213,10 +241,12 @@ def open_spectra(
         except (OSError, ValueError) as error:
             failures.append(Failure(str(path), "", reason_of(error)))
             continue
-        _check_columns(path, columns, n_rows)
+        check_h5_columns(path, columns.values(), n_rows)
         parts += [Part((path,), (rows.start, rows.stop)) for rows in gen_batches(n_rows, chunk_size)]
-    close_fits_part(1)
-    loader = PartLoader(model.n_features_in_, near_one, preparation, visits, tuple(columns))
+    close_fits_part(1, len(paths))
+    loader = PartLoader(
+        model.n_features_in_, near_one, preparation, visits, dict(columns), folder or common_folder(paths)
+    )
     return OpenedSpectra(parts, loader, notes, failures)
 
 
@@ -234,15 +264,18 @@ class PartLoader:
         How spectra of FITS files are prepared; None if there are no such files.
     visits : bool
         Whether the visits of apStar files are read.
-    columns : tuple of str
-        Columns that come along.
+    columns : dict of str to str
+        Columns that come along, by their names in the catalogue.
+    folder : pathlib.Path
+        Folder to which the names of files are relative.
     """
 
     n_pixels: int
     near_one: bool
     preparation: ModelPreparation | None
     visits: bool
-    columns: tuple[str, ...]
+    columns: dict[str, str]
+    folder: Path
 
     def load(self, part: Part) -> LoadedSpectra:
         """Read the spectra of a part.
@@ -257,30 +290,39 @@ class PartLoader:
         spectra : LoadedSpectra
         """
         if part.rows is None:
-            return self._load_fits(part.paths)
+            return self._load_fits(part.paths, part.of_files)
         return self._load_h5(part.paths[0], np.arange(*part.rows))
 
     def _load_h5(self, path: Path, rows: np.ndarray) -> LoadedSpectra:
-        found = read_h5_rows(path, rows, self.near_one, self.columns)
+        found = read_h5_rows(path, rows, self.near_one, list(self.columns.values()))
         failures = [Failure(str(path), f"row {rows[row]}", reason) for row, reason in sorted(found.faults.items())]
         unusable = np.isin(np.arange(len(rows)), list(found.faults))
-        columns = {**found.columns, "file": [path.name] * len(rows)}
-        columns = {name: columns[name] for name in _COLUMNS}
-        return LoadedSpectra(found.X, found.x_err, columns, found.requested, False, unusable, failures, [], [])
+        columns = {**found.columns, "file": [self._name(path)] * len(rows), "row": rows}
+        columns = {name: columns[name] for name in FIRST_COLUMNS}
+        requested = {name: found.requested[column] for name, column in self.columns.items()}
+        return LoadedSpectra(found.X, found.x_err, columns, requested, unusable, failures, [], [])
 
-    def _load_fits(self, paths: Sequence[Path]) -> LoadedSpectra:
+    def _name(self, path: Path) -> str:
+        """Return the name of a file in the catalogue."""
+        name = os.path.relpath(path, self.folder)
+        return os.fsencode(name).decode("utf-8", "backslashreplace")  # names of files can be any bytes
+
+    def _load_fits(self, paths: Sequence[Path], of_files: Mapping[str, np.ndarray] | None) -> LoadedSpectra:
         stars: list[_Star] = []
         failures: list[Failure] = []
         notes: list[str] = []
         n_single = 0
-        for path in paths:
+        positions: list[int] = []
+        keywords = {} if of_files is not None else self.columns
+        for position, path in enumerate(paths):
             try:
                 check_is_file(path)
                 star = read_fits_spectra(path, visits=self.visits, combination=self._fits_preparation.combination)
-                stars.append(_Star(path, star, _keywords(path, self.columns)))
+                stars.append(_Star(path, self._name(path), star, fits.getheader(path, 0) if keywords else None))
             except (OSError, ValueError) as error:
                 failures.append(Failure(str(path), "", reason_of(error)))
                 continue
+            positions.append(position)
             skipped, is_single = self._rows_without_spectrum(star, path)
             notes += skipped
             n_single += is_single
@@ -292,13 +334,17 @@ class PartLoader:
         usable = np.array([fault is None for fault in faults], dtype=bool)
         of_rows = [values for star in stars for values in star.of_rows()]
         of_rows = [values for values, is_usable in zip(of_rows, usable, strict=True) if is_usable]
-        columns = {name: [values[name] for values in of_rows] for name in _COLUMNS} if of_rows else {}
+        columns = {name: [values[name] for values in of_rows] for name in FIRST_COLUMNS} if of_rows else {}
+        n_rows_of_files = [len(star.spectra) for star in stars]
+        if of_files is not None:
+            values_of_stars = {name: values[positions] for name, values in of_files.items()}
+        else:
+            values_of_stars = {name: _objects([star.value(word) for star in stars]) for name, word in keywords.items()}
         return LoadedSpectra(
             X[usable],
             x_err[usable],
             columns,
-            {name: _objects([values[name] for values in of_rows]) for name in self.columns},
-            is_fits=True,
+            {name: np.repeat(values, n_rows_of_files)[usable] for name, values in values_of_stars.items()},
             unusable=np.zeros(len(of_rows), dtype=bool),
             failures=failures,
             notes=notes,
@@ -309,6 +355,7 @@ class PartLoader:
             ],
             n_single=n_single,
             n_renormalized=sum(star.spectra.normalized for star in stars),
+            absent=_absent(stars, keywords.values()) if stars and of_files is None else None,
         )
 
     @property
@@ -353,14 +400,21 @@ class _Star(NamedTuple):
     """A FITS file that was read."""
 
     path: Path
+    name: str
     spectra: Spectra
-    keywords: Mapping[str, Any]
+    header: fits.Header | None
 
     def of_rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the columns and keywords of each spectrum."""
-        for name, snr in zip(self.spectra.row_names, self.spectra.snr, strict=True):
-            values = (self.spectra.object_id, name, self.path.name, snr, self.spectra.ra, self.spectra.dec)
-            yield {**self.keywords, **dict(zip(_COLUMNS, values, strict=True))}
+        """Yield the first columns of each spectrum."""
+        star = self.spectra
+        for name, row, snr in zip(star.row_names, star.rows, star.snr, strict=True):
+            values = (star.object_id, name, self.name, row, snr, star.ra, star.dec)
+            yield dict(zip(FIRST_COLUMNS, values, strict=True))
+
+    def value(self, keyword: str) -> Any:
+        """Return the value of a keyword; None if the header lacks it."""
+        value = None if self.header is None else self.header.get(keyword)
+        return value.strip() if isinstance(value, str) else value
 
 
 def _reason_of_fault(fault: ValueError) -> str:
@@ -396,13 +450,33 @@ def _is_hdf5(path: Path) -> bool:
     return path.is_file() and h5py.is_hdf5(path)
 
 
-def _keywords(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Return values of the first header of a FITS file; None where it lacks the keyword."""
-    if not names:
-        return {}
-    header = fits.getheader(path, 0)
-    values = {name: header.get(name) for name in names}
-    return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+def common_folder(paths: Sequence[Path]) -> Path:
+    """Return the deepest folder in which all files lie.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        Absolute paths.
+
+    Returns
+    -------
+    folder : pathlib.Path
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from skbcnn.catalog.spectra_files import common_folder
+    >>> common_folder([Path("/sas/apo25m/M13/a.fits"), Path("/sas/lco25m/b.fits")]).as_posix()
+    '/sas'
+    """
+    return Path(os.path.commonpath({path.parent for path in paths}))
+
+
+def _absent(stars: Sequence[_Star], keywords: Iterable[str]) -> dict[str, str]:
+    """Return keywords that none of some headers has, with similar ones of the last header."""
+    absent = [word for word in keywords if all(star.header is None or word not in star.header for star in stars)]
+    known = [] if stars[-1].header is None else list(stars[-1].header)
+    return {word: next(iter(get_close_matches(word.upper(), known, n=1)), "") for word in absent}
 
 
 def _objects(values: Sequence[Any]) -> np.ndarray:
@@ -412,30 +486,13 @@ def _objects(values: Sequence[Any]) -> np.ndarray:
     return array
 
 
-def _check_columns(path: Path, columns: Sequence[str], n_rows: int) -> None:
-    """Raise if an HDF5 file has no such columns, or one of them is not one value for each spectrum."""
-    loader = H5Loader(path, load_combined=None)
-    with h5py.File(path, "r") as file:
-        for name in columns:
-            if name in file and isinstance(file[name], h5py.Dataset) and file[name].shape != (n_rows,):
-                raise ValueError(
-                    f"{name} of {path} has shape {file[name].shape}, expected ({n_rows},): one value for each "
-                    "spectrum. Leave it out of the columns."
-                )
-    if absent := [name for name in columns if name.lower() not in {known.lower() for known in loader.column_names}]:
-        raise ValueError(
-            f"{path} has no {', '.join(absent)}. It has {', '.join(loader.column_names)}. Request columns that every "
-            "HDF5 file has."
-        )
-
-
 def _other_preparation(path: Path, of_model: Mapping[str, Any]) -> list[str]:
     """Return a note if an HDF5 file records another preparation of its spectra than the model."""
     recorded = H5Loader(path, load_combined=None).preprocessing
     if recorded and of_model and (differences := _differences(recorded, of_model)):
         return [
             f"{path} and the model differ in how their spectra were prepared: {'; '.join(differences)}. Prepare the "
-            "spectra like the training spectra, with prepare_for_model."
+            "spectra like the training spectra, in Python with prepare_for_model."
         ]
     return []
 

@@ -13,6 +13,7 @@ Sources: TypeAlias = str | PathLike[str] | Sequence[str | PathLike[str]]
 """Files of spectra, and folders of such files."""
 
 _SPECTRA = re.compile(r".+\.(fits|fit|fits\.gz|h5|hdf5)", re.IGNORECASE)
+_TABLES = re.compile(r"(all|astraAll)Star.*\.fits(\.gz)?")  # tables of stars
 _OTHER_PRODUCTS = re.compile(  # of the survey, which lie beside the spectra of stars
     r"(all|astraAll)(Star|Visit|Plates?)|(ap|as)(Visit|Field|Plate|Cframe|\d?D|cap(Field|Stars)?-)|(mwm)(Star|Visit)",
 )
@@ -36,7 +37,7 @@ def spectra_of(sources: Sources) -> list[Path]:
     Raises
     ------
     ValueError
-        If there is no file, or a folder has no file of spectra.
+        If there is no file, a folder has no file of spectra, or a file is a table of stars.
 
     Examples
     --------
@@ -54,6 +55,11 @@ def spectra_of(sources: Sources) -> list[Path]:
     for source in given:
         path = as_path(source, "sources").absolute()
         if not path.is_dir():
+            if _TABLES.fullmatch(path.name):
+                raise ValueError(
+                    f"{path} is a table of stars, expected files of spectra. Pass the root of the mirror as spectra to "
+                    "predict the stars of the table."
+                )
             paths.append(path)
             continue
         found = list(_spectra_in(path))

@@ -8,7 +8,7 @@ and the rows of the others are appended.
 import io
 import textwrap
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
@@ -27,6 +27,19 @@ from skbcnn.novelty.flags import BIT_MEANINGS
 
 _EXPLAINED = ("do_not_use", "noisier")  # columns whose descriptions are among the comments of FITS files, too
 _COMMENT_WIDTH = 70  # astropy breaks longer comments inside words
+_KEYWORDS = {  # entries of the metadata that have keywords of FITS headers, and the comments on these
+    "model": ("MODEL", "model that predicted the labels"),
+    "model fingerprint": ("MODELFP", "fingerprint of the model"),
+    "provenance": ("PROVENAN", "training of the model"),
+    "skbcnn": ("SKBCNN", "version of skbcnn"),
+    "NumPy": ("NUMPY", "version of NumPy"),
+    "TensorFlow": ("TENSORFL", "version of TensorFlow"),
+    "posterior draws": ("NDRAWS", "number of posterior draws"),
+    "seed": ("SEED", "seed of the posterior draws"),
+    "folder of the files": ("FILESDIR", "folder of the paths in column file"),
+}
+_CONTINUED = "  "  # beginning of a comment that goes on from the line before
+_CARD_TEXT = 64  # characters of a value and its comment that fit into a line of a FITS header, with all that is between
 _FITS_BLOCK = 2880  # bytes: the parts of a FITS file are filled up to a multiple of this
 _CATALOGUE = "catalogue"  # name of the table in an HDF5 file
 
@@ -39,8 +52,8 @@ def write_table(table: Table, path: str | PathLike[str], *, overwrite: bool = Fa
     table : astropy.table.Table
         Table from `prediction_table`, or any other table of numbers and text.
     path : str or path-like
-        ``.fits`` or ``.fit`` (units, meta as comments), ``.csv`` (names and values only), ``.ecsv`` (CSV with
-        units and meta), ``.h5`` or ``.hdf5`` (units and meta, under ``catalogue``), ``.parquet`` (units and meta).
+        ``.fits`` or ``.fit`` (units, meta as keywords and comments), ``.csv`` (names and values only), ``.ecsv`` (CSV
+        with units and meta), ``.h5`` or ``.hdf5`` (units and meta, under ``catalogue``), ``.parquet`` (units and meta).
     overwrite : bool, default=False
         Whether an existing file is replaced.
 
@@ -62,6 +75,9 @@ def write_table(table: Table, path: str | PathLike[str], *, overwrite: bool = Fa
 
     Notes
     -----
+    By default astropy reads the text of FITS and HDF5 files as bytes, which ``to_pandas()`` keeps.
+    ``Table.read(path, character_as_bytes=False)`` reads it as text.
+
     ``Table.read`` and ``QTable.read`` return units and descriptions of all columns of FITS, ECSV, HDF5 and Parquet
     files, and issue no warning. The FITS standard has no unit dex. Columns in dex therefore have no TUNIT: astropy
     reads the unit from the comments, other programs show it at the end of the description (TCOMM). The comments explain
@@ -176,7 +192,7 @@ def _fits_parts(table: Table) -> tuple[bytes, bytes]:
     columns = {name: _fits_column(column) for name, column in table.columns.items()}
     meta = {f"TCOMM{i}": text for i, text in enumerate(map(_fits_description, table.itercols()), start=1) if text}
     bare = QTable(columns, copy=False)
-    bare.meta = {**meta, "comments": list(_comments(table))}
+    bare.meta = {**meta, **_cards(table.meta), "comments": list(_comments(table))}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The unit .* could not be saved")
         file = io.BytesIO()
@@ -228,13 +244,71 @@ def _fits_description(column: Column) -> str:
 
 def _comments(table: Table) -> Iterator[str]:
     """Yield the metadata, and the meanings of flags and booleans, as lines of ASCII, which FITS headers need."""
-    lines = [line for name, value in table.meta.items() for line in f"{name}: {value}".splitlines()]
+    lines = [
+        line
+        for name, value in table.meta.items()
+        if not _has_card(name, value)
+        for line in f"{name}: {value}".splitlines()
+    ]
     if "result_flags" in table.colnames:
         lines.append("Bits of result_flags:")
         lines += [f"{flag.value.bit_length() - 1:2d} ({flag.value}) {text}" for flag, text in BIT_MEANINGS.items()]
     lines += [f"{name}: {table[name].description}" for name in _EXPLAINED if name in table.colnames]
     for line in lines:
-        yield from textwrap.wrap(_ascii(line), _COMMENT_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        yield from textwrap.wrap(_ascii(line), _COMMENT_WIDTH, subsequent_indent=_CONTINUED, break_on_hyphens=False)
+
+
+def _has_card(name: str, value: Any) -> bool:
+    """Return whether an entry of the metadata has a keyword, and its value can be in a FITS header."""
+    return name in _KEYWORDS and (type(value) is int or (isinstance(value, str) and value.isprintable()))
+
+
+def _cards(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of a FITS header that hold entries of the metadata, with comments where there is room."""
+    cards = {}
+    for name, value in meta.items():
+        if _has_card(name, value):
+            keyword, comment = _KEYWORDS[name]
+            value = _ascii(value) if isinstance(value, str) else value
+            has_room = len(str(value).replace("'", "''")) + len(comment) <= _CARD_TEXT
+            cards[keyword] = (value, comment) if has_room else value
+    return cards
+
+
+def recorded_metadata(table: Table) -> dict[str, Any]:
+    """Return the metadata of a table that was read from a file of `write_table`, in whatever format.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        As ``Table.read`` returns it.
+
+    Returns
+    -------
+    meta : dict of str to object
+        By the names that the metadata had when the table was written. FITS files of earlier versions, which have all
+        in comments, are understood.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from astropy.table import Table
+    >>> from skbcnn.catalog import write_table
+    >>> from skbcnn.catalog.table_files import recorded_metadata
+    >>> table = Table({"teff": [4700.0]}, meta={"seed": 5, "note": "first light"})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorded_metadata(Table.read(write_table(table, f"{folder}/stars.fits")))
+    {'note': 'first light', 'seed': 5}
+    """
+    comments: list[str] = []
+    for line in map(str, np.atleast_1d(table.meta.get("comments", []))):
+        if line.startswith(_CONTINUED) and comments:
+            comments[-1] += f" {line.strip()}"
+        else:
+            comments.append(line)
+    found = dict(line.split(": ", 1) for line in comments if ": " in line)
+    names = {keyword: name for name, (keyword, _) in _KEYWORDS.items()}
+    return found | {names.get(name, name): value for name, value in table.meta.items() if name != "comments"}
 
 
 def _ascii(text: str) -> str:

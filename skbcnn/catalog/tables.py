@@ -17,6 +17,8 @@ _DESCRIPTIONS = {  # for columns that have none
     "star": "Name of the star",
     "spectrum": "Combined spectrum or visit",
     "file": "File of the spectrum",
+    "row": "Row of the spectrum in its file, from 0",
+    "table_row": "Row of the table of stars, from 0",
     "snr": "Signal-to-noise ratio per pixel",
     "ra": "Right ascension, J2000",
     "dec": "Declination, J2000",
@@ -101,8 +103,6 @@ def prediction_table(
     if assessment is not None or naming == "sdssv":
         quality = quality_columns(prediction, assessment, naming)
         found += [star_column(name, values, n_samples) for name, values in quality.items()]
-    for column in found:
-        column.description = column.description or _DESCRIPTIONS.get(column.name.lower())
     _check_names([column.name for column in found])
     return Table(found, meta=dict(meta or {}))
 
@@ -180,7 +180,7 @@ def star_column(name: str, values: Any, n_samples: int) -> Column:
     if values.dtype.kind not in "biufSU":
         raise ValueError(f"Column {name!r} holds {values.dtype}, expected numbers, booleans or text. Convert it.")
     column = Table({name: values}, units={name: unit} if unit else None)[name]
-    column.description = description
+    column.description = description or _DESCRIPTIONS.get(name.lower())
     return column
 
 

@@ -25,6 +25,7 @@ _OPTIONS = {  # advice for Python, and the same for the command line
     "load_err=False": "--no-errors",
     "by combination and visits": "by --combination and --visits",
     "target is empty. Name at least one label, or pass 'all'.": "--target is empty. Name at least one label, or all.",
+    "release and path_template belong": "--release and --path-template belong",
     "path_template=": "--path-template ",
     "path_template": "--path-template",
     "pass release=... .": "name the release by --release.",
@@ -39,6 +40,9 @@ _OPTIONS = {  # advice for Python, and the same for the command line
     "Leave such labels out of y and target.": "Name the other labels by --target.",
     "leave out visits=True": "leave out --visits",
     "with visits=True": "by --visits",
+    "columns names": "--columns names",
+    "out of the columns": "out of --columns",
+    "Rename those in `columns`.": "Leave them out of --columns.",
 }
 _DATASETS = {  # arguments of Python, and where their values stand in a file
     r"^[Xy] (?=has|contains)": "The file ",
@@ -315,15 +319,34 @@ def train(**options: Any) -> None:
 
 @skbcnn.command()
 @click.argument("model", type=_path)
-@click.argument("spectra", type=_path, nargs=-1)
+@click.argument("sources", type=_path, nargs=-1)
 @click.option(
     "--out", type=_path, multiple=True, help="Table to write: .fits, .h5, .parquet, .csv or .ecsv. May be repeated."
 )
-@click.option("--files-from", type=_path, help="File with further names of SPECTRA, one a line.")
+@click.option("--files-from", type=_path, help="File with further names of SOURCES, one a line.")
+@click.option(
+    "--spectra",
+    type=_path,
+    metavar="ROOT",
+    help="Root of a mirror of SDSS files, the folder of dr17. SOURCES is then an allStar or astraAllStarASPCAP table.",
+)
+@click.option(
+    "--release",
+    show_default="by name and columns of the table",
+    metavar="RELEASE",
+    help="Data release of the table: DR14, DR16, DR17, DR19 or DR20.",
+)
+@click.option(
+    "--path-template",
+    metavar="PATH",
+    show_default="the layout of SDSS",
+    help="Path of a file below ROOT, with columns of the table in braces: {telescope}/{field}/{apogee_id}.fits.",
+)
 @click.option(
     "--columns",
     metavar="NAME,NAME",
-    help="Columns of HDF5 files, or keywords of the headers of FITS files, that the table contains, too.",
+    help="Columns of HDF5 files, keywords of the headers of FITS files, or, with --spectra, columns of the table of "
+    "stars, that the catalogue contains, too.",
 )
 @click.option("--visits", is_flag=True, help="Predict the visits of apStar files, too.")
 @click.option(
@@ -340,7 +363,12 @@ def train(**options: Any) -> None:
     "the chip as bad.",
 )
 @click.option("--n-draws", type=click.IntRange(min=2), show_default="the model's", help="Posterior draws.")
-@click.option("--n-jobs", type=_positive, show_default="up to 4", help="Processes that read and prepare FITS files.")
+@click.option(
+    "--n-jobs",
+    type=int,
+    show_default="up to 4",
+    help="Processes that read and prepare FITS files; -1: one for each core.",
+)
 @click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler, whose workers read and predict the spectra.")
 @click.option(
     "--naming",
@@ -356,8 +384,9 @@ def predict(ctx: click.Context, **options: Any) -> None:
 
     MODEL is a model saved by skbcnn, a folder of astroNN, or a checkpoint of SDSS-V's network (.pt).
 
-    SPECTRA are apStar or aspcapStar files, HDF5 files in the datasets.h5 layout, folders of such files, or - for names
-    on standard input, as find prints them.
+    SOURCES are apStar or aspcapStar files, HDF5 files in the datasets.h5 layout, folders of such files, or - for names
+    on standard input, as find prints them. With --spectra, SOURCES is a table of stars, whose apStar files in the
+    mirror are predicted in its order.
 
     Spectra of apStar and aspcapStar files are prepared like the training spectra of the model. Those of HDF5 files are
     used as they are, every row; they must be normalised. A note says if the file records another preparation than the

@@ -113,7 +113,7 @@ def _print_accuracy(truth: np.ndarray, prediction: Prediction) -> None:
 
 def _write_catalogue(path: Path, test: H5Loader, prediction: Prediction, assessment: Assessment) -> None:
     columns = {"star": test.load_entry("APOGEE_ID"), "snr": test.load_entry("SNR")}
-    meta = {"model": "skbcnn demo", "provenance": "synthetic stars", "predicted with": f"skbcnn {__version__}"}
+    meta = {"model": "skbcnn demo", "provenance": "synthetic stars", "skbcnn": __version__}
     table = prediction_table(prediction, columns=columns, assessment=assessment, meta=meta)
     write_table(table, path, overwrite=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +17,9 @@ from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 from sklearn.pipeline import Pipeline
 
+from skbcnn._optional_dependencies import require_extra
 from skbcnn._prediction import Naming, column_names
+from skbcnn.catalog.table_files import recorded_metadata
 from skbcnn.cli.terminal_tables import decimals, print_summary, print_table
 from skbcnn.datasets import H5Loader, read_fits_spectra
 from skbcnn.datasets.h5 import ERROR_SUFFIX, column_key, dataset_names
@@ -26,12 +30,16 @@ from skbcnn.survey import APOGEE_LABELS, bad_pixels, find_label, is_missing, lab
 _FEW = 1000  # spectra whose flux is read
 _MAX_COLUMNS = 20  # named on the screen
 _CATALOGUE = "catalogue"  # table in an HDF5 file
-_ORIGIN = ("model", "provenance", "predicted with")  # entries of the metadata of a catalogue
+_ORIGIN = (  # entries of the metadata of a catalogue; "predicted with" in those of earlier versions
+    *("model", "model fingerprint", "provenance", "skbcnn", "NumPy", "TensorFlow", "predicted with"),
+    *("posterior draws", "seed", "folder of the files"),
+)
 _MARKS = (  # column of a catalogue, value above which a row is marked, and what that means
     ("do_not_use", 0, "should not be used"),
     ("novelty", 1, "are out-of-distribution"),
 )
 _TABLE_SUFFIXES = (".csv", ".ecsv")
+_PARQUET = ".parquet"
 
 
 def run_info(paths: Sequence[Path]) -> list[Exception]:
@@ -79,7 +87,7 @@ def _kind_of(path: Path) -> Callable[[Path], None]:
             return kind.describe
     raise ValueError(
         f"{path} is none of the files that skbcnn reads: model folders and zip files, HDF5 files in the datasets.h5 "
-        "layout, catalogues (.fits, .csv, .ecsv, .h5), apStar and aspcapStar files."
+        "layout, catalogues (.fits, .parquet, .csv, .ecsv, .h5), apStar and aspcapStar files."
     )
 
 
@@ -206,7 +214,7 @@ def _place(label: str) -> int:
 
 
 def _is_catalogue(path: Path) -> bool:
-    if path.suffix.lower() in _TABLE_SUFFIXES:
+    if path.suffix.lower() in (*_TABLE_SUFFIXES, _PARQUET):
         return True
     if h5py.is_hdf5(path):
         return _CATALOGUE in dataset_names(path)
@@ -217,6 +225,8 @@ def _is_catalogue(path: Path) -> bool:
 
 
 def _describe_catalogue(path: Path) -> None:
+    if path.suffix.lower() == _PARQUET:
+        require_extra("parquet", "Reading a Parquet file")
     table = Table.read(path, path=_CATALOGUE) if h5py.is_hdf5(path) else Table.read(path)
     namings: tuple[Naming, ...] = ("skbcnn", "sdssv")
     naming = max(namings, key=lambda naming: len(_labels_in(table, naming)))
@@ -224,9 +234,7 @@ def _describe_catalogue(path: Path) -> None:
     _print_title(path, "a catalogue" if labels else "a table")
     stars = f" of {len(np.unique(table['star']))} stars" if "star" in table.colnames else ""
     click.echo(f"{len(table)} rows{stars}, {len(table.colnames)} columns.")
-    lines = [str(line) for line in np.atleast_1d(table.meta.get("comments", []))]
-    comments = dict(line.split(": ", 1) for line in lines if ": " in line)
-    recorded = {**comments, **table.meta}
+    recorded = recorded_metadata(table)
     _print_entries("Origin", {name: recorded[name] for name in _ORIGIN if name in recorded})
     for name, limit, meaning in _MARKS:
         if name in table.colnames and table[name].dtype.kind in "biuf":
@@ -289,12 +297,14 @@ def _print_title(path: Path, what: str) -> None:
 
 
 def _print_entries(title: str, entries: Mapping[str, Any]) -> None:
-    """Print a mapping in one line, or that nothing is recorded."""
+    """Print a mapping, or that nothing is recorded."""
     shown = {
         name: f"{len(value)} values" if isinstance(value, list) and len(value) > 9 else value
         for name, value in entries.items()
     }
-    click.echo(f"{title}: {', '.join(f'{name} {value}' for name, value in shown.items()) or 'not recorded'}.")
+    text = f"{title}: {', '.join(f'{name} {value}' for name, value in shown.items()) or 'not recorded'}."
+    width = shutil.get_terminal_size().columns
+    click.echo(textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
 
 
 def _counted(n: int, what: str) -> str:

@@ -38,7 +38,7 @@ def named_spectra(arguments: Sequence[Path], files_from: Path | None) -> list[Pa
     if files_from is not None:
         names += _names_in(_standard_input() if files_from == STANDARD_INPUT else files_from.read_bytes())
     if not names:
-        raise click.UsageError("There is no name of a file. Give SPECTRA, or names by --files-from.")
+        raise click.UsageError("There is no name of a file. Give SOURCES, or names by --files-from.")
     return names
 
 

@@ -30,8 +30,11 @@ _CONTINUED = (
 def run_predict(
     *,
     model: Path,
-    spectra: Sequence[Path],
+    sources: Sequence[Path],
     files_from: Path | None,
+    spectra: Path | None,
+    release: str | None,
+    path_template: str | None,
     out: Sequence[Path],
     columns: str | None,
     visits: bool,
@@ -49,10 +52,15 @@ def run_predict(
     ----------
     model : pathlib.Path
         Model folder.
-    spectra : sequence of pathlib.Path
-        apStar, aspcapStar and HDF5 files, and folders of such files; ``-`` for names on standard input.
+    sources : sequence of pathlib.Path
+        apStar, aspcapStar and HDF5 files, and folders of such files, or a table of stars; ``-`` for names on standard
+        input.
     files_from : pathlib.Path or None
         File with further names, one a line.
+    spectra : pathlib.Path or None
+        Root of the mirror with the files of the stars of the table.
+    release, path_template : str or None
+        As in `predict_catalog`.
     out : sequence of pathlib.Path
         Tables to write.
     columns : str or None
@@ -84,15 +92,19 @@ def run_predict(
     ValueError, OSError
         If the model cannot be used, or a table cannot be written.
     """
-    check_tables(out, overwrite, inputs=[model, *(path for path in spectra if path != STANDARD_INPUT)])
-    sources = named_spectra(spectra, files_from)
+    named = [*sources, *([] if files_from is None else [files_from])]
+    check_tables(out, overwrite, inputs=[model, *(path for path in named if path != STANDARD_INPUT)])
+    files = named_spectra(sources, files_from)
     regressor = _regressor(model)
     regressor.set_params(n_draws=n_draws or regressor.n_draws)
     try:
         summary = predict_catalog(
             regressor,
-            sources,
+            files,
             out,
+            spectra=spectra,
+            release=release,
+            path_template=path_template,
             columns=[name.strip() for name in (columns or "").split(",") if name.strip()],
             visits=visits,
             combination=combination,

@@ -97,6 +97,15 @@ class Spectra:
         return dict(zip(_COMBINATION_NAMES, _COMBINATION_ROW, strict=True)).get(self.row_names[0])
 
     @property
+    def rows(self) -> tuple[int, ...]:
+        """Rows of the file in which the spectra are, from 0."""
+        names = {_row_name(row): row for row in range(N_COMBINATIONS)}
+        return tuple(
+            names[name] if name in names else N_COMBINATIONS - 1 + int(name.removeprefix("visit "))
+            for name in self.row_names
+        )
+
+    @property
     def wavelength(self) -> np.ndarray:
         """Vacuum wavelengths of the pixels in Angstrom, ndarray of shape (8575,)."""
         return apstar_wavelength()

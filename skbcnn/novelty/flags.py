@@ -20,10 +20,10 @@ class NoveltyFlag(IntFlag):
     ==== ======= ======================= ==============================================================================
     bit  value   name                    meaning
     ==== ======= ======================= ==============================================================================
-    0    1       UNCERTAIN_LOGG          The standard deviation of log g exceeds 0.2 dex and 0.075 times log g.
-    1    2       UNCERTAIN_TEFF          The standard deviation of Teff exceeds 300 K.
-    2    4       UNCERTAIN_FE_H          The standard deviation of [Fe/H] exceeds 0.12 times [Fe/H], which nearly all
-                                         good stars near [Fe/H] = 0 do. Only `result_flags` and catalogues with
+    0    1       UNCERTAIN_LOGG          The total standard deviation of log g exceeds 0.2 dex and 0.075 times log g.
+    1    2       UNCERTAIN_TEFF          The total standard deviation of Teff exceeds 300 K.
+    2    4       UNCERTAIN_FE_H          The total standard deviation of [Fe/H] exceeds 0.12 times [Fe/H], which nearly
+                                         all good stars near [Fe/H] = 0 do. Only `result_flags` and catalogues with
                                          ``naming="sdssv"`` have this bit.
     11   2048    NO_RESULT               No labels, because the spectrum could not be read or predicted.
     16   65536   SPECTRUM_NOVEL          The spectrum differs from the training spectra by more than noise.
@@ -34,7 +34,9 @@ class NoveltyFlag(IntFlag):
     ==== ======= ======================= ==============================================================================
 
     ``OUTSIDE`` is bits 16 to 19, by which a star is out-of-distribution. ``DO_NOT_USE`` is bit 11 and bits 16 to 19.
-    Bits 0 to 2 and 11 have the meaning of the AstroNN product of SDSS-V [1]_, which uses no other bits. Stars with bit
+    Bits 0 to 2 and 11 have the meaning of the AstroNN product of SDSS-V [1]_, which uses no other bits. Its errors are
+    total standard deviations, so that these bits depend on ``<label>_err`` of a catalogue and not on
+    ``<label>_err_calibrated``: the same rule for every model, calibrated or not. Stars with bit
     0, 1 or 20 can be used with care: their labels have large errors, or errors that may be too small. The column
     ``noisier`` of a catalogue is True where the median flux error exceeds that of every training star; bit 20 is set
     there, too, and where the spectrum itself shows more noise between neighbouring pixels.
@@ -53,11 +55,11 @@ class NoveltyFlag(IntFlag):
     """
 
     UNCERTAIN_LOGG = 1 << 0
-    """The standard deviation of log g exceeds 0.2 dex and 0.075 times log g."""
+    """The total standard deviation of log g exceeds 0.2 dex and 0.075 times log g."""
     UNCERTAIN_TEFF = 1 << 1
-    """The standard deviation of Teff exceeds 300 K."""
+    """The total standard deviation of Teff exceeds 300 K."""
     UNCERTAIN_FE_H = 1 << 2
-    """The standard deviation of [Fe/H] exceeds 0.12 times [Fe/H], as it nearly always does near [Fe/H] = 0."""
+    """The total standard deviation of [Fe/H] exceeds 0.12 times [Fe/H], as it nearly always does near [Fe/H] = 0."""
     NO_RESULT = 1 << 11
     """No labels, because the spectrum could not be read or predicted."""
     SPECTRUM_NOVEL = 1 << 16
@@ -79,9 +81,9 @@ class NoveltyFlag(IntFlag):
 
 
 BIT_MEANINGS = {
-    NoveltyFlag.UNCERTAIN_LOGG: "std of log g above 0.2 dex and 0.075 log g",
-    NoveltyFlag.UNCERTAIN_TEFF: "std of Teff above 300 K",
-    NoveltyFlag.UNCERTAIN_FE_H: "std of [Fe/H] above 0.12 [Fe/H] (SDSS-V; not a fault)",
+    NoveltyFlag.UNCERTAIN_LOGG: "total std of log g above 0.2 dex and 0.075 log g",
+    NoveltyFlag.UNCERTAIN_TEFF: "total std of Teff above 300 K",
+    NoveltyFlag.UNCERTAIN_FE_H: "total std of [Fe/H] above 0.12 [Fe/H] (SDSS-V; not a fault)",
     NoveltyFlag.NO_RESULT: "no labels",
     NoveltyFlag.SPECTRUM_NOVEL: "spectrum unlike the training spectra",
     NoveltyFlag.BAD_PIXELS: "too many bad pixels",
@@ -118,7 +120,8 @@ def result_flags(prediction: Prediction) -> np.ndarray:
     Returns
     -------
     flags : ndarray of int32 of shape (n_samples,)
-        Sums of the `NoveltyFlag` bits 0 to 2 and 11. Bits of labels that are not predicted are 0.
+        Sums of the `NoveltyFlag` bits 0 to 2 and 11, by the total standard deviations. Bits of labels that are not
+        predicted are 0.
 
     Examples
     --------

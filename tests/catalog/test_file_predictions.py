@@ -14,17 +14,19 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 from numpy.testing import assert_array_equal
 from sklearn.pipeline import make_pipeline
 
-from skbcnn import CensoredBCNNRegressor
+from skbcnn import CensoredBCNNRegressor, __version__
 from skbcnn.catalog import NoSpectraError, file_predictions, part_predictions, predict_catalog, prediction_table
 from skbcnn.datasets import H5Loader, write_h5
 from skbcnn.novelty import NoveltyFlag
 from skbcnn.persistence import save_folder
 
 DWARF = Path(__file__).parents[1] / "data" / "apStar-dr17-2M19485057+5005279.fits"
+GIANT = DWARF.with_name("apStar-dr17-2M17335483-2753043.fits.gz")
 SUFFIXES = (".fits", ".h5", ".parquet", ".csv", ".ecsv")
 
 
@@ -62,7 +64,8 @@ def test_is_the_table_of_the_prediction(tiny_model, tiny_data, path, tmp_path, n
     assessment = tiny_model.assess(tiny_data.X, tiny_data.X_err, prediction)
     expected = prediction_table(prediction, assessment=assessment, naming=naming)
     table = read(out)
-    assert table.colnames == ["star", "spectrum", "file", "snr", "ra", "dec", *expected.colnames]
+    assert table.colnames == ["star", "spectrum", "file", "row", "snr", "ra", "dec", *expected.colnames]
+    assert_array_equal(table["row"], np.arange(30))
     for name in expected.colnames:
         assert_array_equal(np.asarray(table[name]), expected[name])
         assert table[name].unit == expected[name].unit
@@ -74,13 +77,15 @@ def test_is_the_table_of_the_prediction(tiny_model, tiny_data, path, tmp_path, n
 def test_the_origin_is_recorded(tiny_model, path, tmp_path):
     from skbcnn.persistence.fingerprint import model_fingerprint
 
-    predict_catalog(tiny_model, path, tmp_path / "a.fits", meta={"model": "tiny"})
-    comments = "\n".join(Table.read(tmp_path / "a.fits").meta["comments"])
-    assert comments.startswith(
-        f"model: tiny\nmodel fingerprint: {model_fingerprint(tiny_model)}\npredicted with: skbcnn"
-    )
-    assert "TensorFlow 2." in comments
-    assert f"posterior draws: 10, seed {tiny_model.seed_}" in comments
+    predict_catalog(tiny_model, path, tmp_path / "a.fits", meta={"model": "tiny", "note": "first light"})
+    header = fits.getheader(tmp_path / "a.fits", 1)
+    assert (header["MODEL"], header["MODELFP"]) == ("tiny", model_fingerprint(tiny_model))
+    assert header["SKBCNN"] == __version__
+    assert header["NUMPY"] == np.__version__
+    assert header["TENSORFL"].startswith("2.")
+    assert (header["NDRAWS"], header["SEED"]) == (10, tiny_model.seed_)
+    assert header["FILESDIR"] == str(path.parent)
+    assert header["COMMENT"][0] == "note: first light"
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -189,15 +194,56 @@ def test_a_file_with_a_column_that_cannot_be_read_does_not_stop_the_others(tiny_
     assert [Path(failure.file).name for failure in summary.failures] == ["bad.h5"]
 
 
+def test_integers_of_numpy_are_integers(tiny_model, path, tmp_path):
+    out = tmp_path / "a.csv"
+    assert predict_catalog(tiny_model, path, out, chunk_size=np.int64(5), n_jobs=np.int64(1)).n_rows == 30
+
+
+def test_a_keyword_that_no_file_has_is_named(apogee_model, fits_files):
+    columns = ["NVISIT", "RA", "fieldd"]
+    with pytest.warns(UserWarning, match=r"None of the first 2 FITS files has the keyword\(s\) NVISIT, fieldd"):
+        summary = predict_catalog(apogee_model, fits_files, (), chunk_size=8, columns=columns)
+    note = "None of the FITS files has the keyword(s) NVISIT, fieldd: the column is empty for them."
+    assert f"{note} Did you mean NVISITS, FIELD?" in summary.notes
+    assert np.isnan(summary.sample["NVISIT"]).all()
+
+
+def test_a_keyword_that_some_file_has_is_not_named(apogee_model, fits_files):
+    with fits.open(fits_files / "apStar-4.fits", mode="update") as hdus:
+        hdus[0].header["PLATE"] = 7
+    summary = predict_catalog(apogee_model, fits_files, (), columns=["PLATE"])
+    assert not any("keyword" in note for note in summary.notes)
+    assert_array_equal(summary.sample["PLATE"], [np.nan, np.nan, np.nan, 7])
+
+
+def test_files_of_the_same_name_can_be_told_apart(apogee_model, tmp_path):
+    for folder in ("north", "south/deep"):
+        (tmp_path / folder).mkdir(parents=True)
+        shutil.copy(DWARF, tmp_path / folder / "star.fits")
+    summary = predict_catalog(apogee_model, tmp_path, tmp_path / "a.ecsv")
+    table = Table.read(summary.paths[0])
+    assert list(table["file"]) == ["north/star.fits", "south/deep/star.fits"]
+    assert table.meta["folder of the files"] == str(tmp_path)
+
+
+def test_rows_are_those_of_the_files(apogee_model):
+    table = predict_catalog(apogee_model, GIANT, (), visits=True).sample
+    assert list(table["spectrum"]) == ["combined", "visit 1", "visit 2", "visit 3"]
+    assert list(table["row"]) == [0, 2, 3, 4]
+    table = predict_catalog(apogee_model, GIANT, (), combination="global").sample
+    assert list(table["row"]) == [1]
+
+
 def test_columns_of_the_name_of_a_label(tiny_model, tiny_data, path):
     table = predict_catalog(tiny_model, path, (), columns=["GAIA_ID", "teff"]).sample
-    assert table.colnames[6:9] == ["GAIA_ID", "input_teff", "teff"]
+    assert table.colnames[7:10] == ["GAIA_ID", "input_teff", "teff"]
     assert_array_equal(table["input_teff"], np.nan_to_num(tiny_data.y[:, 0].astype(np.float32), nan=-9999))
 
 
 def test_keywords_have_one_type_whatever_the_parts():
     layout = part_predictions.Layout()
     record = {"failures": [], "notes": [], "warnings": [], "n_single": 0, "n_renormalized": 0, "units": {}}
+    record["absent"] = None
     parts = []
     gaia = 2448780173659609729
     for plate, field, gaia_id in (([1, 2], ["M13", "0042"], [gaia, 7]), ([None, 4.5], ["7", None], [None, None])):
@@ -293,7 +339,14 @@ def test_failures_of_a_catalogue_that_is_replaced_are_removed(tiny_model, path, 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [({"chunk_size": 0}, "chunk_size=0, expected"), ({"naming": "x"}, "naming='x'"), ({"columns": ["x"]}, "has no x")],
+    [
+        ({"chunk_size": 0}, "chunk_size == 0, must be >= 1"),
+        ({"n_jobs": 0}, "n_jobs == 0 in Parallel has no meaning"),
+        ({"naming": "x"}, "naming='x'"),
+        ({"columns": ["x"]}, "has no x"),
+        ({"columns": ["input_SNR", "SNR"]}, "'input_SNR' and 'SNR', which would both be called input_SNR"),
+        ({"release": 17}, "release and path_template belong to a table of stars"),
+    ],
 )
 def test_invalid_arguments(tiny_model, path, tmp_path, options, sentence):
     with pytest.raises(ValueError, match=sentence):

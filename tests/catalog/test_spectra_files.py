@@ -161,7 +161,7 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(tmp_path):
     names = ["text.fits", "image.fits", "absent.fits"]
     paths = [tmp_path / "text.fits", DWARF, *(tmp_path / name for name in names[1:]), tmp_path / "absent.h5"]
     (rows,), _, failures = read(paths)
-    assert list(rows.columns["file"]) == [DWARF.name]
+    assert [Path(name).name for name in rows.columns["file"]] == [DWARF.name]
     names.insert(0, "absent.h5")  # HDF5 files are looked at first
     assert [Path(failure.file).name for failure in failures] == names
     assert all(name in str(failure) for name, failure in zip(names, failures, strict=True))
@@ -276,14 +276,23 @@ def test_parts_have_the_size_that_is_given(tmp_path):
 
 def test_columns_come_along(tmp_path):
     path = write_flux(tmp_path / "stars.h5", n_rows=2, extra={"GAIA_ID": [2**53 + 1, 7], "FIELD": ["M13", "M3"]})
-    (of_h5, of_fits), _, _ = read([path, DWARF], columns=["FIELD", "gaia_id"])
+    (of_h5, of_fits), _, _ = read([path, DWARF], columns={"FIELD": "FIELD", "input_id": "gaia_id"})
     assert list(of_h5.requested["FIELD"]) == ["M13", "M3"]
-    assert list(of_h5.requested["gaia_id"]) == [2**53 + 1, 7]
+    assert list(of_h5.requested["input_id"]) == [2**53 + 1, 7]
     assert of_fits.requested["FIELD"][0] == fits.getheader(DWARF).get("FIELD", "")
     with pytest.raises(ValueError, match=r"stars.h5 has no OTHER. It has .*GAIA_ID"):
-        open_spectra(RecordedModel(DR17), [path], columns=["OTHER"])
-    with pytest.raises(ValueError, match=r"spectra of .*stars.h5 has shape \(2, 7514\), expected \(2,\)"):
-        open_spectra(RecordedModel(DR17), [path], columns=["spectra"])
+        open_spectra(RecordedModel(DR17), [path], columns={"OTHER": "OTHER"})
+
+
+def test_columns_of_a_table_come_along(tmp_path):
+    of_files = {"table_row": np.array([4, 5, 8]), "FIELD": np.array(["a", "b", "c"])}
+    paths = [GIANT, tmp_path / "absent.fits", DWARF]
+    (rows,), _, (failure,) = read(paths, of_files=of_files, visits=True)
+    assert list(rows.requested["table_row"]) == [4] * 4 + [8]
+    assert list(rows.requested["FIELD"]) == ["a"] * 4 + ["c"]
+    assert failure.file == str(tmp_path / "absent.fits")
+    parts = open_spectra(RecordedModel(DR17), paths, of_files=of_files, chunk_size=8).parts
+    assert [list(part.of_files["FIELD"]) for part in parts] == [["a", "b"], ["c"]]
 
 
 def test_reading_does_not_import_tensorflow():

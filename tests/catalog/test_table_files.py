@@ -10,7 +10,7 @@ from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.utils import minversion
 
 from skbcnn.catalog import check_table_name, prediction_table, table_files, write_table
-from skbcnn.catalog.table_files import text_width, write_blocks
+from skbcnn.catalog.table_files import recorded_metadata, text_width, write_blocks
 from skbcnn.novelty import NoveltyFlag
 from tests.catalog.stars import STARS, prediction, stars_table
 
@@ -24,7 +24,7 @@ def test_long_floats_can_be_written(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".fits", ".FIT"])
 def test_fits(tmp_path, suffix):
-    table = stars_table(meta={"model": "demo, synthetic ± stars", "note": "first\nsecond"})
+    table = stars_table(meta={"sky": "demo, synthetic ± stars", "note": "first\nsecond"})
     path = write_table(table, tmp_path / f"stars{suffix}")
     assert table["Mg"].unit == u.dex  # what is written stays as it was
     with fits.open(path) as file:
@@ -33,7 +33,7 @@ def test_fits(tmp_path, suffix):
         assert data.names == table.colnames
         assert [units[name] for name in ("teff", "Mg_err", "ra", "age", "star")] == ["K", None, "deg", None, None]
         assert header[f"TCOMM{data.names.index('Mg_err') + 1}"] == "Total standard deviation of [Mg/H] [dex]"
-        assert list(header["COMMENT"])[:3] == ["model: demo, synthetic \\xb1 stars", "note: first", "second"]
+        assert list(header["COMMENT"])[:3] == ["sky: demo, synthetic \\xb1 stars", "note: first", "second"]
     again = Table.read(path)
     for name in table.colnames:
         np.testing.assert_array_equal(again[name].astype(table[name].dtype), table[name])
@@ -41,10 +41,38 @@ def test_fits(tmp_path, suffix):
 
 def test_fits_comments_are_wrapped_between_words(tmp_path):
     text = "trained on " + "many stars " * 12
-    comments = fits.getheader(write_table(stars_table(meta={"model": text}), tmp_path / "a.fits"), 1)["COMMENT"]
+    comments = fits.getheader(write_table(stars_table(meta={"note": text}), tmp_path / "a.fits"), 1)["COMMENT"]
     assert all(
-        word in {"model:", "trained", "on", "many", "stars"} for line in list(comments)[:3] for word in line.split()
+        word in {"note:", "trained", "on", "many", "stars"} for line in list(comments)[:3] for word in line.split()
     )
+
+
+def test_known_metadata_are_keywords_of_fits(tmp_path):
+    long = "trained on " + "stars, " * 20
+    meta = {"model": "it's a ± model", "seed": 7, "NumPy": "2.0", "provenance": long, "skbcnn": "two\nlines"}
+    path = write_table(stars_table(meta=meta), tmp_path / "a.fits")
+    header = fits.getheader(path, 1)
+    assert header["MODEL"] == "it's a \\xb1 model"
+    assert (header["SEED"], header.comments["SEED"]) == (7, "seed of the posterior draws")
+    assert header["PROVENAN"] == long.strip()
+    assert "skbcnn: two" in list(header["COMMENT"])
+    assert not any(line.startswith(("model:", "seed:")) for line in header["COMMENT"])
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".h5", ".parquet", ".ecsv"])
+def test_metadata_come_back_by_their_names(tmp_path, suffix):
+    meta = {"model": "demo", "seed": 7, "note": "a long note of many words " * 9}
+    table = Table.read(write_table(stars_table(meta=meta), tmp_path / f"a{suffix}"))
+    found = recorded_metadata(table)
+    assert {name: found[name] for name in ("model", "seed")} == {"model": "demo", "seed": 7}
+    assert found["note"].split() == meta["note"].split()
+
+
+def test_metadata_of_fits_files_of_earlier_versions():
+    lines = ["model: demo", "provenance: training_data synthetic,", "  stars 300", "posterior draws: 4, seed 5"]
+    found = recorded_metadata(Table(meta={"comments": lines}))
+    expected = {"model": "demo", "provenance": "training_data synthetic, stars 300", "posterior draws": "4, seed 5"}
+    assert found == expected
 
 
 @pytest.mark.parametrize("naming", ["skbcnn", "sdssv"])

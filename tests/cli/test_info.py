@@ -87,7 +87,7 @@ def test_an_hdf5_file(stars, tmp_path):
     assert lines[-1].startswith("Mg ")
 
 
-@pytest.mark.parametrize("suffix", [".fits", ".ecsv", ".h5"])
+@pytest.mark.parametrize("suffix", [".fits", ".ecsv", ".h5", ".parquet"])
 def test_a_catalogue(network, stars, tmp_path, suffix):
     prediction = network.predict_distribution(stars.X[:5])
     table = prediction_table(
@@ -162,3 +162,13 @@ def test_a_damaged_file_is_named(tmp_path):
     whole = write_h5(tmp_path / "whole", np.ones((4, 10)), {"teff": np.full(4, 4500.0)})
     path.write_bytes(whole.read_bytes()[:1500])
     assert "cut.h5" in refuse("info", path)
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".parquet"])
+def test_a_long_origin_is_wrapped_and_not_cut(tmp_path, suffix):
+    provenance = " ".join(f"training_{number} real" for number in range(20))
+    path = write_table(Table({"a": [1.0]}, meta={"model": "m", "provenance": provenance}), tmp_path / f"a{suffix}")
+    lines = succeed("info", path, columns=60).splitlines()[2:-1]
+    assert len(lines) > 3
+    assert max(map(len, lines)) <= 60
+    assert " ".join(map(str.strip, lines)) == f"Origin: model m, provenance {provenance}."

@@ -21,6 +21,7 @@ from skbcnn import (
 )
 from skbcnn.novelty import NoveltyFlag
 from tests.cli.runner import DWARF, GIANT, TINY, refuse, run, succeed
+from tests.survey_mirror import write_mirror
 
 LABELS = ("teff", "Mg", "C1")
 
@@ -88,7 +89,7 @@ def test_tables(model, tmp_path):
     assert list(table["star"]) == ["2M17335483-2753043", "2M19485057+5005279"]
     units = [str(table[name].unit) for name in ("teff", "teff_err_calibrated", "Mg", "ra")]
     assert units == ["K", "K", "dex", "deg"]
-    assert "training_data synthetic" in str(table.meta["comments"])
+    assert table.meta["PROVENAN"] == "training_data synthetic"
     assert table.colnames == again.colnames
     for name in ("teff", "Mg_err_model", "Mg_err_calibrated", "C1"):
         np.testing.assert_allclose(table[name], again[name])
@@ -279,6 +280,76 @@ def test_columns_come_along(stars, model, tmp_path):
     assert list(table["GAIA_ID"]) == [5, 6, 7]
     assert list(table["FIELD"]) == ["M13", "M3", "M5"]
     assert "has no PLATE" in refuse("predict", model, path, "--columns", "PLATE", "--out", tmp_path / "m.fits")
+
+
+def test_the_stars_of_a_table(model, tmp_path):
+    mirror = write_mirror(tmp_path / "sas", 2, faulty=False, max_visits=1)
+    out = tmp_path / "l.csv"
+    options = ("--columns", "FIELD", "--path-template", "dr17/apogee/spectro/redux/dr17/stars/{telescope}/{field}")
+    template = options[-1] + "/apStar-dr17-{apogee_id}.fits"
+    output = succeed("predict", model, mirror.table, "--spectra", mirror.root, *options[:-1], template, "--out", out)
+    table = Table.read(out)
+    assert list(table["file"][:2]) == list(mirror.stars["path"][:2])
+    assert list(table["FIELD"]) == list(mirror.stars["field"])[: len(table)]
+    assert "--out" not in output
+
+
+def test_a_table_without_its_mirror(model, tmp_path):
+    mirror = write_mirror(tmp_path / "sas", 1, faulty=False, real=False, max_visits=1)
+    assert "Pass the root of the mirror by --spectra" in refuse("predict", model, mirror.table)
+    assert "Pass the root of the mirror by --spectra" in refuse(
+        "predict", model, mirror.table, "--spectra", tmp_path / "absent"
+    )
+    assert "--release and --path-template belong to a table of stars" in refuse(
+        "predict", model, DWARF, "--release", "DR17"
+    )
+
+
+def test_a_list_of_names_is_never_replaced(model, tmp_path):
+    names = tmp_path / "names.csv"
+    names.write_text(f"{DWARF}\n")
+    error = refuse("predict", model, "--files-from", names, "--out", names, "--overwrite")
+    assert "names.csv, which the command reads" in error
+    assert names.read_text() == f"{DWARF}\n"
+
+
+def test_columns_that_clash_are_refused(model, tmp_path):
+    error = refuse("predict", model, DWARF, "--columns", "FIELD,field", "--out", tmp_path / "l.csv")
+    assert "--columns names 'FIELD' and 'field', which would both be called field" in error
+
+
+def test_a_keyword_that_no_file_has(model):
+    output = " ".join(succeed("predict", model, DWARF, "--columns", "NVISIT").split())
+    assert "None of the FITS files has the keyword(s) NVISIT: the column is empty for them. Did you mean" in output
+
+
+def test_a_scheduler_that_is_not_there(model, tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("skbcnn.catalog.cluster._SECONDS_TO_CONNECT", 0.5)
+    out = tmp_path / "l.csv"
+    error = refuse("predict", model, DWARF, "--scheduler", "tcp://127.0.0.1:1", "--out", out)
+    assert error.startswith("Error: There is no Dask scheduler at tcp://127.0.0.1:1 (")
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("model.h5", b"\x89HDF\r\n\x1a\n", "is an HDF5 file, expected the folder"),
+        ("checkpoint.npz", b"PK\3\4", "such as the checkpoint of an unfinished training, expected the folder"),
+        ("model.pickle", b"\x80\x04", "is a pickle, expected the folder"),
+        ("model.txt", b"", "is a file, expected the folder"),
+    ],
+)
+def test_a_file_that_is_no_model(tmp_path, name, content, kind):
+    (tmp_path / name).write_bytes(content)
+    assert kind in refuse("predict", tmp_path / name, DWARF)
+
+
+def test_an_unfinished_training_is_no_model(tmp_path):
+    (tmp_path / "checkpoint.npz").write_bytes(b"")
+    assert "holds the checkpoint of an unfinished training" in refuse("predict", tmp_path, DWARF)
 
 
 def test_failures_are_printed_and_listed(stars, model, tmp_path):

@@ -48,3 +48,9 @@ def test_good_stars_of_solar_metallicity_are_not_flagged():
     prediction = Prediction(mean, total, total, total, ("teff", "logg", "Fe"))
     assert result_flags(prediction) == NoveltyFlag.UNCERTAIN_FE_H
     assert prediction_flags(prediction) == 0
+
+
+def test_flags_depend_on_the_total_standard_deviation_also_where_errors_are_calibrated():
+    mean, total = np.array([[4800.0], [4800.0]]), np.array([[25.0], [301.0]])
+    prediction = Prediction(mean, total, total, total, ("teff",), None, total[::-1])
+    assert result_flags(prediction).tolist() == [0, NoveltyFlag.UNCERTAIN_TEFF]

@@ -124,12 +124,11 @@ def rejections(table: StarTable, cuts: Cuts, labels: dict[str, np.ndarray]) -> I
     ------
     rejection : Rejection
     """
-    if table.find("extratarg") is None:
+    duplicates = find_duplicates(table)
+    if duplicates is None:
         table.notes.append("The table has no EXTRATARG, so no row is left out as a duplicate of another.")
     else:
-        targeting = np.nan_to_num(table.numbers("extratarg")).astype(np.int64)
-        is_duplicate = targeting & (1 << DUPLICATE_BIT) != 0
-        yield Rejection(f"duplicate of another row (EXTRATARG bit {DUPLICATE_BIT})", is_duplicate)
+        yield duplicates
     for parameter in ("starflag", "aspcapflag"):
         if getattr(cuts, parameter) == "zero":
             flagged = table.flags(parameter)
@@ -150,6 +149,26 @@ def rejections(table: StarTable, cuts: Cuts, labels: dict[str, np.ndarray]) -> I
         if limit.missing_passes:
             passes |= np.isnan(values)
         yield Rejection(f"{limit.words} {bound:g}", ~passes)
+
+
+def find_duplicates(table: StarTable) -> Rejection | None:
+    """Find the rows of stars whose main spectrum has another row.
+
+    Parameters
+    ----------
+    table : StarTable
+        Table of stars.
+
+    Returns
+    -------
+    rejection : Rejection or None
+        None if the table lacks EXTRATARG, which marks them.
+    """
+    if table.find("extratarg") is None:
+        return None
+    targeting = np.nan_to_num(table.numbers("extratarg")).astype(np.int64)
+    is_duplicate = targeting & (1 << DUPLICATE_BIT) != 0
+    return Rejection(f"duplicate of another row (EXTRATARG bit {DUPLICATE_BIT})", is_duplicate)
 
 
 def _values(table: StarTable, limit: _Limit, labels: dict[str, np.ndarray]) -> np.ndarray | None:

@@ -26,6 +26,7 @@ from skbcnn._resumable import ResumableJob, is_finished_work, resumable_job
 from skbcnn._sklearn import Interval, validate_parameter_constraints
 from skbcnn._worker_processes import interrupts_kept_here
 from skbcnn.datasets.building.cuts import Cuts
+from skbcnn.datasets.building.paths import check_some_exist, mirror_root
 from skbcnn.datasets.building.selection import LeftOut, Selection, select_stars
 from skbcnn.datasets.building.spectra import LostSpectrum, read_prepared
 from skbcnn.datasets.building.tables import opened_table
@@ -218,7 +219,7 @@ def build_dataset(
             stars, root, kind=kind, cuts=cuts, path_template=path_template, keep_flagged=flagged_labels == "keep"
         )
         release_name = stars.release.name
-    _check_some_exist(selection.paths, root)
+    check_some_exist(selection.paths, root)
     check_left_out(left_out_path(path), overwrite)
 
     preprocessing = with_bit_numbers(preparation.normalizer.get_params()) | {"combination": combination}
@@ -252,12 +253,8 @@ def _check_choices(kind: str, combination: str, flagged_labels: str, visits: boo
 
 def _checked_paths(table: Any, spectra: Any, out: Any, overwrite: bool) -> tuple[Path, Path, Path]:
     """Return absolute paths of the table, the mirror and the output, checked before any work."""
-    table, root = as_path(table, "table").absolute(), as_path(spectra, "spectra").absolute()
+    table, root = as_path(table, "table").absolute(), mirror_root(spectra)
     path = name_of_new_file(as_path(out, "out")).absolute()
-    if not root.is_dir():
-        raise FileNotFoundError(
-            f"There is no folder {root}. Pass the root of the mirror as spectra: the folder of dr17 and the like."
-        )
     if path.exists() and not overwrite and not is_finished_work(path):
         raise FileExistsError(f"{path} exists. Choose another name, or pass overwrite=True.")
     folder = link_target(path).parent
@@ -270,15 +267,6 @@ def _preparation(data_release: int, combination: str, parameters: dict[str, Any]
     n_pixels = len(kept_pixels(data_release))
     normalizer = ContinuumNormalizer(data_release, **parameters).fit(np.ones((1, n_pixels)))
     return ModelPreparation(normalizer, n_pixels, combination, ())
-
-
-def _check_some_exist(paths: Sequence[Path], root: Path) -> None:
-    """Raise if none of the files exists: then the root or the layout is wrong."""
-    if not any(path.is_file() for path in paths):
-        raise FileNotFoundError(
-            f"None of the {len(paths)} files of the selected stars exists. The first would be {paths[0]}. Is {root} "
-            "the root of the mirror, the folder of dr17 and the like? For another layout pass path_template."
-        )
 
 
 def _read_all(

@@ -3,12 +3,14 @@
 import os
 import string
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from skbcnn._optional_dependencies import require_extra
+from skbcnn._paths import as_path
 from skbcnn.survey.releases import SpectraFiles
 
 _SETTINGS_OF_USER = ("TREE_DIR", "TREE_VER")  # they would make sdss-access read other definitions than its own
@@ -88,6 +90,53 @@ def _sdss_environment(root: Path) -> Iterator[None]:
         for name in set(os.environ) - set(original):
             del os.environ[name]
         os.environ.update(original)
+
+
+def mirror_root(spectra: str | PathLike[str]) -> Path:
+    """Return the absolute path of the root of a mirror.
+
+    Parameters
+    ----------
+    spectra : str or path-like
+        Folder.
+
+    Returns
+    -------
+    root : pathlib.Path
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    """
+    root = as_path(spectra, "spectra").absolute()
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {root}. Pass the root of the mirror as spectra: the folder of dr17 and the like."
+        )
+    return root
+
+
+def check_some_exist(paths: Sequence[Path], root: Path) -> None:
+    """Raise if none of the files exists: then the root or the layout is wrong.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        Files.
+    root : pathlib.Path
+        Root of the mirror.
+
+    Raises
+    ------
+    FileNotFoundError
+        If none of the files exists.
+    """
+    if not any(path.is_file() for path in paths):
+        raise FileNotFoundError(
+            f"None of the {len(paths)} files of the selected stars exists. The first would be {paths[0]}. Is {root} "
+            "the root of the mirror, the folder of dr17 and the like? For another layout pass path_template."
+        )
 
 
 def template_fields(template: str) -> list[str]:

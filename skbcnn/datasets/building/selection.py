@@ -24,7 +24,7 @@ _IDENTIFIERS = {  # columns of the output, and the quantities that they hold
     "SNR": "snr",
 }
 _1M_TELESCOPE = "apo1m"
-_SAME_FILE = "its file is that of an earlier row"
+SAME_FILE = "its file is that of an earlier row"
 
 
 class LeftOut(NamedTuple):
@@ -131,7 +131,8 @@ def select_stars(
     ValueError
         If the table lacks columns that are needed, or no star is left.
     """
-    fields = None if path_template is None else template_fields(path_template)
+    if path_template is not None:
+        template_fields(path_template)  # raises if it is malformed
     found = dict(table.labels())
     values = {name: label.values for name, label in found.items()}
     is_open = np.ones(len(table), dtype=bool)
@@ -142,13 +143,8 @@ def select_stars(
     if not is_open.any():
         counts = "; ".join(f"{reason}: {len(rows)}" for reason, rows in rejected if len(rows))
         raise ValueError(f"None of the {len(table)} rows of {table.path} is left ({counts}). Relax the cuts.")
-    if fields is None:
-        paths, unknown = _paths_of_mirror(table, root, kind, np.flatnonzero(is_open))
-        rejected += unknown
-    else:
-        paths = _paths_of_template(table, root, str(path_template), fields, np.flatnonzero(is_open))
-    paths, repeated = _without_repeated(paths)
-    rejected.append((_SAME_FILE, repeated))
+    paths, without_file = files_of_rows(table, root, np.flatnonzero(is_open), kind=kind, path_template=path_template)
+    rejected += without_file
     rows = np.array(sorted(paths), dtype=int)
     files = [paths[row] for row in rows.tolist()]
     if not files:
@@ -169,6 +165,45 @@ def select_stars(
         table.quantity("star"),
         notes,
     )
+
+
+def files_of_rows(
+    table: StarTable, root: Path, rows: np.ndarray, *, kind: str, path_template: str | None
+) -> tuple[dict[int, Path], list[tuple[str, np.ndarray]]]:
+    """Find the files of rows of a table.
+
+    Parameters
+    ----------
+    table : StarTable
+        Table of stars.
+    root : pathlib.Path
+        Root of the mirror.
+    rows : ndarray of int
+        Rows of the table.
+    kind : {"apStar", "aspcapStar"}
+        Kind of files.
+    path_template : str or None
+        Path of a file below the root, with names of columns in braces. None: the layout of SDSS.
+
+    Returns
+    -------
+    paths : dict of int to pathlib.Path
+        Paths by rows. Whether the files exist is not checked.
+    without_file : list of (str, ndarray)
+        Reasons, and the rows that have no file for each. The last reason is `SAME_FILE`.
+
+    Raises
+    ------
+    ValueError
+        If the template is malformed, or the table lacks columns that are needed.
+    """
+    without_file: list[tuple[str, np.ndarray]] = []
+    if path_template is None:
+        paths, without_file = _paths_of_mirror(table, root, kind, rows)
+    else:
+        paths = _paths_of_template(table, root, path_template, template_fields(path_template), rows)
+    paths, repeated = _without_repeated(paths)
+    return paths, [*without_file, (SAME_FILE, repeated)]
 
 
 def _notes_on_labels(release: SurveyRelease, labels: Mapping[str, np.ndarray]) -> list[str]:
