@@ -97,7 +97,10 @@ class Augmentation:
         names = [field.name for field in fields(cls)]
         if unknown := [name for name in value if name not in names]:
             raise ValueError(f"augmentation has no {', '.join(map(repr, unknown))}, only {', '.join(names)}.")
-        return cls(**value)
+        try:
+            return cls(**value)
+        except ValueError as error:
+            raise ValueError(f"augmentation has {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return the amplitudes by name.

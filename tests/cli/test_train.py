@@ -83,6 +83,8 @@ def test_model(trained):
     assert model.noise_level_ is not None
     assert model.provenance_["training_data"] == "synthetic"
     assert model.provenance_["n_stars"] == N_STARS
+    assert model.provenance_["random_state"] == 3
+    assert "random_state 3" in succeed("info", trained[0])
     assert json.loads((trained[0] / "model.json").read_text(encoding="utf-8"))["network"]["dropout_rate"] == 0.05
 
 

@@ -108,6 +108,7 @@ def test_saved_model(network, path, tmp_path, evaluation):
     facts = model_facts(loaded.model, "giants")
     assert facts["Provenance"] == "training data: synthetic; n stars: 216"
     assert facts["Error bars"] == "calibrated with known labels"
+    assert facts["Training"] == "8 epochs, without added noise, random_state 0"
     assert facts["Posterior draws"] == f"10, seed {network.seed_}"
     assert facts["Fingerprint"] == model_fingerprint(network)
     assert facts["Versions"].startswith("skbcnn 0.")
