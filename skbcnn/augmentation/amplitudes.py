@@ -63,7 +63,7 @@ class Augmentation:
                 raise ValueError(f"{name}={value!r}, expected a number of at least 0 and at most {largest:g}.")
         for name, n in (("noise", 2), ("continuum", 3)):
             given = getattr(self, name)
-            values = tuple(given) if isinstance(given, tuple | list | np.ndarray) and np.ndim(given) == 1 else ()
+            values = tuple(given) if isinstance(given, tuple | list) or getattr(given, "ndim", 0) == 1 else ()
             if len(values) != n or not all(map(_is_number, values)):
                 raise ValueError(f"{name}={given!r}, expected {n} finite numbers, at least 0, such as {_USUAL[name]}.")
             object.__setattr__(self, name, tuple(map(float, values)))

@@ -127,8 +127,8 @@ def _residuals(model: ApogeeBCNNCensoredRegressor) -> Table:
         {
             "label": list(found),
             "n": [n for _, _, n in found.values()],
-            "median_residual": [median for median, _, _ in found.values()],
-            "mad_std": [scatter for _, scatter, _ in found.values()],
+            "bias": [bias for bias, _, _ in found.values()],
+            "scatter": [scatter for _, scatter, _ in found.values()],
             "unit": [label_unit(name) for name in found],
         }
     )

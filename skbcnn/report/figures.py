@@ -39,7 +39,8 @@ _PREFERRED = ("Mg", "Al", "Na", "Si", "Ca")  # elements whose derivatives are dr
 _PLANES = (("Fe", "Mg/Fe"), ("Fe", "Si/Fe"), ("Mg/Fe", "Al/Fe"), ("C/Fe", "N/Fe"))
 _SQUARE = (3.5, 3.0)  # inches
 _KIEL_SIZE = (4.2, 3.4)
-_PANELS = (7.0, 4.8)
+_WIDE = 6.2  # two stand beside each other on a wide screen
+_PANELS = (_WIDE, 4.6)
 
 
 @dataclass(frozen=True)
@@ -154,15 +155,14 @@ def _residual_figures(sample: Sample, drawn: np.ndarray, reference_name: str) ->
         "overview": ReportFigure(
             overview_size(len(names)),
             overview,
-            "Predicted against reference labels. The line is where both are equal; mad_std is the scatter of the "
-            f"residuals.{which}",
+            f"Predicted against reference labels. The line is where both are equal.{which}",
             f"Scatter plots of predicted against reference values, one panel for each of {len(names)} labels.",
         )
     }
     for j, name in enumerate(names):
         if (~np.isnan(y[:, j])).any():
             found[f"residuals_{name}"] = ReportFigure(
-                (7.0, 3.6),
+                (_WIDE, 3.4),
                 residual(j),
                 f"Residuals of {plain_symbol(name)} against its reference value, with the predicted standard "
                 f"deviations (grey).{which}",
@@ -271,7 +271,7 @@ def _outlier_spectra(model: CensoredBCNNRegressor, file: LabelledFile, outliers:
         is_in_window = one["label"] in windows
         shaded = f"the window of {name} is shaded" if is_in_window else f"{name} is read from the full spectrum"
         found[f"outlier_{number}"] = ReportFigure(
-            _PANELS if model.n_features_in_ > 5000 else (7.0, 2.4),
+            _PANELS if model.n_features_in_ > 5000 else (_WIDE, 2.4),
             spectrum(int(one["row"]), str(one["label"])),
             f"Spectrum of {one['star']}; {shaded}.",
             f"Flux of {one['star']} against wavelength or pixel.",
@@ -307,7 +307,7 @@ def _model_figures(model: CensoredBCNNRegressor, file: LabelledFile, sample: Sam
 
     if labels:
         found["jacobian"] = ReportFigure(
-            _PANELS if model.n_features_in_ > 5000 else (7.0, 2.4),
+            (7.0, 4.8) if model.n_features_in_ > 5000 else (7.0, 2.4),
             jacobian,
             f"Derivatives of {texts} with respect to the flux, averaged over {_N_JACOBIAN} stars, and the windows of "
             "these labels. Derivatives outside the window of a label come from the stellar parameters.",

@@ -89,6 +89,8 @@ def test_no_such_file(tmp_path):
         ("num_hidden = [8, 8, 4, nan, 2]", "num_hidden=.*, expected 5 whole numbers"),
         ("num_filters = [true, true]", "num_filters=.*, expected 2 whole numbers"),
         ("noise_augmentation = [3, 1]", "noise_augmentation=.*, expected one number, or a pair"),
+        ("noise_augmentation = [[3, 1], [2]]", "noise_augmentation=.*, expected one number, or a pair"),
+        ("augmentation = {noise = [[3, 1], [2]]}", "noise=.*, expected 2 finite numbers"),
         ("augmentation = {shift = 'x'}", "shift='x', expected a number"),
         ("target = [1]", "target=.*, expected 'all' or a list of names"),
         ("target = {Mg = 1}", "target=.*, expected 'all' or a list of names"),
