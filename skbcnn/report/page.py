@@ -73,8 +73,9 @@ def _rows(blocks: Sequence[Block]) -> list[list[Block]]:
     Those that stand together are beside each other where there is space.
     """
     rows: list[list[Block]] = []
-    for is_text, together in groupby(blocks, lambda block: isinstance(block, Paragraph)):
-        rows += [[block] for block in together] if is_text else [list(together)]
+    for is_text, group in groupby(blocks, lambda block: isinstance(block, Paragraph)):
+        together = list(group)
+        rows += [[block] for block in together] if is_text else [together]
     return rows
 
 

@@ -158,8 +158,8 @@ def _missing(evaluation: Evaluation) -> str:
 def _residuals(evaluation: Evaluation) -> Blocks:
     kind = evaluation.sample.std_kind
     yield Paragraph(
-        f"A residual is predicted minus reference label. {_BIAS_AND_SCATTER} The last column is the median {kind} standard "
-        "deviation that the model predicts; the scatter also contains the errors of the reference labels."
+        f"A residual is predicted minus reference label. {_BIAS_AND_SCATTER} The last column is the median {kind} "
+        "standard deviation that the model predicts; the scatter also contains the errors of the reference labels."
     )
     rows = []
     for row in evaluation.residuals:

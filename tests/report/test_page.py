@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from skbcnn.report import evaluate
-from skbcnn.report.encoding import data_uri
 from skbcnn.report.cells import PageTable
+from skbcnn.report.encoding import data_uri
 from skbcnn.report.page import _rows, page
 from skbcnn.report.sections import FigureGroup, Paragraph
 from tests.report.conftest import NAMES, write_stars
@@ -103,7 +103,7 @@ def test_statistics_have_one_name(html):
     assert "The bias is the median of the residuals. The scatter is 1.4826 times" in text
     assert text.count("mad_std") == 1
     heads = re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', html)
-    assert {"Bias", "Scatter", "Reference bias", "Reference scatter", "Bias / σ", "Scatter / σ"} <= {*heads}
+    assert {"Bias", "Scatter", "Reference bias", "Reference scatter", "Bias / \N{GREEK SMALL LETTER SIGMA}"} <= {*heads}
     assert not {"Median", "Reference median"} & {*heads}
 
 
