@@ -258,7 +258,9 @@ def noise_range(noise_augmentation: float | Sequence[float]) -> tuple[float, flo
     levels: tuple[Any, ...] = ()
     if isinstance(noise_augmentation, Real) and not isinstance(noise_augmentation, bool):
         levels = (noise_augmentation, noise_augmentation)
-    elif isinstance(noise_augmentation, tuple | list) or getattr(noise_augmentation, "ndim", 0) == 1:
+    elif isinstance(noise_augmentation, tuple | list) or (
+        isinstance(noise_augmentation, np.ndarray) and noise_augmentation.ndim == 1
+    ):
         levels = tuple(noise_augmentation)
     are_numbers = all(isinstance(level, Real) and math.isfinite(level) for level in levels)
     if len(levels) != 2 or not are_numbers or not 0 <= levels[0] <= levels[1]:

@@ -23,6 +23,7 @@ from skbcnn.plotting import (
     new_figure,
     overview_size,
 )
+from skbcnn.plotting._label_text import spectra_text
 from skbcnn.regressor import CensoredBCNNRegressor
 from skbcnn.report.labelled_file import LabelledFile
 from skbcnn.report.sample import Sample
@@ -32,8 +33,8 @@ from skbcnn.survey import find_label
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MAX_POINTS = 2000  # in a figure of single stars; more hide each other, and make the page large
-_N_JACOBIAN, _N_DRAWS_JACOBIAN = 8, 10  # stars and posterior draws that are averaged
+MAX_POINTS = 2000  # in a figure of single spectra; more hide each other, and make the page large
+_N_JACOBIAN, _N_DRAWS_JACOBIAN = 8, 10  # spectra and posterior draws that are averaged
 _MAX_JACOBIAN_LABELS = 3
 _PREFERRED = ("Mg", "Al", "Na", "Si", "Ca")  # elements whose derivatives are drawn if the model has windows for them
 _PLANES = (("Fe", "Mg/Fe"), ("Fe", "Si/Fe"), ("Mg/Fe", "Al/Fe"), ("C/Fe", "N/Fe"))
@@ -114,7 +115,7 @@ def report_figures(
 
 
 def _subsample(sample: Sample) -> np.ndarray:
-    """Return spectra that figures of single stars show: all, or a random part of many."""
+    """Return spectra that figures of single spectra show: all, or a random part of many."""
     if len(sample) <= MAX_POINTS:
         return np.arange(len(sample))
     return np.sort(np.random.default_rng(0).choice(len(sample), MAX_POINTS, replace=False))
@@ -309,8 +310,9 @@ def _model_figures(model: CensoredBCNNRegressor, file: LabelledFile, sample: Sam
         found["jacobian"] = ReportFigure(
             (7.0, 4.8) if model.n_features_in_ > 5000 else (7.0, 2.4),
             jacobian,
-            f"Derivatives of {texts} with respect to the flux, averaged over {_N_JACOBIAN} stars, and the windows of "
-            "these labels. Derivatives outside the window of a label come from the stellar parameters.",
+            f"Derivatives of {texts} with respect to the flux, averaged over "
+            f"{spectra_text(min(_N_JACOBIAN, len(sample)))}, and the windows of these labels. Derivatives "
+            "outside the window of a label come from the stellar parameters.",
             f"Derivatives of {texts} with respect to the flux, against wavelength or pixel.",
         )
     architecture = ArchitectureDisplay(spec=model.spec_, label_names=model.target_names_)

@@ -25,7 +25,7 @@ from skbcnn.report.cells import (
 )
 from skbcnn.report.model_facts import model_facts, preparation_text
 from skbcnn.report.notes import model_notes, sample_notes, unknown_labels
-from skbcnn.report.ranges import MIN_STARS, Range, ranges
+from skbcnn.report.ranges import MIN_STARS, Range, is_known, ranges
 from skbcnn.report.tables import ALL_LABELS, NOMINAL
 from skbcnn.report.texts import plain_symbol, with_unit
 
@@ -128,8 +128,11 @@ def _data_facts(evaluation: Evaluation) -> dict[str, str]:
     file, sample = evaluation.file, evaluation.sample
     facts = {
         "File": file.path.name,
-        "Evaluated": f"{spectra_text(len(sample))} ({file.kind}), of {spectra_text(file.n_rows)} in the file",
+        "Evaluated": f"{spectra_text(len(sample))} ({file.kind}), of {spectra_text(file.n_rows)} in the file"
+        + (", chosen at random" if len(file.rows) < file.n_of_kind else ""),
     }
+    other, n_others = "combined spectra" if file.visits else "visits", file.n_rows - file.n_of_kind
+    facts["Not evaluated"] = f"{format_integer(n_others)} {other}" if n_others else f"the file has no {other}"
     if file.has_star_names:
         facts["Stars"] = format_integer(len(np.unique(sample.stars)))
     if sample.snr is not None and np.isfinite(sample.snr).any():
@@ -163,8 +166,9 @@ def _residuals(evaluation: Evaluation) -> Blocks:
     )
     rows = []
     for row in evaluation.residuals:
-        decimals = decimals_for(row["mad_std"])
-        figures = [number(row[name], decimals) for name in ("median_residual", "mad_std", "median_std")]
+        decimals = decimals_for(row["mad_std"] or row["median_std"])
+        figures = [number(row["median_residual"], decimals), _scatter(row, "mad_std", decimals)]
+        figures.append(number(row["median_std"], decimals))
         rows.append([symbol(row["label"]), str(row["unit"]), format_integer(row["n"]), *figures])
     yield PageTable(
         "Residuals of all labels",
@@ -177,6 +181,11 @@ def _residuals(evaluation: Evaluation) -> Blocks:
     yield FigureGroup(["overview"])
 
 
+def _scatter(row: Row, name: str, decimals: int) -> str:
+    """Return a scatter as text; a dash for a single spectrum, which has none."""
+    return number(row[name], decimals) if row["n"] > 1 else NOT_KNOWN
+
+
 def _ranges(evaluation: Evaluation) -> Blocks:
     yield Paragraph(
         f"Bias {_PM} scatter of the residuals, in K for Teff and in dex for the other labels of APOGEE."
@@ -186,7 +195,7 @@ def _ranges(evaluation: Evaluation) -> Blocks:
     by_quantity = {quantity: ranges(evaluation.sample, quantity) for quantity in _QUANTITIES}
     for quantity, divided in by_quantity.items():
         if len(divided) < 2:
-            yield Paragraph(_not_divided(_QUANTITIES[quantity], divided))
+            yield Paragraph(_not_divided(evaluation, quantity, divided))
     for quantity, divided in by_quantity.items():
         if len(divided) < 2:
             continue
@@ -195,11 +204,14 @@ def _ranges(evaluation: Evaluation) -> Blocks:
         yield PageTable(f"Residuals by {_QUANTITIES[quantity]}", header, rows)
 
 
-def _not_divided(text: str, divided: Sequence[Range]) -> str:
+def _not_divided(evaluation: Evaluation, quantity: str, divided: Sequence[Range]) -> str:
     """Return why there is no table by a quantity."""
+    text = f"There is no table by {_QUANTITIES[quantity]}: "
+    if not is_known(evaluation.sample, quantity):
+        return f"{text}the file does not have it."
     if not divided:
-        return f"There is no table by {text}: it is not known, or of fewer than {MIN_STARS} spectra in each range."
-    return f"There is no table by {text}: only one range, {divided[0].text}, has at least {MIN_STARS} spectra."
+        return f"{text}each range has fewer than {MIN_STARS} spectra."
+    return f"{text}only one range, {divided[0].text}, has at least {MIN_STARS} spectra."
 
 
 def _error_bars(evaluation: Evaluation) -> Blocks:
@@ -227,7 +239,7 @@ def _error_bars(evaluation: Evaluation) -> Blocks:
         yield Paragraph("The model has no prediction intervals, or too few calibration stars for 90 %.")
     divided = ranges(sample, "snr")
     if len(divided) < 2:
-        yield Paragraph(_not_divided("S/N", divided))
+        yield Paragraph(_not_divided(evaluation, "snr", divided))
     yield PageTable(
         "Shares of the reference labels within the error bars",
         ("Label", *_coverage_header(has_intervals)),
@@ -259,7 +271,7 @@ def _coverage_header(has_intervals: bool) -> tuple[str, ...]:
 
 def _coverage_cells(row: Row) -> list[str]:
     cells = [format_integer(row["n"]), _marked(row, "within_1"), _marked(row, "within_1.96")]
-    cells += [number(row[name], 2) for name in ("median_z", "mad_std_z")]
+    cells += [number(row["median_z"], 2), _scatter(row, "mad_std_z", 2)]
     return [*cells, share(row["in_interval"])] if "in_interval" in row.colnames else cells
 
 
@@ -277,6 +289,7 @@ def _label_or_all(name: str) -> Cell:
 
 def _responses(evaluation: Evaluation) -> Blocks:
     if len(evaluation.sample.label_names) == 1:
+        yield Paragraph("The model has one label, so that there are no responses to other labels.")
         return
     responses = evaluation.responses
     yield Paragraph(
@@ -288,6 +301,7 @@ def _responses(evaluation: Evaluation) -> Blocks:
         yield Paragraph(f"The responses of these spectra cannot be estimated. {evaluation.no_responses}")
         responses = evaluation.model.validation_responses_
         if responses is None:
+            yield Paragraph("The model has no responses of stars that were held out from its training either.")
             return
         yield Paragraph("Shown are the responses of the stars that were held out from the training.")
     if not responses.errors_removed:
@@ -444,6 +458,8 @@ def _planes(evaluation: Evaluation) -> Blocks:
     names = [name for name in evaluation.figures if name == "kiel" or name.startswith("plane_")]
     if names:
         yield FigureGroup(names)
+    else:
+        yield Paragraph("The model has neither Teff and log g, nor the abundances of one of the planes.")
 
 
 def _versions(evaluation: Evaluation) -> Blocks:

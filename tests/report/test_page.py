@@ -134,7 +134,7 @@ def test_missing_labels_are_named(network, stars, tmp_path, monkeypatch):
     assert "The file has no value of log g, [Fe/H], [Al/H]: there are no residuals of these labels." in text
     assert "Spectra without the label" in text
     assert "[Mg/H] 30" in text
-    assert "There is no table by S/N: it is not known" in text
+    assert "There is no table by S/N: the file does not have it." in text
 
 
 def test_left_out_spectra_are_named(network, stars, tmp_path, monkeypatch):
