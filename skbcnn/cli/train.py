@@ -111,7 +111,8 @@ def run_train(
             preprocessing=preparation,
             provenance={
                 "training_data": "synthetic" if synthetic else data.name,
-                "n_stars": n_spectra,
+                "n_stars": n_spectra if stars is None else len(set(stars)),
+                "n_spectra": n_spectra,
                 "random_state": "none" if model.random_state is None else model.random_state,
                 "skbcnn": __version__,
             },
