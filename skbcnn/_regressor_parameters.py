@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _LINEAR_MODES = {0, 1, 2, 3, 4, 255}
 _FEWEST_EPOCHS, _MOST_EPOCHS = 48, 160  # of max_epochs="auto"
 _N_AUGMENTED_SPECTRA = 800_000  # that a training with augmentation shows, between these limits
+_MAX_EPOCHS, _MAX_DRAWS = 1_000_000, 100_000  # far beyond any use: larger numbers are typing errors
+_MAX_WEIGHTS = 2**27  # 512 MiB, the largest weights that a model folder may hold
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "windows": [Mapping, None],
@@ -41,7 +43,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "length_scale": [Interval(Real, 0, None, closed="neither")],
     "lr": [Interval(Real, 0, None, closed="neither")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, _MAX_EPOCHS, closed="both")],
     "reduce_lr_epsilon": [Interval(Real, 0, None, closed="left")],
     "reduce_lr_min": [Interval(Real, 0, None, closed="left")],
     "reduce_lr_patience": [Interval(Integral, 1, None, closed="left")],
@@ -58,7 +60,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "warm_start": ["boolean"],
     "callbacks": [callable, list, tuple, None],
-    "n_draws": [Interval(Integral, 2, None, closed="left")],
+    "n_draws": [Interval(Integral, 2, _MAX_DRAWS, closed="both")],
     "backend": [StrOptions(set(BACKENDS))],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
@@ -66,6 +68,27 @@ CONSTRAINTS: dict[str, list[Any]] = {
 """Constraints of the constructor parameters, as scikit-learn checks them."""
 
 _FEWEST_UNITS = {"num_hidden": (1, 1, 1, 1, 0), "num_filters": (1, 1)}
+
+
+def check_sequences(model: CensoredBCNNRegressor) -> None:
+    """Check the parameters that are sequences or mappings, beyond their type in `CONSTRAINTS`.
+
+    Parameters
+    ----------
+    model : CensoredBCNNRegressor
+        Regressor, which need not be fitted.
+
+    Raises
+    ------
+    ValueError
+        If the entries of `num_hidden`, `num_filters`, `noise_augmentation` or `augmentation` cannot be used, whatever
+        the data are.
+    """
+    for name in _FEWEST_UNITS:
+        _widths(name, getattr(model, name))
+    noise_range(model.noise_augmentation)
+    if not isinstance(model.augmentation, str):
+        Augmentation.of(model.augmentation)
 
 
 def element_windows(windows: Mapping[str, Any], label_names: Sequence[str], n_pixels: int) -> ElementWindows:
@@ -127,13 +150,13 @@ def network_spec(
     Raises
     ------
     ValueError
-        If `num_hidden` or `num_filters` cannot be used.
+        If `num_hidden` or `num_filters` cannot be used, or the network would have too many weights.
     """
     widths = _widths("num_hidden", model.num_hidden)
     if len(windows) == 0:
         n_supervised = 0
     pixels = {name: tuple(window.tolist()) for name, window in windows.items()}
-    return NetworkSpec(
+    spec = NetworkSpec(
         n_pixels=model.n_features_in_,
         windows=tuple(pixels.get(name) for name in label_names),
         widening=tuple(windows.widening(name) for name in label_names),
@@ -149,6 +172,13 @@ def network_spec(
         context_layer=model.context_layer,
         n_supervised=n_supervised,
     )
+    n_weights = sum(map(math.prod, spec.weight_shapes.values()))
+    if n_weights > _MAX_WEIGHTS:
+        raise ValueError(
+            f"num_hidden={model.num_hidden!r} and num_filters={model.num_filters!r} make a network of {n_weights} "
+            f"weights, expected at most {_MAX_WEIGHTS}. Use smaller layers; the published network has 3.5 million."
+        )
+    return spec
 
 
 def training_recipe(model: CensoredBCNNRegressor, max_epochs: int | str, n_stars: int) -> Recipe:
@@ -176,11 +206,11 @@ def training_recipe(model: CensoredBCNNRegressor, max_epochs: int | str, n_stars
     """
     n_epochs = _n_epochs(max_epochs, n_stars, is_augmented=model._active_augmentation is not None)
     return Recipe(
-        lr=model.lr,
+        lr=float(model.lr),
         batch_size=_batch_size(model.batch_size, n_stars),
         max_epochs=n_epochs,
-        reduce_lr_epsilon=model.reduce_lr_epsilon,
-        reduce_lr_min=model.reduce_lr_min,
+        reduce_lr_epsilon=float(model.reduce_lr_epsilon),
+        reduce_lr_min=float(model.reduce_lr_min),
         reduce_lr_patience=model.reduce_lr_patience,
         lr_schedule=model.lr_schedule,
         warmup_epochs=min(model.warmup_epochs, n_epochs - 1),
@@ -228,7 +258,9 @@ def noise_range(noise_augmentation: float | Sequence[float]) -> tuple[float, flo
     levels: tuple[Any, ...] = ()
     if isinstance(noise_augmentation, Real) and not isinstance(noise_augmentation, bool):
         levels = (noise_augmentation, noise_augmentation)
-    elif isinstance(noise_augmentation, tuple | list | np.ndarray) and np.ndim(noise_augmentation) == 1:
+    elif isinstance(noise_augmentation, tuple | list) or (
+        isinstance(noise_augmentation, np.ndarray) and noise_augmentation.ndim == 1
+    ):
         levels = tuple(noise_augmentation)
     are_numbers = all(isinstance(level, Real) and math.isfinite(level) for level in levels)
     if len(levels) != 2 or not are_numbers or not 0 <= levels[0] <= levels[1]:
@@ -251,7 +283,9 @@ def _callbacks(callbacks: Any) -> tuple[Callable, ...]:
 def _widths(name: str, values: Sequence[int]) -> tuple[int, ...]:
     """Return layer widths as a tuple of int."""
     smallest, widths = _FEWEST_UNITS[name], tuple(values)
-    whole = len(widths) == len(smallest) and all(isinstance(width, Integral) for width in widths)
+    whole = len(widths) == len(smallest) and all(
+        isinstance(width, Integral) and not isinstance(width, bool) for width in widths
+    )
     if not whole or any(width < low for width, low in zip(widths, smallest, strict=True)):
         raise ValueError(f"{name}={values!r}, expected {len(smallest)} whole numbers, at least {smallest}.")
     return tuple(int(width) for width in widths)

@@ -86,4 +86,5 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(each) for name, each in value.items()} | ({"widening": widening} if widening else {})
     if is_dataclass(value) and not isinstance(value, type):
         return _plain(asdict(value))
-    return [_plain(each) for each in np.asarray(value).tolist()]
+    entries = value if isinstance(value, list | tuple) else np.asarray(value).tolist()
+    return [_plain(each) for each in entries]

@@ -26,7 +26,14 @@ from skbcnn._posterior_regressor import PosteriorRegressor
 from skbcnn._prediction import rows_of
 from skbcnn._presets import preset
 from skbcnn._provenance import record_later_training
-from skbcnn._regressor_parameters import CONSTRAINTS, element_windows, network_spec, noise_range, training_recipe
+from skbcnn._regressor_parameters import (
+    CONSTRAINTS,
+    check_sequences,
+    element_windows,
+    network_spec,
+    noise_range,
+    training_recipe,
+)
 from skbcnn._sklearn import check_sample_weight, fit_context
 from skbcnn._training_augmentation import active_augmentation, training_augmentation
 from skbcnn._training_checkpoint import TrainingCheckpoint
@@ -596,6 +603,11 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     def label_names_(self):
         """Names of the labels, in the order in which they are predicted: the same as `target_names_`."""
         return self.target_names_
+
+    def _validate_params(self):
+        """Check the parameters, as scikit-learn does at the start of `fit`, and the entries of sequences."""
+        super()._validate_params()
+        check_sequences(self)
 
     # What ApogeeBCNNCensoredRegressor overrides: the labels, windows and pixels of the class
 

@@ -531,6 +531,9 @@ WRONG_LABELS = [
 WRONG_PARAMETERS = [
     pytest.param({"target": ["teff", "Xx"]}, "'Xx' is not a label known here", id="unknown label"),
     pytest.param({"target": ["teff", "TEFF"]}, "names teff more than once", id="label twice"),
+    pytest.param({"num_hidden": [[8, 8], [4]]}, "expected 5 whole numbers", id="widths of different shapes"),
+    pytest.param({"num_hidden": (10**9, 8, 4, 2, 0)}, "expected at most 134217728", id="too many weights"),
+    pytest.param({"max_epochs": 10**18}, "'max_epochs' parameter", id="too many epochs"),
     pytest.param({"num_hidden": (8, 8, 4)}, r"num_hidden=\(8, 8, 4\), expected 5 whole numbers", id="widths"),
     pytest.param(
         {"num_hidden": (8, 8, 0, 4, 2)}, r"expected 5 whole numbers, at least \(1, 1, 1, 1, 0\)", id="width zero"

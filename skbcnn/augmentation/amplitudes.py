@@ -68,7 +68,7 @@ class Augmentation:
                 raise ValueError(f"{name}={value!r}, expected a number of at least 0 and at most {largest:g}.")
         for name, n in (("noise", 2), ("continuum", 3)):
             given = getattr(self, name)
-            values = tuple(given) if isinstance(given, tuple | list | np.ndarray) and np.ndim(given) == 1 else ()
+            values = tuple(given) if isinstance(given, tuple | list) or getattr(given, "ndim", 0) == 1 else ()
             if len(values) != n or not all(map(_is_number, values)):
                 raise ValueError(f"{name}={given!r}, expected {n} finite numbers, at least 0, such as {_USUAL[name]}.")
             object.__setattr__(self, name, tuple(map(float, values)))
@@ -104,7 +104,10 @@ class Augmentation:
         names = [field.name for field in fields(cls)]
         if unknown := [name for name in value if name not in names]:
             raise ValueError(f"augmentation has no {', '.join(map(repr, unknown))}, only {', '.join(names)}.")
-        return cls(**value)
+        try:
+            return cls(**value)
+        except ValueError as error:
+            raise ValueError(f"augmentation has {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return the amplitudes by name.

@@ -410,6 +410,9 @@ def predict(ctx: click.Context, **options: Any) -> None:
 @click.option("--visits", is_flag=True, help="Evaluate the visits (in_flag 1) in place of the combined spectra.")
 @click.option("--n-draws", type=click.IntRange(min=2), show_default="the model's", help="Posterior draws.")
 @click.option(
+    "--max-spectra", type=_positive, default=100_000, help="Largest number of spectra; of more, a random part is used."
+)
+@click.option(
     "--reference", default="Reference", metavar="NAME", help="Origin of the labels, for texts and figures: ASPCAP."
 )
 @_overwrite

@@ -15,7 +15,15 @@ from skbcnn.report.notes import model_notes, sample_notes
 
 
 def run_evaluate(
-    *, model: Path, data: Path, html: Path, visits: bool, n_draws: int | None, reference: str, overwrite: bool
+    *,
+    model: Path,
+    data: Path,
+    html: Path,
+    visits: bool,
+    n_draws: int | None,
+    max_spectra: int,
+    reference: str,
+    overwrite: bool,
 ) -> None:
     """Compare a model with the known labels of a file, print the residuals, and write the page.
 
@@ -31,6 +39,8 @@ def run_evaluate(
         Whether to evaluate the visits in place of the combined spectra.
     n_draws : int or None
         Number of posterior draws. None: that of the model.
+    max_spectra : int
+        Largest number of spectra to evaluate.
     reference : str
         Origin of the labels in the file.
     overwrite : bool
@@ -50,7 +60,13 @@ def run_evaluate(
             "pipeline[-1], and write a file with spectra that the steps before it have transformed."
         )
     evaluation = evaluate(
-        loaded, data, visits=visits, n_draws=n_draws, reference_name=reference, model_name=model.resolve().name
+        loaded,
+        data,
+        visits=visits,
+        n_draws=n_draws,
+        max_spectra=max_spectra,
+        reference_name=reference,
+        model_name=model.resolve().name,
     )
     file, sample = evaluation.file, evaluation.sample
     for note in (*model_notes(loaded), *sample_notes(file, sample)):

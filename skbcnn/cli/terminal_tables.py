@@ -62,7 +62,7 @@ def decimals(spread: float) -> int:
 
 
 def print_residuals(table: DataTable) -> None:
-    """Print a table of residuals.
+    """Print a table of residuals, and what its columns are.
 
     Parameters
     ----------
@@ -78,7 +78,8 @@ def print_residuals(table: DataTable) -> None:
         )
         for row in table
     ]
-    print_table(("label", "stars", "median", "mad_std", "unit"), rows, left={"label", "unit"})
+    print_table(("label", "spectra", "bias", "scatter", "unit"), rows, left={"label", "unit"})
+    click.echo("bias: median of the residuals; scatter: 1.4826 times their median absolute deviation.")
 
 
 def print_labels(

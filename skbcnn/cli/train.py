@@ -15,7 +15,7 @@ from skbcnn.cli.output_paths import check_model_folder
 from skbcnn.cli.terminal_tables import stage
 from skbcnn.cli.train_data import labels_to_train, star_of_each_spectrum
 from skbcnn.cli.train_report import check_report_folder, report_folder, write_report
-from skbcnn.cli.train_settings import training_parameters
+from skbcnn.cli.train_settings import errors_name_the_recipe, training_parameters
 from skbcnn.datasets import H5Loader
 from skbcnn.datasets.h5 import dataset_names, with_suffix
 from skbcnn.datasets.streaming import StreamedData, streamed
@@ -74,16 +74,17 @@ def run_train(
     check_model_folder(out, overwrite)
     report = report_folder(out)
     check_report_folder(report)
-    parameters = training_parameters(config, options | {"random_state": seed, "target": target})
-    parameters = {"verbose": 1} | parameters
+    options |= {"random_state": seed, "target": target}
+    parameters = {"verbose": 1} | training_parameters(config, options)
     data = data if data.exists() else with_suffix(data)
     columns = dataset_names(data)
     has_errors = any(name.endswith("_err") for name in columns) and not no_errors
     loader = H5Loader(data, load_err=has_errors, load_combined=None if visits else True)
     preparation = loader.preprocessing  # raises if there is no such file
     model = ApogeeBCNNCensoredRegressor(**parameters)
-    model._validate_params()  # before the data are read
-    loader.target = labels_to_train(loader, parameters.get("target"))
+    with errors_name_the_recipe(config, options):
+        model._validate_params()  # before the data are read
+        loader.target = labels_to_train(loader, parameters.get("target"))
     model.set_params(target=loader.target)
     with locked_output(out):
         check_model_folder(out, overwrite)  # another process may have completed it
@@ -96,7 +97,10 @@ def run_train(
             with stage(f"{'Opening' if stream else 'Reading'} {data}"):
                 opened = stack.enter_context(streamed(loader, out.parent, verbose=1)) if stream else None
                 x, y, x_err, y_err = opened or StreamedData(*loader.load())
-            with stage(f"Training on {_number_of(x, stars)}, {'with' if has_errors else 'without'} their errors"):
+            with (
+                errors_name_the_recipe(config, options),
+                stage(f"Training on {_number_of(x, stars)}, {'with' if has_errors else 'without'} their errors"),
+            ):
                 model.fit(x, y, x_err=x_err, y_err=y_err, groups=stars, checkpoint=checkpoint)
         n_spectra = len(y)
         print_history(model, n_spectra, stars)
@@ -107,8 +111,9 @@ def run_train(
             preprocessing=preparation,
             provenance={
                 "training_data": "synthetic" if synthetic else data.name,
-                "n_stars": n_spectra,
-                "seed": model.seed_,
+                "n_stars": n_spectra if stars is None else len(set(stars)),
+                "n_spectra": n_spectra,
+                "random_state": "none" if model.random_state is None else model.random_state,
                 "skbcnn": __version__,
             },
             overwrite=overwrite,

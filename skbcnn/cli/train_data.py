@@ -32,6 +32,10 @@ def labels_to_train(loader: H5Loader, target: str | Sequence[str] | None) -> str
         If a name is no label.
     """
     if target is not None:
+        if not isinstance(target, str) and not (
+            isinstance(target, Sequence) and all(isinstance(name, str) for name in target)
+        ):
+            raise ValueError(f"target={target!r}, expected 'all' or a list of names, such as ['teff', 'Mg'].")
         names = [name.strip() for name in target.split(",") if name.strip()] if isinstance(target, str) else target
         wanted = names[0] if len(names) == 1 else list(names)
         resolve_target(wanted)  # before H5Loader does, whose advice is for Python

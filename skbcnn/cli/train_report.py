@@ -1,5 +1,6 @@
-"""Report of ``skbcnn train``: tables and pictures of a training, in a folder beside the model."""
+"""Report of ``skbcnn train``: parameters, tables and pictures of a training, in a folder beside the model."""
 
+import json
 from pathlib import Path
 
 import click
@@ -10,12 +11,14 @@ from skbcnn._atomic_writes import atomic_path
 from skbcnn._optional_dependencies import require_extra
 from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.inspection import ResponseMatrix
+from skbcnn.persistence.estimator_parameters import parameters_to_json
 from skbcnn.plotting import ResponseDisplay, TrainingHistoryDisplay, save_figure
 from skbcnn.survey import label_unit
 
 _HISTORY, _CURVES = "history.csv", "history.png"
 _RESIDUALS, _RESPONSES, _MATRIX = "residuals.csv", "responses.csv", "responses.png"
-_FILES = {_HISTORY, _CURVES, _RESIDUALS, _RESPONSES, _MATRIX}
+_PARAMETERS = "parameters.json"
+_FILES = {_PARAMETERS, _HISTORY, _CURVES, _RESIDUALS, _RESPONSES, _MATRIX}
 
 
 def report_folder(out: Path) -> Path:
@@ -61,7 +64,7 @@ def check_report_folder(folder: Path) -> None:
 
 
 def write_report(model: ApogeeBCNNCensoredRegressor, folder: Path, *, plots: bool) -> list[str]:
-    """Write tables and pictures of a training.
+    """Write the parameters, and tables and pictures of a training.
 
     Parameters
     ----------
@@ -86,6 +89,8 @@ def write_report(model: ApogeeBCNNCensoredRegressor, folder: Path, *, plots: boo
         plots = _has_matplotlib()
     with atomic_path(folder) as temporary:
         temporary.mkdir()
+        text = json.dumps(parameters_to_json(model), indent=2)
+        (temporary / _PARAMETERS).write_text(f"{text}\n", encoding="utf-8")
         Table({"epoch": _epochs(model)} | model.history_).write(temporary / _HISTORY, format="ascii.csv")
         if plots:
             save_figure(TrainingHistoryDisplay.from_estimator(model).figure_, temporary / _CURVES)
@@ -122,8 +127,8 @@ def _residuals(model: ApogeeBCNNCensoredRegressor) -> Table:
         {
             "label": list(found),
             "n": [n for _, _, n in found.values()],
-            "median_residual": [median for median, _, _ in found.values()],
-            "mad_std": [scatter for _, scatter, _ in found.values()],
+            "bias": [bias for bias, _, _ in found.values()],
+            "scatter": [scatter for _, scatter, _ in found.values()],
             "unit": [label_unit(name) for name in found],
         }
     )

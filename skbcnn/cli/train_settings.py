@@ -1,13 +1,16 @@
 """Settings of ``skbcnn train``: those of a TOML file, and the options, which override them."""
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from skbcnn._regressor_parameters import CONSTRAINTS
 from skbcnn.apogee import ApogeeBCNNCensoredRegressor
+from skbcnn.survey.labels import UnknownLabelError
 
 _NONE = "none"  # TOML has no word for None
 _CODE = ("callbacks",)  # parameters that are functions
@@ -68,6 +71,41 @@ def read_parameters(config: Path) -> dict[str, Any]:
     if unknown := [name for name in found if name not in known]:
         raise ValueError(f"{config} has {' '.join(_unknown(name, known) for name in unknown)}")
     return {name: _value(name, value) for name, value in found.items()}
+
+
+@contextmanager
+def errors_name_the_recipe(config: Path | None, options: Mapping[str, Any]) -> Iterator[None]:
+    """Let a ValueError about a parameter name the file that the parameter is from.
+
+    Parameters
+    ----------
+    config : pathlib.Path or None
+        TOML file with parameters.
+    options : mapping of str to object
+        Parameters from options, which override those of the file; None for those that were not given.
+
+    Raises
+    ------
+    ValueError
+        If one is raised inside.
+    """
+    try:
+        yield
+    except ValueError as error:
+        names = [] if config is None else [name for name in read_parameters(config) if options.get(name) is None]
+        if (name := _parameter_of(error)) not in names:
+            raise
+        raise ValueError(f"{config}, {name}: {error}") from error
+
+
+def _parameter_of(error: ValueError) -> str:
+    """Return the first word of a message, which is the parameter that the message is about, if it is about one."""
+    if isinstance(error, UnknownLabelError):
+        return "target"
+    if str(error).startswith("The window of "):
+        return "windows"
+    first = re.match(r"The '(\w+)' parameter of |(\w*)", str(error))
+    return "" if first is None else first[1] or first[2]
 
 
 def _unknown(name: str, known: list[str]) -> str:

@@ -23,12 +23,24 @@ def describe_estimator(estimator: BaseEstimator) -> dict[str, Any]:
     requests = _requests_to_json(estimator)
     return {
         "class": type(estimator).__name__,
-        "parameters": _parameters_to_json(estimator),
+        "parameters": parameters_to_json(estimator),
         "feature_names": to_json(getattr(estimator, "feature_names_in_", None), "feature_names_in_"),
     } | ({"requests": requests} if requests else {})
 
 
-def _parameters_to_json(estimator: Any) -> dict[str, Any]:
+def parameters_to_json(estimator: Any) -> dict[str, Any]:
+    """Return the constructor parameters as JSON can hold them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator; fitted, if its windows are pixel numbers without a grid.
+
+    Returns
+    -------
+    parameters : dict of str to object
+        `callbacks`, and a `random_state` that is not a number, are None.
+    """
     parameters = with_bit_numbers(estimator.get_params(deep=False))
     if parameters.get("windows") is not None:
         parameters["windows"] = _windows_to_json(parameters["windows"], estimator.n_features_in_)

@@ -133,6 +133,9 @@ def _labels(regressor: Any) -> str:
 def _training(regressor: Any, provenance: Mapping[str, Any]) -> str:
     """Return the provenance, the number of epochs, the losses and the architecture."""
     rows = _entries(provenance)
+    if isinstance(regressor.random_state, Integral) and "random_state" not in provenance:
+        rows.append(("random_state", _text(regressor.random_state)))
+    rows.append(("seed of the posterior draws", _text(regressor.seed_)))
     rows.append(("epochs", f"{regressor.n_iter_}{', then interrupted' if regressor.interrupted_ else ''}"))
     history = regressor.history_
     for key, title in {"data_loss": "loss at the end", "val_loss": "validation loss at the end"}.items():

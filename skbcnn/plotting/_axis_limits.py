@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skbcnn.plotting._label_text import spectra_text
 from skbcnn.plotting._style import TICK_SIZE
 
 if TYPE_CHECKING:
@@ -109,4 +110,4 @@ def set_limits(ax: Axes, x: np.ndarray, y: np.ndarray, extra: Sequence[np.ndarra
     ax.set(xlim=x_limits, ylim=y_limits)
     ax.locator_params(axis="x", nbins=_MAX_TICKS)
     if n_outside := int((is_outside(x, x_limits) | is_outside(y, y_limits)).sum()):
-        ax.set_title(f"{n_outside} of {len(x)} stars outside the axes", fontsize=TICK_SIZE, loc="left")
+        ax.set_title(f"{n_outside} of {spectra_text(len(x))} outside the axes", fontsize=TICK_SIZE, loc="left")

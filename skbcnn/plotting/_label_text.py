@@ -141,6 +141,27 @@ def format_integer(value: int) -> str:
     return str(value) if abs(value) < 10_000 else f"{value:,}".replace(",", " ")
 
 
+def spectra_text(n: int) -> str:
+    """Return a number of spectra as text.
+
+    Parameters
+    ----------
+    n : int
+        Number of spectra, of which a star may have several.
+
+    Returns
+    -------
+    text : str
+
+    Examples
+    --------
+    >>> from skbcnn.plotting._label_text import spectra_text
+    >>> spectra_text(1), spectra_text(12000)
+    ('1 spectrum', '12 000 spectra')
+    """
+    return f"{format_integer(n)} spectr{'um' if n == 1 else 'a'}"
+
+
 def decimals_for(spread: float) -> int:
     """Return the number of decimals that show two significant digits of a spread.
 

@@ -1,4 +1,4 @@
-"""Text with the median and the spread of residuals."""
+"""Text with the bias and the scatter of residuals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from skbcnn.plotting._label_text import decimals_for, format_number
 
 
 def statistics_text(row: Any, *, separator: str) -> str:
-    """Return the median and the robust standard deviation of the residuals of a label as text.
+    """Return the bias (median) and the scatter (`mad_std`) of the residuals of a label as text.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def statistics_text(row: Any, *, separator: str) -> str:
     Returns
     -------
     text : str
-        The decimals show two significant digits of the standard deviation.
+        The decimals show two significant digits of the scatter.
 
     Examples
     --------
@@ -28,9 +28,9 @@ def statistics_text(row: Any, *, separator: str) -> str:
     >>> from skbcnn.plotting._residual_statistics import statistics_text
     >>> table = residual_table([[4500.0], [4600.0], [4700.0]], [[4510.0], [4630.0], [4680.0]], label_names=["teff"])
     >>> statistics_text(table[0], separator=", ")
-    'median 10 K, mad_std 30 K'
+    'bias 10 K, scatter 30 K'
     """
     unit = f" {row['unit']}" if row["unit"] else ""
     decimals = decimals_for(row["mad_std"])
-    median, spread = (format_number(row[name], decimals) for name in ("median_residual", "mad_std"))
-    return f"median {median}{unit}{separator}mad_std {spread}{unit}"
+    bias, scatter = (format_number(row[name], decimals) for name in ("median_residual", "mad_std"))
+    return f"bias {bias}{unit}{separator}scatter {scatter}{unit}"

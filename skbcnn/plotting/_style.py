@@ -62,6 +62,34 @@ def figure_style(name: str) -> Iterator[None]:
         yield
 
 
+def text_colour(background: tuple[float, float, float, float]) -> str:
+    """Return the colour of text that is legible on a background: black or white, whichever contrasts more.
+
+    Parameters
+    ----------
+    background : tuple of (float, float, float, float)
+        Red, green, blue and opacity, from 0 to 1.
+
+    Returns
+    -------
+    colour : {"black", "white"}
+
+    References
+    ----------
+    .. [1] Web Content Accessibility Guidelines 2.2, definitions of relative luminance and contrast ratio.
+
+    Examples
+    --------
+    >>> from skbcnn.plotting._style import text_colour
+    >>> text_colour((1, 0.9, 0.8, 1)), text_colour((0.1, 0.3, 0.6, 1))
+    ('black', 'white')
+    """
+    srgb = np.array(background[:3])
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ (0.2126, 0.7152, 0.0722)
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
+
+
 def point_size(n_points: int) -> float:
     """Return the area of a point in a scatter plot, which decreases with the number of points.
 

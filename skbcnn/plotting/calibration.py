@@ -10,7 +10,7 @@ from skbcnn.plotting._axes import several_axes
 from skbcnn.plotting._display import MultiPanelDisplay
 from skbcnn.plotting._estimators import predict_labels
 from skbcnn.plotting._label_inputs import labels_and_errors, shared_names
-from skbcnn.plotting._label_text import format_integer, format_number, label_symbol
+from skbcnn.plotting._label_text import format_integer, format_number, label_symbol, spectra_text
 from skbcnn.plotting._style import BLUE, CYCLE, DARK, GREY, PAGE_WIDTH, PALE, VERMILLION
 
 _LEVELS = np.linspace(0, 1, 101)
@@ -206,7 +206,7 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
         present = np.flatnonzero(n_stars)
         n_median = int(np.median(n_stars[present]))
         band = 2 * np.sqrt(_LEVELS * (1 - _LEVELS) / n_median)
-        text = f"95% range of {n_median} stars"
+        text = f"95% range of {spectra_text(n_median)}"
         ax.fill_between(_LEVELS, _LEVELS - band, _LEVELS + band, color=PALE, lw=0, label=text)
         ax.plot([0, 1], [0, 1], "--", color=DARK, lw=0.8, label="perfect calibration")
         for j, colour, name in self._line_styles(coverage, present):
@@ -257,13 +257,13 @@ def _coverage(z: np.ndarray, levels: ArrayLike) -> np.ndarray:
 
 
 def _statistics_text(z: np.ndarray) -> str:
-    """Return the number, median and robust standard deviation of standardised residuals, and the number of outliers."""
+    """Return the number, bias (median) and scatter of standardised residuals, and the number of outliers."""
     from astropy.stats import mad_std  # here, because importing astropy is slow
 
     lines = [
         f"$n$ = {format_integer(len(z))}",
-        f"median {format_number(np.median(z), 2)}",
-        f"mad_std {format_number(mad_std(z), 2)}",
+        f"bias {format_number(np.median(z), 2)}",
+        f"scatter {format_number(mad_std(z), 2)}",
     ]
     n_outside = int((np.abs(z) > _MAX_Z).sum())
     return "\n".join(lines + ([rf"{format_integer(n_outside)} at $|z|$ > {_MAX_Z:.0f}"] if n_outside else []))

@@ -148,7 +148,7 @@ class TrainingHistoryDisplay(MultiPanelDisplay):
             if name in self.history:
                 ax.plot(self.epochs, self.history[name], label=text, **style, **marker)
         ax.set_ylabel("Loss (nats per label)")
-        ax.legend(loc="best")
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.1)  # above the panel
         ax.tick_params(labelbottom=False)
 
     def _draw_rate(self, ax):

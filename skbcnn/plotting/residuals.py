@@ -21,7 +21,7 @@ from skbcnn.plotting._label_inputs import (
     labels_and_errors,
     without_missing,
 )
-from skbcnn.plotting._label_text import axis_label, within_text
+from skbcnn.plotting._label_text import axis_label, spectra_text, within_text
 from skbcnn.plotting._residual_statistics import statistics_text
 from skbcnn.plotting._style import BLUE, DARK, PAGE_WIDTH, VERMILLION, point_size
 from skbcnn.survey import is_missing
@@ -29,7 +29,7 @@ from skbcnn.survey import is_missing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MIN_STARS_PER_BIN, _MAX_BINS = 25, 12  # of the running median
+_MIN_SPECTRA_PER_BIN, _MAX_BINS = 25, 12  # of the running bias
 
 
 class ResidualDisplay(SinglePanelDisplay):
@@ -66,7 +66,8 @@ class ResidualDisplay(SinglePanelDisplay):
 
     Notes
     -----
-    Stars whose true value is missing are left out of the points and of the statistics in the title.
+    Stars whose true value is missing are left out of the points and of the statistics in the title. The bias is the
+    median of the residuals, the scatter 1.4826 times their median absolute deviation (`astropy.stats.mad_std`).
 
     Examples
     --------
@@ -209,7 +210,7 @@ class ResidualDisplay(SinglePanelDisplay):
             ax.errorbar(true, residual, self.y_std[present], fmt="none", ecolor="0.86", elinewidth=0.6, zorder=1)
         self._scatter(ax, true, residual, None if self.snr is None else self.snr[present])
         ax.axhline(0, color=DARK, linewidth=1, zorder=3)
-        _draw_running_median(ax, true, residual)
+        _draw_running_bias(ax, true, residual)
         largest = np.percentile(np.abs(residual), 99) * 1.7 or 1.0
         ax.set(xlim=central_limits(true), ylim=(-largest, largest))
         ax.set_xlabel(f"{self.reference_name} {axis_label(self.label_name)}")
@@ -228,10 +229,10 @@ class ResidualDisplay(SinglePanelDisplay):
         add_colour_bar(points, ax, "S/N", extend="both")
 
     def _title(self, ax, true, residual):
-        """Return the statistics of all stars, and the number of stars outside the axes."""
+        """Return the statistics of all spectra, and the number of spectra outside the axes."""
         (row,) = residual_table(true, true + residual, label_names=[self.label_name])
         n_outside = int((is_outside(residual, ax.get_ylim()) | is_outside(true, ax.get_xlim())).sum())
-        text = f"{len(true)} stars: {statistics_text(row, separator=', ')}"
+        text = f"{spectra_text(len(true))}: {statistics_text(row, separator=', ')}"
         return text + (f" ({n_outside} outside the axes)" if n_outside else "")
 
 
@@ -259,19 +260,19 @@ def _name_of_single_column(columns: LabelColumns) -> str | None:
     return name if columns.is_table or canonical_name(name) is not None else None
 
 
-def _draw_running_median(ax: "Axes", true: np.ndarray, residual: np.ndarray) -> None:
-    """Draw the running median and the robust standard deviation around it, if there are enough stars."""
-    n_bins = min(_MAX_BINS, len(true) // _MIN_STARS_PER_BIN)
+def _draw_running_bias(ax: "Axes", true: np.ndarray, residual: np.ndarray) -> None:
+    """Draw the running bias (median) and the running scatter (`mad_std`) around it, if there are enough spectra."""
+    n_bins = min(_MAX_BINS, len(true) // _MIN_SPECTRA_PER_BIN)
     if n_bins < 2:
         return
     from astropy.stats import mad_std  # here, because importing astropy is slow
 
     bins = np.array_split(np.argsort(true, kind="stable"), n_bins)
-    centre, median = (np.array([np.median(values[rows]) for rows in bins]) for values in (true, residual))
-    spread = np.array([mad_std(residual[rows]) for rows in bins])
-    ax.plot(centre, median, color=VERMILLION, linewidth=1.8, zorder=4, label="running median")
-    for sign, text in ((1, "\N{PLUS-MINUS SIGN} running mad_std"), (-1, None)):
-        ax.plot(centre, median + sign * spread, "--", color=VERMILLION, linewidth=1.1, zorder=4, label=text)
+    centre, bias = (np.array([np.median(values[rows]) for rows in bins]) for values in (true, residual))
+    scatter = np.array([mad_std(residual[rows]) for rows in bins])
+    ax.plot(centre, bias, color=VERMILLION, linewidth=1.8, zorder=4, label="running bias")
+    for sign, text in ((1, "\N{PLUS-MINUS SIGN} running scatter"), (-1, None)):
+        ax.plot(centre, bias + sign * scatter, "--", color=VERMILLION, linewidth=1.1, zorder=4, label=text)
     ax.legend(loc="upper right", ncols=2)
 
 

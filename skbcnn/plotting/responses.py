@@ -4,14 +4,13 @@ import numpy as np
 
 from skbcnn.plotting._axes import add_colour_bar
 from skbcnn.plotting._display import SinglePanelDisplay
-from skbcnn.plotting._label_text import format_number, label_symbol
-from skbcnn.plotting._style import COLUMN_WIDTH, DARK, PAGE_WIDTH, PALE, TICK_SIZE
+from skbcnn.plotting._label_text import format_number, label_symbol, spectra_text
+from skbcnn.plotting._style import COLUMN_WIDTH, PAGE_WIDTH, PALE, TICK_SIZE, text_colour
 from skbcnn.survey import label_unit
 
 _LINEAR = 0.1  # responses up to this have half of the colours
 _COLOUR_TICKS = (-1, -0.1, 0, 0.1, 1)
 _WRITTEN = 0.1  # foreign responses at least this large are written as numbers
-_DARK_FROM = 0.18  # responses at least this large have colours on which white text is legible
 _CELL, _MARGIN, _HEIGHT_OF_BAR = 0.265, 1.2, 0.6  # inches
 _TYPICAL_SPREAD = 0.3  # of abundances in dex: other labels are shown in units in which they scatter alike
 
@@ -191,19 +190,19 @@ class ResponseDisplay(SinglePanelDisplay):
         norm = SymLogNorm(_LINEAR, linscale=1, vmin=-1, vmax=1)
         image = ax.imshow(shown, cmap="RdBu_r", norm=norm, aspect="equal", interpolation="nearest")
         for row, column in np.argwhere(np.abs(shown) >= _WRITTEN):
-            self._write(ax, row, column, shown[row, column])
+            self._write(image, row, column)
         for j in np.flatnonzero(np.abs(np.diagonal(shown)) < _WRITTEN):
-            self._write(ax, j, j, shown[j, j])
+            self._write(image, j, j)
         self._draw_labels(ax, sizes)
         bar = add_colour_bar(image, ax, "Response (dex per dex)", location="bottom", shrink=0.8, extend="both")
         bar.set_ticks(_COLOUR_TICKS, labels=[f"{tick:g}".replace("-", "\N{MINUS SIGN}") for tick in _COLOUR_TICKS])
         bar.ax.minorticks_off()
 
-    def _write(self, ax, row, column, value):
-        """Write a response into its cell, which has no space for a zero before the decimal point."""
-        text = format_number(value, 2).replace("0.", ".", 1) if abs(value) < 0.995 else format_number(value, 2)
-        colour = "white" if abs(value) >= _DARK_FROM else DARK
-        ax.text(column, row, text, ha="center", va="center", fontsize=TICK_SIZE, color=colour)
+    def _write(self, image, row, column):
+        """Write a response into its cell."""
+        value = image.get_array()[row, column]
+        colour = text_colour(image.to_rgba(value))
+        image.axes.text(column, row, _cell_text(value), ha="center", va="center", fontsize=TICK_SIZE, color=colour)
 
     def _draw_labels(self, ax, sizes):
         """Draw the names of the labels, lines between cells, and the summary."""
@@ -220,13 +219,13 @@ class ResponseDisplay(SinglePanelDisplay):
     def _summary(self):
         responses = self.responses
         if not responses.elements:
-            return f"{responses.n_stars} stars"
+            return spectra_text(responses.n_stars)
         own, error = format_number(responses.mean_own, 3), format_number(responses.mean_own_error, 3)
         text = f"own: {own} \N{PLUS-MINUS SIGN} {error}"
         if len(responses.elements) > 1:
             text += f", foreign: {format_number(responses.rms_foreign, 3)} (rms)"
         n_elements = len(responses.elements)
-        return f"{text}\n{n_elements} element{'s' * (n_elements > 1)}, {responses.n_stars} stars"
+        return f"{text}\n{n_elements} element{'s' * (n_elements > 1)}, {spectra_text(responses.n_stars)}"
 
     def _unit_sizes(self):
         """Return the unit in which each label is shown, in label units: 1 for dex, 1000 for K."""
@@ -238,6 +237,18 @@ class ResponseDisplay(SinglePanelDisplay):
                 for name, spread in zip(self.responses.label_names, self.responses.spreads, strict=True)
             ]
         )
+
+
+def _cell_text(value):
+    """Return a response as text of at most four characters, of which a cell has space for no more.
+
+    There is no zero before the decimal point, and the sign is an en dash: the minus sign is wider than a digit.
+    """
+    if abs(value) < 0.995:
+        text = format_number(value, 2).replace("0.", ".", 1)
+    else:
+        text = format_number(value, 2 if 0 < value < 9.995 else 1 if abs(value) < 9.95 else 0)
+    return text.replace("\N{MINUS SIGN}", "\N{EN DASH}")
 
 
 def _with_unit(name, size):

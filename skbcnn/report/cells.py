@@ -59,8 +59,8 @@ def share(value: float) -> str:
     return f"{100 * value:.1f}\N{NO-BREAK SPACE}%" if np.isfinite(value) else NOT_KNOWN
 
 
-def median_and_scatter(row: Row) -> str:
-    """Return the median and the scatter of residuals, with two digits of the scatter."""
+def bias_and_scatter(row: Row) -> str:
+    """Return the bias (median) and the scatter of residuals, with two digits of the scatter."""
     decimals = decimals_for(row["mad_std"])
     return f"{number(row['median_residual'], decimals)} \N{PLUS-MINUS SIGN} {number(row['mad_std'], decimals)}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from skbcnn.report.figures import ReportFigure
 
+MAX_SPECTRA = 100_000  # shares and scatters of so many are exact to a few parts in a thousand
 _N_OUTLIERS = 6
 _UNSAVED = "model in memory"
 
@@ -41,13 +43,15 @@ def evaluate(
     *,
     visits: bool = False,
     n_draws: int | None = None,
+    max_spectra: int | None = MAX_SPECTRA,
     reference_name: str = "Reference",
     model_name: str | None = None,
 ) -> Evaluation:
     """Predict the labels of the spectra in a file, and compare them with the known labels in it.
 
-    The file is read and predicted in blocks, so that the memory does not grow with the number of pixels of all spectra.
-    Spectra that cannot be used, such as those with NaN, are left out and counted.
+    The file is read and predicted in blocks, so that the spectra need not fit in memory. Labels and predictions are
+    kept in memory, with the page about 7 kB for each spectrum of 22 labels; `max_spectra` limits them. Spectra that
+    cannot be used, such as those with NaN, are left out and counted.
 
     Parameters
     ----------
@@ -60,6 +64,9 @@ def evaluate(
         Whether to evaluate the individual visits (``in_flag`` 1) in place of the combined spectra.
     n_draws : int, default=None
         Number of posterior draws. None: that of the model.
+    max_spectra : int, default=100_000
+        Largest number of spectra to evaluate. Of more, so many are chosen at random, the same ones each time. None: no
+        limit.
     reference_name : str, default="Reference"
         Origin of the labels in the file, for texts and figures, such as ``"ASPCAP"``.
     model_name : str, default=None
@@ -73,7 +80,8 @@ def evaluate(
     Raises
     ------
     ValueError, OSError
-        If the model or the file cannot be read, they do not fit together, or the file has no label of the model.
+        If the model or the file cannot be read, they do not fit together, the file has no label of the model, or
+        `max_spectra` is no number of spectra.
     TypeError
         If `model` is neither a fitted regressor nor a path.
 
@@ -109,7 +117,9 @@ def evaluate(
     check_regressor(model)
     if n_draws is not None:
         model = copy.copy(model).set_params(n_draws=n_draws)
-    file = LabelledFile(as_path(data, "data"), model, visits)
+    if max_spectra is not None and (not isinstance(max_spectra, Integral) or max_spectra < 1):
+        raise ValueError(f"max_spectra={max_spectra!r}, expected a whole number of at least 1, or None for no limit.")
+    file = LabelledFile(as_path(data, "data"), model, visits, max_spectra)
     return Evaluation(model, file, predict_sample(model, file), model_name=name, reference_name=reference_name)
 
 

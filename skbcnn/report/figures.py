@@ -23,6 +23,7 @@ from skbcnn.plotting import (
     new_figure,
     overview_size,
 )
+from skbcnn.plotting._label_text import spectra_text
 from skbcnn.regressor import CensoredBCNNRegressor
 from skbcnn.report.labelled_file import LabelledFile
 from skbcnn.report.sample import Sample
@@ -32,14 +33,15 @@ from skbcnn.survey import find_label
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MAX_POINTS = 2000  # in a figure of single stars; more hide each other, and make the page large
-_N_JACOBIAN, _N_DRAWS_JACOBIAN = 8, 10  # stars and posterior draws that are averaged
+MAX_POINTS = 2000  # in a figure of single spectra; more hide each other, and make the page large
+_N_JACOBIAN, _N_DRAWS_JACOBIAN = 8, 10  # spectra and posterior draws that are averaged
 _MAX_JACOBIAN_LABELS = 3
 _PREFERRED = ("Mg", "Al", "Na", "Si", "Ca")  # elements whose derivatives are drawn if the model has windows for them
 _PLANES = (("Fe", "Mg/Fe"), ("Fe", "Si/Fe"), ("Mg/Fe", "Al/Fe"), ("C/Fe", "N/Fe"))
 _SQUARE = (3.5, 3.0)  # inches
 _KIEL_SIZE = (4.2, 3.4)
-_PANELS = (7.0, 4.8)
+_WIDE = 6.2  # two stand beside each other on a wide screen
+_PANELS = (_WIDE, 4.6)
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def report_figures(
 
 
 def _subsample(sample: Sample) -> np.ndarray:
-    """Return spectra that figures of single stars show: all, or a random part of many."""
+    """Return spectra that figures of single spectra show: all, or a random part of many."""
     if len(sample) <= MAX_POINTS:
         return np.arange(len(sample))
     return np.sort(np.random.default_rng(0).choice(len(sample), MAX_POINTS, replace=False))
@@ -154,15 +156,14 @@ def _residual_figures(sample: Sample, drawn: np.ndarray, reference_name: str) ->
         "overview": ReportFigure(
             overview_size(len(names)),
             overview,
-            "Predicted against reference labels. The line is where both are equal; mad_std is the scatter of the "
-            f"residuals.{which}",
+            f"Predicted against reference labels. The line is where both are equal.{which}",
             f"Scatter plots of predicted against reference values, one panel for each of {len(names)} labels.",
         )
     }
     for j, name in enumerate(names):
         if (~np.isnan(y[:, j])).any():
             found[f"residuals_{name}"] = ReportFigure(
-                (7.0, 3.6),
+                (_WIDE, 3.4),
                 residual(j),
                 f"Residuals of {plain_symbol(name)} against its reference value, with the predicted standard "
                 f"deviations (grey).{which}",
@@ -271,7 +272,7 @@ def _outlier_spectra(model: CensoredBCNNRegressor, file: LabelledFile, outliers:
         is_in_window = one["label"] in windows
         shaded = f"the window of {name} is shaded" if is_in_window else f"{name} is read from the full spectrum"
         found[f"outlier_{number}"] = ReportFigure(
-            _PANELS if model.n_features_in_ > 5000 else (7.0, 2.4),
+            _PANELS if model.n_features_in_ > 5000 else (_WIDE, 2.4),
             spectrum(int(one["row"]), str(one["label"])),
             f"Spectrum of {one['star']}; {shaded}.",
             f"Flux of {one['star']} against wavelength or pixel.",
@@ -307,10 +308,11 @@ def _model_figures(model: CensoredBCNNRegressor, file: LabelledFile, sample: Sam
 
     if labels:
         found["jacobian"] = ReportFigure(
-            _PANELS if model.n_features_in_ > 5000 else (7.0, 2.4),
+            (7.0, 4.8) if model.n_features_in_ > 5000 else (7.0, 2.4),
             jacobian,
-            f"Derivatives of {texts} with respect to the flux, averaged over {_N_JACOBIAN} stars, and the windows of "
-            "these labels. Derivatives outside the window of a label come from the stellar parameters.",
+            f"Derivatives of {texts} with respect to the flux, averaged over "
+            f"{spectra_text(min(_N_JACOBIAN, len(sample)))}, and the windows of these labels. Derivatives "
+            "outside the window of a label come from the stellar parameters.",
             f"Derivatives of {texts} with respect to the flux, against wavelength or pixel.",
         )
     architecture = ArchitectureDisplay(spec=model.spec_, label_names=model.target_names_)

@@ -60,11 +60,15 @@ class LabelledFile:
         Fitted.
     visits : bool, default=False
         Whether to take the individual visits (``in_flag`` 1) in place of the combined spectra (``in_flag`` 0).
+    max_spectra : int, default=None
+        Largest number of spectra; of more, so many are chosen at random. None: no limit.
 
     Attributes
     ----------
     rows : ndarray of int of shape (n_samples,)
         Rows of the file to evaluate, ascending.
+    n_of_kind : int
+        Number of the rows of this kind, from which `rows` were chosen.
     n_rows : int
         Number of all rows of the file.
     left_out : list of LeftOut
@@ -77,7 +81,9 @@ class LabelledFile:
         wanted kind, or no label of the model is known in any of these rows.
     """
 
-    def __init__(self, path: Path, model: CensoredBCNNRegressor, visits: bool = False) -> None:
+    def __init__(
+        self, path: Path, model: CensoredBCNNRegressor, visits: bool = False, max_spectra: int | None = None
+    ) -> None:
         self.path = path if path.is_file() else with_suffix(path)
         self.model = model
         self.visits = visits
@@ -91,7 +97,9 @@ class LabelledFile:
                 "Spectra of HDF5 files are used as they are: prepare them with prepare_for_model before you write them "
                 "to the file."
             )
-        self.rows = self._rows()
+        of_kind = self._rows()
+        self.n_of_kind = len(of_kind)
+        self.rows = of_kind if max_spectra is None else _random_part(of_kind, max_spectra)
         self.label_names = tuple(model.target_names_)
         self.y, self.y_err = self._labels()
 
@@ -168,19 +176,27 @@ class LabelledFile:
             used.
         """
         n_used = 0
-        for start in range(0, self.n_rows, BLOCK):
-            first, last = np.searchsorted(self.rows, (start, start + BLOCK))
-            if first < last:
-                usable = self.usable(self.spectra(self.rows[first:last]))
-                n_used += len(usable.rows)
-                if len(usable.rows):
-                    yield usable
+        for rows in self._row_blocks():
+            usable = self.usable(self.spectra(rows))
+            n_used += len(usable.rows)
+            if len(usable.rows):
+                yield usable
         if not n_used:
             row, reason = self.left_out[0]
             raise ValueError(
                 f"None of the {len(self.rows)} {self.kind} of {self.path} can be used (first: row {row}, {reason}). "
                 "Normalise raw spectra with ContinuumNormalizer, or prepare them with prepare_for_model."
             )
+
+    def _row_blocks(self) -> Iterator[np.ndarray]:
+        """Yield the rows in blocks: those near each other, or as many if they are a random part of the file."""
+        if len(self.rows) < self.n_of_kind:
+            yield from (self.rows[start : start + BLOCK] for start in range(0, len(self.rows), BLOCK))
+            return
+        for start in range(0, self.n_rows, BLOCK):
+            first, last = np.searchsorted(self.rows, (start, start + BLOCK))
+            if first < last:
+                yield self.rows[first:last]
 
     def spectra(self, rows: np.ndarray) -> Spectra:
         """Return the spectra of some rows, as they are.
@@ -329,6 +345,13 @@ class LabelledFile:
                 "each spectrum. Write the file again, for instance with write_h5."
             )
         return values.astype(np.float64)
+
+
+def _random_part(rows: np.ndarray, n: int) -> np.ndarray:
+    """Return so many of the rows, ascending, the same ones each time; all if there are no more."""
+    if len(rows) <= n:
+        return rows
+    return np.sort(np.random.default_rng(0).choice(rows, n, replace=False, shuffle=False))
 
 
 def _read_rows(dataset: h5py.Dataset, rows: np.ndarray) -> np.ndarray:

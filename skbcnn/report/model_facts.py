@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 from skbcnn.persistence.fingerprint import model_fingerprint
@@ -36,7 +37,7 @@ def model_facts(model: CensoredBCNNRegressor, name: str) -> dict[str, str]:
             "windows of the spectrum only"
         ),
         "Provenance": _entries(getattr(model, "provenance_", {})),
-        "Training": f"{model.n_iter_} epochs, {'with' if model.noise_augmented_ else 'without'} added noise",
+        "Training": _training(model),
         "Preparation of the spectra": preparation_text(getattr(model, "preprocessing_", {})),
         "Error bars": _calibration(model),
         "Posterior draws": f"{model.n_draws}, seed {model.seed_}",
@@ -57,6 +58,12 @@ def preparation_text(preprocessing: Mapping[str, Any]) -> str:
     text : str
     """
     return _entries({name: value for name, value in preprocessing.items() if value is not None})
+
+
+def _training(model: CensoredBCNNRegressor) -> str:
+    noise = "with" if model.noise_augmented_ else "without"
+    seed = f", random_state {model.random_state}" if isinstance(model.random_state, Integral) else ""
+    return f"{model.n_iter_} epoch{'s' * (model.n_iter_ != 1)}, {noise} added noise{seed}"
 
 
 def _calibration(model: CensoredBCNNRegressor) -> str:

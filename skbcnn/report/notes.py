@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from skbcnn._provenance import was_synthetic
-from skbcnn.plotting._label_text import format_integer
+from skbcnn.plotting._label_text import format_integer, spectra_text
 from skbcnn.regressor import CensoredBCNNRegressor
 from skbcnn.report.labelled_file import LabelledFile
+from skbcnn.report.ranges import MIN_STARS
 from skbcnn.report.sample import Sample
 from skbcnn.report.texts import plain_symbol
 
@@ -47,6 +48,13 @@ def sample_notes(file: LabelledFile, sample: Sample) -> Iterator[str]:
     """
     if file.is_synthetic:
         yield "The spectra of the file are synthetic."
+    if len(file.rows) < file.n_of_kind:
+        yield (
+            f"Evaluated are {format_integer(len(file.rows))} of the {format_integer(file.n_of_kind)} {file.kind}, "
+            "chosen at random. The largest outliers are those among them."
+        )
+    if len(sample) < MIN_STARS:
+        yield f"Only {spectra_text(len(sample))}: statistics of so few are uncertain."
     if unknown := unknown_labels(sample):
         yield f"Not evaluated, because the file has no value of them: {', '.join(unknown)}."
     if file.left_out:

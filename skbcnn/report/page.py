@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -9,14 +11,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from skbcnn import __version__
 from skbcnn.report.cells import PageTable
 from skbcnn.report.encoding import data_uri
-from skbcnn.report.sections import FigureGroup, Paragraph, sections
+from skbcnn.report.sections import Block, FigureGroup, Paragraph, sections
 
 if TYPE_CHECKING:
     from skbcnn.report.evaluation import Evaluation
     from skbcnn.report.figures import ReportFigure
 
 _PIXELS_PER_INCH = 96  # of CSS
-_NARROW = 4.5  # inches: figures up to this width stand beside each other
+_NARROW = 4.5  # inches: figures up to this width are shown whole on a phone
 
 
 class Picture(NamedTuple):
@@ -58,10 +60,23 @@ def page(evaluation: Evaluation) -> str:
         title=f"Evaluation of {evaluation.model_name} on {evaluation.file.path.name}",
         style=style,
         sections=sections(evaluation),
+        rows=_rows,
         kind=_kind,
         pictures=lambda names: [_picture(name, figures[name]) for name in names if name in figures],
         version=__version__,
     )
+
+
+def _rows(blocks: Sequence[Block]) -> list[list[Block]]:
+    """Return paragraphs one by one, and tables and figures together that stand between two paragraphs.
+
+    Those that stand together are beside each other where there is space.
+    """
+    rows: list[list[Block]] = []
+    for is_text, group in groupby(blocks, lambda block: isinstance(block, Paragraph)):
+        together = list(group)
+        rows += [[block] for block in together] if is_text else [together]
+    return rows
 
 
 def _kind(block: Any) -> str:

@@ -56,6 +56,20 @@ def ranges(sample: Sample, quantity: str) -> list[Range]:
     return [one for one in found if one.members.sum() >= MIN_STARS]
 
 
+def is_known(sample: Sample, quantity: str) -> bool:
+    """Return whether a quantity is known of any spectrum.
+
+    Parameters
+    ----------
+    sample : Sample
+        Reference labels and predictions.
+    quantity : {"snr", "teff", "Fe"}
+        S/N, or a reference label.
+    """
+    values = _values(sample, quantity)
+    return values is not None and bool(np.isfinite(values).any())
+
+
 def _values(sample: Sample, quantity: str) -> np.ndarray | None:
     if quantity == "snr":
         return sample.snr

@@ -12,12 +12,12 @@ from astropy.table import Row, Table
 from skbcnn.metrics.responses import ResponseMatrix
 from skbcnn.novelty import NoveltyFlag
 from skbcnn.novelty.flags import BIT_MEANINGS
-from skbcnn.plotting._label_text import decimals_for, format_integer
+from skbcnn.plotting._label_text import decimals_for, format_integer, spectra_text
 from skbcnn.report.cells import (
     NOT_KNOWN,
     Cell,
     PageTable,
-    median_and_scatter,
+    bias_and_scatter,
     number,
     pivot,
     share,
@@ -25,9 +25,9 @@ from skbcnn.report.cells import (
 )
 from skbcnn.report.model_facts import model_facts, preparation_text
 from skbcnn.report.notes import model_notes, sample_notes, unknown_labels
-from skbcnn.report.ranges import MIN_STARS, Range, ranges
+from skbcnn.report.ranges import MIN_STARS, Range, is_known, ranges
 from skbcnn.report.tables import ALL_LABELS, NOMINAL
-from skbcnn.report.texts import plain_symbol, spectra_text, with_unit
+from skbcnn.report.texts import plain_symbol, with_unit
 
 if TYPE_CHECKING:
     from skbcnn.report.evaluation import Evaluation
@@ -43,7 +43,10 @@ _REASONS = (
     NoveltyFlag.LABEL_OUT_OF_RANGE,
     NoveltyFlag.MODEL_UNCERTAIN,
 )
-_SCATTER = "The scatter is 1.4826 times the median absolute deviation (mad_std): the standard deviation if Gaussian."
+_BIAS_AND_SCATTER = (
+    "The bias is the median of the residuals. The scatter is 1.4826 times their median absolute deviation (mad_std), "
+    "which is the standard deviation if they are Gaussian."
+)
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,13 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class FigureGroup:
-    """Figures by their names in `Evaluation.figures`; they stand beside each other where there is space."""
+    """Figures by their names in `Evaluation.figures`."""
 
     names: Sequence[str]
+
+
+Block = Paragraph | PageTable | FigureGroup
+Blocks = Iterator[Block]
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Section:
 
     name: str
     title: str
-    blocks: Sequence[Paragraph | PageTable | FigureGroup]
+    blocks: Sequence[Block]
 
 
 def sections(evaluation: Evaluation) -> list[Section]:
@@ -109,9 +116,6 @@ def sections(evaluation: Evaluation) -> list[Section]:
     return [section for section in found if section.blocks]
 
 
-Blocks = Iterator[Paragraph | PageTable | FigureGroup]
-
-
 def _data(evaluation: Evaluation) -> Blocks:
     for note in (*model_notes(evaluation.model), *sample_notes(evaluation.file, evaluation.sample)):
         yield Paragraph(note, is_note=True)
@@ -124,8 +128,11 @@ def _data_facts(evaluation: Evaluation) -> dict[str, str]:
     file, sample = evaluation.file, evaluation.sample
     facts = {
         "File": file.path.name,
-        "Evaluated": f"{spectra_text(len(sample))} ({file.kind}), of {spectra_text(file.n_rows)} in the file",
+        "Evaluated": f"{spectra_text(len(sample))} ({file.kind}), of {spectra_text(file.n_rows)} in the file"
+        + (", chosen at random" if len(file.rows) < file.n_of_kind else ""),
     }
+    other, n_others = "combined spectra" if file.visits else "visits", file.n_rows - file.n_of_kind
+    facts["Not evaluated"] = f"{format_integer(n_others)} {other}" if n_others else f"the file has no {other}"
     if file.has_star_names:
         facts["Stars"] = format_integer(len(np.unique(sample.stars)))
     if sample.snr is not None and np.isfinite(sample.snr).any():
@@ -154,17 +161,18 @@ def _missing(evaluation: Evaluation) -> str:
 def _residuals(evaluation: Evaluation) -> Blocks:
     kind = evaluation.sample.std_kind
     yield Paragraph(
-        f"A residual is predicted minus reference label. {_SCATTER} The last column is the median {kind} standard "
-        "deviation that the model predicts; the scatter also contains the errors of the reference labels."
+        f"A residual is predicted minus reference label. {_BIAS_AND_SCATTER} The last column is the median {kind} "
+        "standard deviation that the model predicts; the scatter also contains the errors of the reference labels."
     )
     rows = []
     for row in evaluation.residuals:
-        decimals = decimals_for(row["mad_std"])
-        figures = [number(row[name], decimals) for name in ("median_residual", "mad_std", "median_std")]
+        decimals = decimals_for(row["mad_std"] or row["median_std"])
+        figures = [number(row["median_residual"], decimals), _scatter(row, "mad_std", decimals)]
+        figures.append(number(row["median_std"], decimals))
         rows.append([symbol(row["label"]), str(row["unit"]), format_integer(row["n"]), *figures])
     yield PageTable(
         "Residuals of all labels",
-        ("Label", "Unit", "Spectra", "Median", "Scatter", "Median error bar"),
+        ("Label", "Unit", "Spectra", "Bias", "Scatter", "Median error bar"),
         rows,
         text_columns=frozenset({0, 1}),
     )
@@ -173,27 +181,37 @@ def _residuals(evaluation: Evaluation) -> Blocks:
     yield FigureGroup(["overview"])
 
 
+def _scatter(row: Row, name: str, decimals: int) -> str:
+    """Return a scatter as text; a dash for a single spectrum, which has none."""
+    return number(row[name], decimals) if row["n"] > 1 else NOT_KNOWN
+
+
 def _ranges(evaluation: Evaluation) -> Blocks:
     yield Paragraph(
-        f"Median {_PM} scatter of the residuals, in K for Teff and in dex for the other labels of APOGEE."
+        f"Bias {_PM} scatter of the residuals, in K for Teff and in dex for the other labels of APOGEE."
         f" Ranges of temperature and metallicity are those of the reference labels. Ranges with fewer than {MIN_STARS} "
         "spectra are not shown."
     )
-    for quantity, text in _QUANTITIES.items():
-        divided = ranges(evaluation.sample, quantity)
+    by_quantity = {quantity: ranges(evaluation.sample, quantity) for quantity in _QUANTITIES}
+    for quantity, divided in by_quantity.items():
         if len(divided) < 2:
-            yield Paragraph(_not_divided(text, divided))
+            yield Paragraph(_not_divided(evaluation, quantity, divided))
+    for quantity, divided in by_quantity.items():
+        if len(divided) < 2:
             continue
-        header, rows = pivot(evaluation.residuals_by(quantity), "Label", median_and_scatter)
+        header, rows = pivot(evaluation.residuals_by(quantity), "Label", bias_and_scatter)
         rows.insert(0, ["Spectra", *(format_integer(int(one.members.sum())) for one in divided)])
-        yield PageTable(f"Residuals by {text}", header, rows)
+        yield PageTable(f"Residuals by {_QUANTITIES[quantity]}", header, rows)
 
 
-def _not_divided(text: str, divided: Sequence[Range]) -> str:
+def _not_divided(evaluation: Evaluation, quantity: str, divided: Sequence[Range]) -> str:
     """Return why there is no table by a quantity."""
+    text = f"There is no table by {_QUANTITIES[quantity]}: "
+    if not is_known(evaluation.sample, quantity):
+        return f"{text}the file does not have it."
     if not divided:
-        return f"There is no table by {text}: it is not known, or of fewer than {MIN_STARS} spectra in each range."
-    return f"There is no table by {text}: only one range, {divided[0].text}, has at least {MIN_STARS} spectra."
+        return f"{text}each range has fewer than {MIN_STARS} spectra."
+    return f"{text}only one range, {divided[0].text}, has at least {MIN_STARS} spectra."
 
 
 def _error_bars(evaluation: Evaluation) -> Blocks:
@@ -204,7 +222,7 @@ def _error_bars(evaluation: Evaluation) -> Blocks:
     yield Paragraph(
         f"The error bar {_SIGMA} of a prediction is its {sample.std_kind} standard deviation{origin}{errors}. If it is "
         f"right, {share(NOMINAL['within_1'])} of the reference labels lie within 1 {_SIGMA} and "
-        f"{share(NOMINAL['within_1.96'])} within 1.96 {_SIGMA}; the residuals in units of {_SIGMA} have the median 0 "
+        f"{share(NOMINAL['within_1.96'])} within 1.96 {_SIGMA}; the residuals in units of {_SIGMA} have the bias 0 "
         "and the scatter 1. Lower shares mean that error bars are too small, or that predictions are biased."
     )
     has_intervals = sample.in_interval is not None
@@ -219,6 +237,9 @@ def _error_bars(evaluation: Evaluation) -> Blocks:
         )
     else:
         yield Paragraph("The model has no prediction intervals, or too few calibration stars for 90 %.")
+    divided = ranges(sample, "snr")
+    if len(divided) < 2:
+        yield Paragraph(_not_divided(evaluation, "snr", divided))
     yield PageTable(
         "Shares of the reference labels within the error bars",
         ("Label", *_coverage_header(has_intervals)),
@@ -228,7 +249,6 @@ def _error_bars(evaluation: Evaluation) -> Blocks:
             "spectra."
         ),
     )
-    divided = ranges(sample, "snr")
     if len(divided) > 1:
         by_snr = evaluation.coverage_by_snr
         rows = [[str(row["range"]), *_coverage_cells(row)] for row in by_snr if row["label"] == ALL_LABELS]
@@ -241,19 +261,17 @@ def _error_bars(evaluation: Evaluation) -> Blocks:
             header,
             rows_of_labels,
         )
-    else:
-        yield Paragraph(_not_divided("S/N", divided))
     yield FigureGroup(["calibration"])
 
 
 def _coverage_header(has_intervals: bool) -> tuple[str, ...]:
-    header = ("Labels", f"Within 1 {_SIGMA}", f"Within 1.96 {_SIGMA}", f"Median / {_SIGMA}", f"Scatter / {_SIGMA}")
+    header = ("Labels", f"Within 1 {_SIGMA}", f"Within 1.96 {_SIGMA}", f"Bias / {_SIGMA}", f"Scatter / {_SIGMA}")
     return (*header, "In 90 % interval") if has_intervals else header
 
 
 def _coverage_cells(row: Row) -> list[str]:
     cells = [format_integer(row["n"]), _marked(row, "within_1"), _marked(row, "within_1.96")]
-    cells += [number(row[name], 2) for name in ("median_z", "mad_std_z")]
+    cells += [number(row["median_z"], 2), _scatter(row, "mad_std_z", 2)]
     return [*cells, share(row["in_interval"])] if "in_interval" in row.colnames else cells
 
 
@@ -271,6 +289,7 @@ def _label_or_all(name: str) -> Cell:
 
 def _responses(evaluation: Evaluation) -> Blocks:
     if len(evaluation.sample.label_names) == 1:
+        yield Paragraph("The model has one label, so that there are no responses to other labels.")
         return
     responses = evaluation.responses
     yield Paragraph(
@@ -282,6 +301,7 @@ def _responses(evaluation: Evaluation) -> Blocks:
         yield Paragraph(f"The responses of these spectra cannot be estimated. {evaluation.no_responses}")
         responses = evaluation.model.validation_responses_
         if responses is None:
+            yield Paragraph("The model has no responses of stars that were held out from its training either.")
             return
         yield Paragraph("Shown are the responses of the stars that were held out from the training.")
     if not responses.errors_removed:
@@ -347,7 +367,7 @@ def _novelty(evaluation: Evaluation) -> Blocks:
         return
     order = outside[np.argsort(-np.nan_to_num(sample.novelty[outside]), kind="stable")][:_N_NOVEL]
     yield PageTable(
-        f"The {len(order)} most novel of {spectra_text(len(outside))} out of the distribution",
+        f"{_most_novel(len(order), len(outside))} out of the distribution",
         ("Star", "Row", "S/N", "Novelty", "Why"),
         [
             [
@@ -362,6 +382,10 @@ def _novelty(evaluation: Evaluation) -> Blocks:
         text_columns=frozenset({0, 4}),
     )
     yield from _residuals_inside(evaluation, outside)
+
+
+def _most_novel(n_listed: int, n_outside: int) -> str:
+    return f"The {n_listed} most novel of {n_outside} spectra" if n_listed < n_outside else spectra_text(n_outside)
 
 
 def _residuals_inside(evaluation: Evaluation, outside: np.ndarray) -> Blocks:
@@ -434,6 +458,8 @@ def _planes(evaluation: Evaluation) -> Blocks:
     names = [name for name in evaluation.figures if name == "kiel" or name.startswith("plane_")]
     if names:
         yield FigureGroup(names)
+    else:
+        yield Paragraph("The model has neither Teff and log g, nor the abundances of one of the planes.")
 
 
 def _versions(evaluation: Evaluation) -> Blocks:
@@ -457,7 +483,7 @@ def _versions(evaluation: Evaluation) -> Blocks:
                 *(number(row[name], decimals) for name in names),
             ]
         )
-    header = ("Label", "Version", "Unit", "Spectra", "Median", "Scatter", "Reference median", "Reference scatter")
+    header = ("Label", "Version", "Unit", "Spectra", "Bias", "Scatter", "Reference bias", "Reference scatter")
     yield PageTable("Residuals against other versions", header, rows, text_columns=frozenset({0, 1, 2}))
 
 

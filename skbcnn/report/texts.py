@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from skbcnn.plotting._label_text import format_integer
 from skbcnn.survey import find_label, label_unit
 
 _PLAIN = {"teff": "Teff", "logg": "log g", "alpha": "[\N{GREEK SMALL LETTER ALPHA}/M]"}
@@ -37,8 +36,3 @@ def with_unit(name: str) -> str:
     """Return the plain symbol of a label and its unit, such as "Teff (K)"."""
     unit = label_unit(name)
     return f"{plain_symbol(name)} ({unit})" if unit else plain_symbol(name)
-
-
-def spectra_text(n: int) -> str:
-    """Return a number of spectra, such as "1 spectrum"."""
-    return f"{format_integer(n)} spectr{'um' if n == 1 else 'a'}"

@@ -66,8 +66,15 @@ class ElementWindows(Mapping[str, np.ndarray]):
 
     def _check_window(self, name: str, window: ArrayLike) -> np.ndarray:
         """Return the pixels of a window in ascending order, read-only."""
-        refuse_masked(window, f"The window of {name}", "Pass the numbers of its pixels only")
-        window = np.asarray(window)
+        try:
+            refuse_masked(window, f"The window of {name}", "Pass the numbers of its pixels only")
+            window = np.asarray(window)
+        except ValueError as error:
+            if not str(error).startswith("setting an array element"):
+                raise
+            raise ValueError(
+                f"The window of {name} has lists of different lengths in it, expected one list of pixel numbers."
+            ) from error
         if window.size == 0:
             raise ValueError(f"The window of {name} has no pixel. Leave the label out of the windows instead.")
         if window.ndim != 1 or window.dtype.kind not in "iu":

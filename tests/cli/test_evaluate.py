@@ -48,6 +48,8 @@ def no_figures(monkeypatch):
 def test_residuals_on_the_terminal_and_a_page(files, network, stars, tmp_path):
     output = succeed("evaluate", files / "model", files / "stars.h5", "--html", tmp_path / "r.html")
     assert "The first training of this model used synthetic spectra only." in output
+    assert "label  spectra" in output
+    assert "bias: median of the residuals; scatter: 1.4826 times their median absolute deviation." in output
     assert f"Residuals (predicted minus reference) of 30 combined spectra of {files / 'stars.h5'}:" in output
     (line,) = (line for line in output.splitlines() if line.startswith("teff "))
     table = residual_table(stars[1][30:], network.predict(stars[0][30:]), label_names=["teff", "Mg"])
@@ -65,6 +67,13 @@ def test_visits_draws_and_reference(files, tmp_path, no_figures):
     page = (tmp_path / "r.html").read_text()
     assert "30 spectra (visits), of 30 spectra in the file" in page
     assert '<td class="text">3, seed' in page
+
+
+def test_limit_of_the_number_of_spectra(files, tmp_path, no_figures):
+    options = ("--max-spectra", 20, "--html", tmp_path / "r.html")
+    output = succeed("evaluate", files / "model", files / "stars.h5", *options)
+    assert "Evaluated are 20 of the 30 combined spectra, chosen at random." in output
+    assert "Residuals (predicted minus reference) of 20 combined spectra of" in output
 
 
 def test_rows_of_the_other_kind_are_named_by_the_option(files, tmp_path):

@@ -83,6 +83,8 @@ def test_model(trained):
     assert model.noise_level_ is not None
     assert model.provenance_["training_data"] == "synthetic"
     assert model.provenance_["n_stars"] == N_STARS
+    assert model.provenance_["random_state"] == 3
+    assert "random_state 3" in succeed("info", trained[0])
     assert json.loads((trained[0] / "model.json").read_text(encoding="utf-8"))["network"]["dropout_rate"] == 0.05
 
 
@@ -230,6 +232,7 @@ def test_recipe_visits_and_labels(visits, tmp_path):
     assert (model.lr, model.num_hidden, model.n_draws) == (0.002, (8, 8, 4, 4, 2), 4)
     assert model.target_names_ == ("teff", "Mg")
     assert model.validation_residuals_["teff"][2] == 20  # half of the stars
+    assert (model.provenance_["n_stars"], model.provenance_["n_spectra"]) == (20, 40)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model-report"]
     assert Table.read(tmp_path / "model-report" / "residuals.csv")["n"][0] == 20
 

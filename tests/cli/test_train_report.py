@@ -1,5 +1,6 @@
 """Report of ``skbcnn train``: tables and pictures."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,7 @@ def model():
         n_iter_=5,  # three of an earlier training
         validation_residuals_={"teff": (1.5, 60.0, 40), "Mg": (0.0, 0.04, 39)},
         validation_responses_=responses,
+        get_params=lambda deep: {"random_state": 7, "num_hidden": (8, 8, 4, 4, 2), "callbacks": print},
     )
 
 
@@ -34,9 +36,12 @@ def drawable(model, monkeypatch):
 def test_tables(drawable, tmp_path):
     assert write_report(drawable, tmp_path / "m-report", plots=False) == [
         "history.csv",
+        "parameters.json",
         "residuals.csv",
         "responses.csv",
     ]
+    parameters = json.loads((tmp_path / "m-report" / "parameters.json").read_text())
+    assert parameters == {"random_state": 7, "num_hidden": [8, 8, 4, 4, 2], "callbacks": None}
     history, residuals, responses = (
         Table.read(tmp_path / "m-report" / f"{name}.csv") for name in ("history", "residuals", "responses")
     )
@@ -66,7 +71,7 @@ def test_without_matplotlib(drawable, tmp_path, monkeypatch, capsys):
 
 def test_too_few_held_out_stars(model, tmp_path, capsys):
     bare = SimpleNamespace(**vars(model) | {"validation_residuals_": None, "validation_responses_": None})
-    assert write_report(bare, tmp_path / "m-report", plots=False) == ["history.csv"]
+    assert write_report(bare, tmp_path / "m-report", plots=False) == ["history.csv", "parameters.json"]
     output = capsys.readouterr().out
     assert "no residuals, for which at least 20 stars must be held out" in output
     assert "no response matrix, for which 200 held-out stars must have all labels" in output

@@ -1,7 +1,10 @@
 """Settings of ``skbcnn train``: TOML file and options."""
 
+import re
+
 import pytest
 
+from skbcnn import make_apogee_spectra, write_h5
 from skbcnn.cli.train_settings import read_parameters, training_parameters
 from tests.cli.runner import refuse
 
@@ -57,8 +60,6 @@ def test_what_is_no_parameter_is_refused(tmp_path, text, sentence):
 
 
 def test_bad_values_are_refused_before_the_data_are_read(tmp_path):
-    from skbcnn import write_h5
-
     data = write_h5(tmp_path / "d.h5", [[1.0, 0.9]], {"teff": [4500.0]})  # of too few pixels, which is not said
     config = write(tmp_path, "lr = -1")
     message = refuse("train", data, "--out", tmp_path / "model", "--config", config)
@@ -72,3 +73,50 @@ def test_no_such_file(tmp_path):
     message = refuse("train", tmp_path / "d", "--out", tmp_path / "model", "--config", tmp_path / "absent.toml")
     assert "No such file or directory" in message
     assert "absent.toml" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("max_epochs = 1000000000000000000", "The 'max_epochs' parameter .* an int in the range \\[1, 1000000\\]"),
+        ("max_epochs = 1e18", "The 'max_epochs' parameter .* an int in the range"),
+        ("max_epochs = nan", "The 'max_epochs' parameter"),
+        ("n_draws = 1000000000", "The 'n_draws' parameter"),
+        ("lr = [0.1]", "The 'lr' parameter"),
+        ("num_hidden = [[8, 8], [4]]", "num_hidden=.*, expected 5 whole numbers"),
+        ("num_hidden = [8, 8, 4]", "num_hidden=.*, expected 5 whole numbers"),
+        ("num_hidden = []", "num_hidden=.*, expected 5 whole numbers"),
+        ("num_hidden = [8, 8, 4, nan, 2]", "num_hidden=.*, expected 5 whole numbers"),
+        ("num_filters = [true, true]", "num_filters=.*, expected 2 whole numbers"),
+        ("noise_augmentation = [3, 1]", "noise_augmentation=.*, expected one number, or a pair"),
+        ("noise_augmentation = [[3, 1], [2]]", "noise_augmentation=.*, expected one number, or a pair"),
+        ("augmentation = {noise = [[3, 1], [2]]}", "noise=.*, expected 2 finite numbers"),
+        ("augmentation = {shift = 'x'}", "shift='x', expected a number"),
+        ("target = [1]", "target=.*, expected 'all' or a list of names"),
+        ("target = {Mg = 1}", "target=.*, expected 'all' or a list of names"),
+        ("target = ['zzz']", "'zzz' is not a label known here"),
+    ],
+)
+def test_refused_entries_are_named_with_their_file(tmp_path, text, sentence):
+    """Before the data are read: the spectra have too few pixels, which is not said."""
+    data = write_h5(tmp_path / "d.h5", [[1.0, 0.9]], {"teff": [4500.0]})
+    config = write(tmp_path, text)
+    message = refuse("train", data, "--out", tmp_path / "model", "--config", config)
+    assert re.search(rf"recipe\.toml, {text.split()[0]}: .*{sentence}", message)
+
+
+def test_an_entry_that_an_option_overrides_is_not_named(tmp_path):
+    data = write_h5(tmp_path / "d.h5", [[1.0, 0.9]], {"teff": [4500.0]})
+    config = write(tmp_path, "target = ['teff']")
+    message = refuse("train", data, "--out", tmp_path / "model", "--config", config, "--target", "zzz")
+    assert message.startswith("Error: 'zzz' is not a label known here")
+
+
+@pytest.mark.parametrize(
+    "windows", ["{Mg = [[1], [2, 3]]}", "{Mg = []}", "{Mg = [nan]}", "{Mg = 'x'}", "{Mg = [99999]}"]
+)
+def test_windows_that_cannot_be_used(tmp_path, windows):
+    stars = make_apogee_spectra(24, random_state=0)
+    data = write_h5(tmp_path / "d.h5", stars.X, {"Mg": stars.y[:, 6]})
+    message = refuse("train", data, "--out", tmp_path / "model", "--config", write(tmp_path, f"windows = {windows}"))
+    assert "recipe.toml, windows: The window of Mg " in message

@@ -123,6 +123,15 @@ def test_calibration_that_depends_on_noise(known, tmp_path):
     assert [row[-2:] for row in rows(text)] == [["0.50", "0.00"], [f"{MINUS}0.25", "0.25"]]
 
 
+def test_random_state_is_on_the_card_once(known, tmp_path):
+    known.random_state, known.seed_ = 1, 1791095845
+    text = section(card(known.save(tmp_path / "model")), "Training")
+    assert ["random_state", "1"] in [[cell.replace("\\", "") for cell in row] for row in rows(text)]
+    assert ["seed of the posterior draws", "1791095845"] in rows(text)
+    text = section(card(known.save(tmp_path / "other", provenance={"random_state": 1})), "Training")
+    assert text.replace("\\", "").count("random_state") == 1
+
+
 def test_warning_of_synthetic_spectra(known, tmp_path):
     text = card(known.save(tmp_path / "model", provenance={"training_data": "synthetic"}))
     assert "**It was trained on synthetic spectra only." in text

@@ -25,7 +25,7 @@ def test_outliers_are_counted_in_the_title(new_axes):
     y[[3, 7]] = 1e6
     set_limits(ax, x, y)
     assert ax.get_ylim()[1] < 2
-    assert ax.get_title(loc="left") == "2 of 2000 stars outside the axes"
+    assert ax.get_title(loc="left") == "2 of 2000 spectra outside the axes"
 
 
 def test_no_title_without_outliers(new_axes):

@@ -82,7 +82,7 @@ class TestCurves:
         assert artists(ax)["x5 (lowest)"].get_color() == VERMILLION
         assert sum(line.get_color() == GREY for line in ax.lines) == 6
         assert legend_texts(ax) == [
-            "95% range of 300 stars",
+            "95% range of 300 spectra",
             "perfect calibration",
             "other labels",
             "x2 (highest)",
@@ -97,7 +97,7 @@ class TestCurves:
 
     def test_band_is_two_standard_deviations_of_the_binomial_distribution(self):
         ax = draw_one(np.zeros(100), np.ones(100), np.ones(100)).ax_
-        vertices = artists(ax)["95% range of 100 stars"].get_paths()[0].vertices
+        vertices = artists(ax)["95% range of 100 spectra"].get_paths()[0].vertices
         middle = vertices[np.isclose(vertices[:, 0], 0.5), 1]
         assert_allclose([middle.min(), middle.max()], [0.4, 0.6])  # 0.5 -+ 2 sqrt(0.25 / 100)
 
@@ -122,7 +122,7 @@ class TestHistogram:
     def test_statistics_by_hand(self):
         """Predictions that are too high by 1, 2 and 4 error bars: median 2, absolute deviations 1, 0 and 2."""
         display = draw_one([0.0] * 3, [0.5, 1.0, 2.0], [0.5] * 3)
-        assert display.axes_[1].texts[0].get_text().split("\n") == ["$n$ = 3", "median 2.00", "mad_std 1.48"]
+        assert display.axes_[1].texts[0].get_text().split("\n") == ["$n$ = 3", "bias 2.00", "scatter 1.48"]
 
     def test_standard_normal_distribution(self, stars):
         x, density = artists(draw(*stars).axes_[1])["standard normal"].get_data()

@@ -133,3 +133,12 @@ def test_estimator_without_history(oracle):
 def test_invalid_history(history, message):
     with pytest.raises(ValueError, match=message):
         draw(history)
+
+
+def test_legend_covers_no_curve():
+    history = {name: np.linspace(1, 0, 20) for name in ("loss", "data_loss", "val_loss")} | {"lr": np.full(20, 1e-3)}
+    display = TrainingHistoryDisplay.from_history(history)
+    display.figure_.draw_without_rendering()
+    legend, panel = display.ax_.get_legend().get_window_extent(), display.ax_.get_window_extent()
+    assert legend.y0 >= panel.y1
+    assert legend.x0 >= 0

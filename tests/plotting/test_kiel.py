@@ -57,7 +57,7 @@ class TestPoints:
         labels = np.column_stack([rng.normal(4600, 200, 500), rng.normal(2.4, 0.5, 500)])
         labels[7, 1] = 1e5
         ax = draw(labels, names=NAMES[:2]).ax_
-        assert ax.get_title(loc="left") == "1 of 500 stars outside the axes"
+        assert ax.get_title(loc="left") == "1 of 500 spectra outside the axes"
         assert max(ax.get_ylim()) < 10
 
 

@@ -51,7 +51,7 @@ def test_label_without_true_values(page):
 def test_statistics_agree_with_the_residual_table(page, labels):
     row = residual_table(*labels, label_names=LABELS)[0]
     text = page.axes_[0].texts[0].get_text()
-    assert text == f"median {row['median_residual']:.1f} K\nmad_std {row['mad_std']:.1f} K"
+    assert text == f"bias {row['median_residual']:.1f} K\nscatter {row['mad_std']:.1f} K"
 
 
 def test_both_axes_have_the_same_limits(page):

@@ -90,26 +90,26 @@ class TestStatistics:
         true = np.array([4000.0, 4100.0, 4200.0])
         # residuals 10, 30, -20: median 10, absolute deviations 0, 20 and 30, so that mad_std is 20 * 1.4826
         title = draw(true, true + np.array([10, 30, -20]), label_name="teff").ax_.get_title()
-        assert title.startswith("3 stars: median 10 K, mad_std 30 K")
+        assert title.startswith("3 spectra: bias 10 K, scatter 30 K")
         title = draw(true, true + np.array([-0.01, 0.04, -0.06]), label_name="Mg").ax_.get_title()
-        assert f"median {MINUS}0.010 dex, mad_std 0.074 dex" in title
+        assert f"bias {MINUS}0.010 dex, scatter 0.074 dex" in title
 
     def test_zero_is_never_negative(self):
-        assert "median 0.000" in draw([0.0, 0.0, 0.0], [-1e-5, 0.03, -0.03], label_name="Mg").ax_.get_title()
+        assert "bias 0.000" in draw([0.0, 0.0, 0.0], [-1e-5, 0.03, -0.03], label_name="Mg").ax_.get_title()
 
     def test_agree_with_the_residual_table(self, labels):
         (row,) = residual_table(*labels, label_names=["Mg"])
         title = draw(*labels, label_name="Mg").ax_.get_title()
-        assert f"median {row['median_residual']:.3f} dex, mad_std {row['mad_std']:.3f} dex" in title
+        assert f"bias {row['median_residual']:.3f} dex, scatter {row['mad_std']:.3f} dex" in title
 
-    def test_running_median(self, labels):
-        line = artists(draw(*labels).ax_)["running median"]
+    def test_running_bias(self, labels):
+        line = artists(draw(*labels).ax_)["running bias"]
         assert_allclose(line.get_ydata(), 0.02, atol=0.03)
         assert len(line.get_xdata()) == 12
         first_bin = np.argsort(labels[0])[: -(-400 // 12)]
         assert line.get_ydata()[0] == pytest.approx(np.median((labels[1] - labels[0])[first_bin]))
 
-    def test_few_stars_have_no_running_median(self):
+    def test_few_stars_have_no_running_bias(self):
         assert draw(np.arange(20.0), np.arange(20.0)).ax_.get_legend() is None
 
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from numpy.testing import assert_allclose
 
 from skbcnn.inspection import ResponseMatrix, response_matrix
 from skbcnn.plotting import ResponseDisplay, new_figure
 from skbcnn.survey import APOGEE_LABELS
 
-MINUS = "\N{MINUS SIGN}"
+DASH = "\N{EN DASH}"
 
 
 @pytest.fixture
@@ -40,9 +41,44 @@ def test_colours_are_responses_in_dex_and_1000_kelvin(responses):
 def test_own_and_large_foreign_responses_are_written(responses):
     written = {text.get_position(): text.get_text() for text in draw(responses).ax_.texts}
     own = {(0, 0): ".90", (1, 1): ".80", (2, 2): ".05"}
-    assert written == own | {(2, 1): ".20", (0, 2): ".20", (1, 2): f"{MINUS}.15"}
+    assert written == own | {(2, 1): ".20", (0, 2): ".20", (1, 2): f"{DASH}.15"}
     large = replace(responses, matrix=np.diag([1.0, 1.234, -2.0, 0.999]))
-    assert [text.get_text() for text in draw(large).ax_.texts] == ["1.00", "1.23", f"{MINUS}2.00", "1.00"]
+    assert [text.get_text() for text in draw(large).ax_.texts] == ["1.00", "1.23", f"{DASH}2.0", "1.00"]
+    larger = replace(responses, matrix=np.diag([12.34, -12.34, -0.995, 9.996]))
+    assert [text.get_text() for text in draw(larger).ax_.texts] == ["12", f"{DASH}12", f"{DASH}1.0", "10"]
+
+
+@pytest.fixture
+def many_responses():
+    """Responses of 22 labels, with numbers of both signs in every cell."""
+    matrix = np.random.default_rng(0).choice([-1.23, -0.88, -0.16, -0.12, 0.12, 0.16, 0.88, 1.08], size=(22, 22))
+    return ResponseMatrix(
+        APOGEE_LABELS, matrix, np.full((22, 22), 1e-3), APOGEE_LABELS[2:], 250, np.full(22, 0.3), 0.01, True
+    )
+
+
+def test_numbers_fit_their_cells(many_responses):
+    display = ResponseDisplay.from_responses(many_responses)
+    display.figure_.draw_without_rendering()
+    cell = display.ax_.get_window_extent().width / 22
+    assert len(display.ax_.texts) == 22**2
+    assert max(text.get_window_extent().width for text in display.ax_.texts) < cell
+
+
+def test_numbers_contrast_with_their_cells(many_responses):
+    """At least 4.5 to 1, as the Web Content Accessibility Guidelines ask."""
+    ax = draw(many_responses).ax_
+    for text in ax.texts:
+        column, row = text.get_position()
+        colours = to_rgb(text.get_color()), ax.images[0].to_rgba(many_responses.matrix[row, column])[:3]
+        dark, light = sorted(map(luminance, colours))
+        assert (light + 0.05) / (dark + 0.05) > 4.5
+
+
+def luminance(rgb):
+    """Relative luminance of a colour, from 0 to 1."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def test_labels_and_summary(responses):
@@ -52,7 +88,7 @@ def test_labels_and_summary(responses):
     assert [tick.get_text() for tick in ax.get_xticklabels()] == texts
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("True label that changes", "Predicted label")
     foreign = np.sqrt((0.2**2 + 0.15**2 - 2 * 0.01**2) / 2)
-    assert ax.get_title() == f"own: 0.425 ± 0.012, foreign: {foreign:.3f} (rms)\n2 elements, 250 stars"
+    assert ax.get_title() == f"own: 0.425 ± 0.012, foreign: {foreign:.3f} (rms)\n2 elements, 250 spectra"
 
 
 def test_labels_of_other_surveys_are_shown_in_a_power_of_ten(responses):
@@ -64,7 +100,7 @@ def test_labels_of_other_surveys_are_shown_in_a_power_of_ten(responses):
 def test_a_single_label():
     true = np.random.default_rng(0).normal(size=100)
     display = ResponseDisplay.from_predictions(true, 0.5 * true, label_names="Mg", ax=new_figure(3, 3).add_subplot())
-    assert display.ax_.get_title() == "own: 0.500 ± 0.000\n1 element, 100 stars"
+    assert display.ax_.get_title() == "own: 0.500 ± 0.000\n1 element, 100 spectra"
 
 
 def test_from_estimator(tiny_model, new_axes):

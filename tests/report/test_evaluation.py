@@ -61,9 +61,37 @@ def test_few_stars_have_no_responses(network, tmp_path, stars):
     assert "responses need at least" in evaluation.no_responses
 
 
+@pytest.mark.parametrize("n_stars", [1, 15])
+def test_page_of_few_stars_says_what_is_missing(network, tmp_path, stars, n_stars):
+    X, _, y, _ = (values[50 : 50 + n_stars] for values in stars)
+    path = write_h5(tmp_path / "x.h5", X, dict(zip(NAMES, y.T, strict=True)))
+    page = evaluate(network, path).to_html(tmp_path / "x.html").read_text()
+    assert "It could not be drawn" not in page
+    assert "The responses of these spectra cannot be estimated." in page
+    assert ("averaged over 8 spectra" if n_stars > 8 else f"averaged over {n_stars} spectr") in page
+    assert "statistics of so few are uncertain" in page
+    assert "There is no table by S/N: the file does not have it." in page
+    assert "There is no table by effective temperature (K): each range has fewer than 20 spectra." in page
+    assert "the file has no visits" in page
+
+
 def test_number_of_draws_leaves_the_model_alone(network, path):
     assert evaluate(network, path, n_draws=3).model.n_draws == 3
     assert network.n_draws == 10
+
+
+def test_limit_of_the_number_of_spectra(network, path, tmp_path):
+    evaluation = evaluate(network, path, max_spectra=50)
+    assert len(evaluation.sample) == 50
+    page = evaluation.to_html(tmp_path / "x.html").read_text()
+    assert "50 spectra (combined spectra), of 260 spectra in the file, chosen at random" in page
+    assert "Evaluated are 50 of the 260 combined spectra, chosen at random." in page
+
+
+@pytest.mark.parametrize("wrong", [0, 1.5, "all"])
+def test_wrong_limit_of_the_number_of_spectra(network, path, wrong):
+    with pytest.raises(ValueError, match=r"max_spectra=.*, expected a whole number of at least 1, or None"):
+        evaluate(network, path, max_spectra=wrong)
 
 
 def test_figures_have_names_and_are_drawn_when_needed(evaluation):
@@ -108,6 +136,7 @@ def test_saved_model(network, path, tmp_path, evaluation):
     facts = model_facts(loaded.model, "giants")
     assert facts["Provenance"] == "training data: synthetic; n stars: 216"
     assert facts["Error bars"] == "calibrated with known labels"
+    assert facts["Training"] == "8 epochs, without added noise, random_state 0"
     assert facts["Posterior draws"] == f"10, seed {network.seed_}"
     assert facts["Fingerprint"] == model_fingerprint(network)
     assert facts["Versions"].startswith("skbcnn 0.")
@@ -141,7 +170,8 @@ def test_page_of_a_bare_model(bare_evaluation, tmp_path):
     assert "not calibrated: it was fitted with calibrate=False" in page
     assert "The model has no prediction intervals" in page
     assert "out-of-distribution spectra cannot be told from others" in page
-    assert 'id="responses"' not in page
+    assert "The model has one label, so that there are no responses to other labels." in page
+    assert "The model has neither Teff and log g, nor the abundances of one of the planes." in page
     assert "kiel" not in bare_evaluation.figures
 
 

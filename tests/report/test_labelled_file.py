@@ -8,7 +8,7 @@ from skbcnn import write_h5
 from skbcnn.report import labelled_file
 from skbcnn.report.labelled_file import LabelledFile
 from skbcnn.report.sample import predict_sample
-from tests.report.conftest import N_PIXELS, NAMES, write_stars
+from tests.report.conftest import N_PIXELS, N_STARS, NAMES, write_stars
 
 
 def test_labels_and_columns(path, network, stars):
@@ -154,3 +154,25 @@ def test_blocks_give_the_same_predictions(path, network, monkeypatch):
 def test_single_rows_far_apart(path, network, stars):
     spectra = LabelledFile(path, network).spectra(np.array([2, 250]))
     np.testing.assert_array_equal(spectra.X, stars[0][[2, 250]])
+
+
+def test_a_random_part_of_many_spectra(path, network, monkeypatch):
+    """The same rows each time, ascending, and read in blocks that are full."""
+    monkeypatch.setattr(labelled_file, "BLOCK", 20)
+    file = LabelledFile(path, network, max_spectra=50)
+    assert (len(file.rows), file.n_of_kind) == (50, N_STARS)
+    assert (np.diff(file.rows) > 0).all()
+    assert file.rows[-1] > N_STARS / 2
+    np.testing.assert_array_equal(file.rows, LabelledFile(path, network, max_spectra=50).rows)
+    everything = LabelledFile(path, network)
+    np.testing.assert_array_equal(file.y, everything.y[file.rows])
+    np.testing.assert_array_equal(file.stars, everything.stars[file.rows])
+    blocks = list(file.blocks())
+    assert [len(block.rows) for block in blocks] == [20, 20, 10]
+    np.testing.assert_array_equal(np.concatenate([block.rows for block in blocks]), file.rows)
+    np.testing.assert_array_equal(blocks[1].X, everything.spectra(file.rows[20:40]).X)
+
+
+@pytest.mark.parametrize("limit", [N_STARS, N_STARS + 1, None])
+def test_all_spectra_if_there_are_no_more_than_the_limit(path, network, limit):
+    np.testing.assert_array_equal(LabelledFile(path, network, max_spectra=limit).rows, np.arange(N_STARS))

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from skbcnn.report import evaluate
+from skbcnn.report.cells import PageTable
 from skbcnn.report.encoding import data_uri
-from skbcnn.report.page import page
+from skbcnn.report.page import _rows, page
+from skbcnn.report.sections import FigureGroup, Paragraph
 from tests.report.conftest import NAMES, write_stars
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
@@ -95,6 +97,21 @@ def test_numbers_of_the_tables(reader, network, path):
     assert "260 spectra (combined spectra), of 260 spectra in the file" in reader.text
 
 
+def test_statistics_have_one_name(html):
+    """In tables and captions; `mad_std` is named where the scatter is defined."""
+    text = Reader(html).text
+    assert "The bias is the median of the residuals. The scatter is 1.4826 times" in text
+    assert text.count("mad_std") == 1
+    heads = re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', html)
+    assert {"Bias", "Scatter", "Reference bias", "Reference scatter", "Bias / \N{GREEK SMALL LETTER SIGMA}"} <= {*heads}
+    assert not {"Median", "Reference median"} & {*heads}
+
+
+def test_tables_and_figures_between_two_paragraphs_are_in_one_row():
+    text, table, figures = Paragraph("x"), PageTable("y", ("a", "b"), []), FigureGroup(["z"])
+    assert _rows([text, text, table, figures, text, table]) == [[text], [text], [table, figures], [text], [table]]
+
+
 def test_size(html):
     assert len(html) < 4e6
 
@@ -117,7 +134,7 @@ def test_missing_labels_are_named(network, stars, tmp_path, monkeypatch):
     assert "The file has no value of log g, [Fe/H], [Al/H]: there are no residuals of these labels." in text
     assert "Spectra without the label" in text
     assert "[Mg/H] 30" in text
-    assert "There is no table by S/N: it is not known" in text
+    assert "There is no table by S/N: the file does not have it." in text
 
 
 def test_left_out_spectra_are_named(network, stars, tmp_path, monkeypatch):
@@ -188,11 +205,12 @@ class TestWriting:
             evaluation.to_html(tmp_path / "x.html")
 
 
-PHONE = """<!DOCTYPE html><html><body><iframe id="frame" src="page.html" width="390" height="800"></iframe><script>
-document.getElementById("frame").onload = (event) => {
+SCREEN = """<!DOCTYPE html><html><body><iframe id="frame" src="page.html" width="{}" height="800"></iframe><script>
+document.getElementById("frame").onload = (event) => {{
   const root = event.target.contentDocument.documentElement;
-  document.body.dataset.widths = `${root.scrollWidth} of ${root.clientWidth}`;
-};
+  const tops = [...root.querySelectorAll("table.facts")].map((table) => table.getBoundingClientRect().top);
+  document.body.dataset.widths = `${{root.scrollWidth}} of ${{root.clientWidth}}, ${{tops[1] - tops[0]}} px`;
+}};
 </script></body></html>"""
 
 
@@ -203,13 +221,16 @@ class TestBrowser:
         command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
         return subprocess.run([*command, *options], capture_output=True, text=True, timeout=300, check=True).stdout
 
-    def test_no_horizontal_scrolling_on_a_phone(self, html, tmp_path):
+    @pytest.mark.parametrize("width", [390, 1440])
+    def test_width_of_the_screen(self, html, tmp_path, width):
+        """Nothing is wider than the screen. The tables of the model and of the data share a row if it is wide."""
         (tmp_path / "page.html").write_text(html)
-        (tmp_path / "phone.html").write_text(PHONE)
+        (tmp_path / "screen.html").write_text(SCREEN.format(width))
         profile = f"--user-data-dir={tmp_path / 'profile'}"
-        dom = self.run(profile, "--virtual-time-budget=20000", "--dump-dom", (tmp_path / "phone.html").as_uri())
-        widths = re.search(r'data-widths="(\d+) of (\d+)"', dom)
-        assert int(widths[1]) <= int(widths[2]) <= 390
+        dom = self.run(profile, "--virtual-time-budget=20000", "--dump-dom", (tmp_path / "screen.html").as_uri())
+        found = re.search(r'data-widths="(\d+) of (\d+), ([\d.]+) px"', dom)
+        assert int(found[1]) <= int(found[2]) <= width
+        assert (float(found[3]) < 1) == (width > 1000)
 
     def test_on_paper(self, html, tmp_path):
         (tmp_path / "page.html").write_text(html)

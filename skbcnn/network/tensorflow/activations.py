@@ -36,7 +36,12 @@ def activation(name: str | None) -> Callable[[Tensor], Tensor]:
         If Keras has no such activation, or it makes units depend on each other, as softmax does. The axes of the
         arrays of a network are chosen for speed: the neighbours of a unit may be other pixels or other spectra.
     """
-    function = (_REPLACED.get(name) if name else None) or keras.activations.get(name)
+    try:
+        function = (_REPLACED.get(name) if name else None) or keras.activations.get(name)
+    except ValueError as error:
+        raise ValueError(
+            f"activation={name!r} is no activation of Keras, expected its name, such as 'relu', 'silu' or 'gelu'."
+        ) from error
     if not _acts_on_each_unit(function):
         raise ValueError(
             f"activation={name!r} does not act on each unit by itself, as the layers of this network require. Use "

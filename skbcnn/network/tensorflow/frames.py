@@ -15,6 +15,7 @@ import numpy as np
 
 from skbcnn.network.spec import NetworkSpec
 
+_MAX_ENTRIES = 2**26  # of `toeplitz`: 256 MB
 _PREFERRED_SIZE = 8  # pixels of a frame; 16 were measured to be slower
 
 
@@ -110,7 +111,17 @@ class Frames:
         -------
         toeplitz : ndarray of shape (n_taps * size, size, kernel_size), float32
             1 at [pixel that goes in, pixel that comes out, pixel of the filter].
+
+        Raises
+        ------
+        ValueError
+            If filters and pools are so large that the array would not fit in memory.
         """
+        if self.n_taps * self.size**2 * self.spec.kernel_size > _MAX_ENTRIES:
+            raise ValueError(
+                f"filter_len={self.spec.filter_len} and pool_length={self.spec.pool_length} are too large together for "
+                f"spectra of {self.spec.n_pixels} pixels. Use smaller ones; the published network has 8 and 4."
+            )
         goes_in = np.arange(self.n_taps * self.size)[:, None, None]
         comes_out = np.arange(self.size) if pixel_order is None else np.asarray(pixel_order)
         return (goes_in - comes_out[:, None] == np.arange(self.spec.kernel_size)).astype(np.float32)

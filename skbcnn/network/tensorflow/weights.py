@@ -49,7 +49,13 @@ def initial_weights(spec: NetworkSpec, seed: int) -> dict[str, np.ndarray]:
 
 def _seeded_initializer(name: str, seed: int) -> Any:
     """Return an initializer by Keras's name, with a seed if it takes one."""
-    initializer = keras.initializers.get(name)
+    try:
+        initializer = keras.initializers.get(name)
+    except ValueError as error:
+        raise ValueError(
+            f"initializer={name!r} is no initializer of Keras, expected its name, such as 'he_normal' or "
+            "'random_normal'."
+        ) from error
     config = initializer.get_config()
     return type(initializer).from_config(config | ({"seed": seed} if "seed" in config else {}))
 

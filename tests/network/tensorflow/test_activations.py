@@ -90,3 +90,8 @@ def test_unknown():
         activation("no_such")
     with pytest.raises(ValueError, match="activation='no_such' cannot be computed by NumPy, expected one of celu, elu"):
         numpy_activation("no_such")
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="activation='abc' is no activation of Keras"):
+        activation("abc")

@@ -110,3 +110,9 @@ class TestRoundTrip:
         ]
         expected = small_spec.l2 * sum((values.astype(float) ** 2).sum() for values in penalised)
         assert_allclose(float(sum(network.losses)), expected, rtol=1e-5, atol=1e-12)
+
+
+def test_unknown_initializer():
+    spec = NetworkSpec(n_pixels=10, windows=(None,), widening=((1, 1),), initializer="abc")
+    with pytest.raises(ValueError, match="initializer='abc' is no initializer of Keras"):
+        initial_weights(spec, 0)
