@@ -92,14 +92,18 @@ def _new_client(address: Any) -> Client:
         return Client(address, set_as_default=False, timeout=_SECONDS_TO_CONNECT)
     except Exception as error:  # what answers at a wrong address makes Dask raise errors of many kinds
         raise ConnectionError(
-            f"There is no Dask scheduler at {address!r} ({error}). Start one with `dask scheduler`, and pass the "
-            "address that it prints."
+            f"There is no Dask scheduler at {address!r} ({str(error) or type(error).__name__}). Start one with `dask "
+            "scheduler`, and pass the address that it prints."
         ) from error
 
 
 async def _try_connection(address: Any) -> None:
     arguments = Security().get_connection_args("client")
-    comm = await connect(address, timeout=_SECONDS_TO_CONNECT, **arguments)
+    try:
+        async with asyncio.timeout(_SECONDS_TO_CONNECT + 1):  # Dask's own limit ends before the first answer
+            comm = await connect(address, timeout=_SECONDS_TO_CONNECT, **arguments)
+    except TimeoutError:
+        raise TimeoutError(f"what listens there did not answer like Dask within {_SECONDS_TO_CONNECT:g} s") from None
     comm.abort()
 
 

@@ -4,33 +4,26 @@ The model is sent once to each worker, by a plugin, which workers that start lat
 worker reads the spectra and predicts them. This process saves the results.
 """
 
-import asyncio
 import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from uuid import uuid4
 
 import distributed
 import numpy as np
-from distributed import Client, Future, WorkerPlugin
-from distributed.client import CancelledError
-from distributed.comm import CommClosedError, connect
-from distributed.security import Security
+from distributed import WorkerPlugin
 
+from skbcnn._dask_cluster import check_versions, client_of, results_of_tasks
 from skbcnn._prediction import Naming
-from skbcnn._user_warnings import warn_user
 from skbcnn.catalog.part_predictions import predict_part
 from skbcnn.catalog.spectra_files import Part, PartLoader
 from skbcnn.regressor import CensoredBCNNRegressor
 
-_TASKS_PER_THREAD = 2  # one that runs, and one that waits, so that no worker waits for this process
-_SECONDS = 2.0  # between looks at the connection
-_SECONDS_TO_CONNECT = 10.0
 _N_THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # environment variables of TensorFlow; the lower one counts
 _PACKAGES = ("skbcnn", "numpy", "tensorflow")  # whose versions can change the last digits of predictions
 
@@ -109,17 +102,13 @@ def predict_on_cluster(
     UserWarning
         If the scheduler has no workers.
     """
-    with _client_of(scheduler) as client:
+    with client_of(scheduler) as client:
         plugin = ModelPlugin(f"skbcnn-{uuid4().hex}", model, loader, naming)
         try:
             client.register_plugin(plugin)
-            if not client.nthreads():
-                warn_user(
-                    f"The Dask scheduler at {client.scheduler.address} has no workers yet. The work waits for them."
-                )
-            yield from _results(client, plugin.name, parts, retries)
-        except (CancelledError, CommClosedError, TimeoutError) as error:
-            raise _lost_connection(client) from error
+            predict = partial(_predict_on_worker, plugin.name)
+            for position, (arrays, record) in results_of_tasks(client, predict, parts, retries=retries):
+                yield position, arrays, record
         finally:
             with suppress(Exception):  # the scheduler may be dead
                 if client.status == "running":
@@ -158,99 +147,10 @@ def n_threads_of_tensorflow() -> int:
     return min(map(int, given), default=n_cpus)
 
 
-@contextmanager
-def _client_of(scheduler: Any) -> Iterator[Client]:
-    """Yield a client of a scheduler; one that is made here is closed."""
-    if isinstance(scheduler, Client):
-        yield scheduler
-        return
-    try:
-        with ThreadPoolExecutor(1) as thread:  # because a notebook has a running event loop
-            thread.submit(asyncio.run, _try_connection(scheduler)).result()
-        client = Client(scheduler, set_as_default=False, timeout=_SECONDS_TO_CONNECT)
-    except Exception as error:  # what answers at a wrong address makes Dask raise errors of many kinds
-        raise ConnectionError(
-            f"There is no Dask scheduler at {scheduler} ({str(error) or type(error).__name__}). Start one with `dask "
-            "scheduler`, and pass the address that it prints."
-        ) from error
-    try:
-        yield client
-    finally:
-        with suppress(Exception):  # the scheduler may be dead
-            client.close(timeout=_SECONDS)
-
-
-async def _try_connection(address: str) -> None:
-    """Connect once: a client that finds no scheduler would wait longer and print tracebacks."""
-    arguments = Security().get_connection_args("client")
-    comm = await connect(address, timeout=_SECONDS_TO_CONNECT, **arguments)
-    comm.abort()
-
-
-def _results(
-    client: Client, name: str, parts: Sequence[Part], retries: int
-) -> Iterator[tuple[int, dict[str, np.ndarray], dict[str, Any]]]:
-    waiting = list(reversed(range(len(parts))))
-    n_tries = [0] * len(parts)
-    running: dict[Future, int] = {}
-    failed: dict[int, BaseException] = {}
-
-    def submit(position: int) -> None:
-        n_tries[position] += 1
-        key = f"{name}-{position}-{n_tries[position]}"
-        running[client.submit(_predict_on_worker, name, parts[position], key=key, pure=False)] = position
-
-    try:
-        while waiting or running:
-            while waiting and len(running) < _TASKS_PER_THREAD * max(1, sum(client.nthreads().values())):
-                submit(waiting.pop())
-            for future in _finished(client, running):
-                position = running.pop(future)
-                if future.status == "finished":
-                    yield position, *future.result()
-                elif n_tries[position] <= retries and future.status == "error":
-                    waiting.append(position)
-                else:
-                    failed[position] = future.exception()
-                future.release()
-    finally:
-        with suppress(Exception):  # the scheduler may be dead
-            if running and client.status == "running":
-                client.cancel(list(running))
-    if failed:
-        position, error = next(iter(failed.items()))
-        raise OSError(
-            f"{len(failed)} of {len(parts)} parts could not be predicted on the cluster (first: {parts[position]}: "
-            f"{type(error).__name__}: {error}). The others are finished; the same call tries these again."
-        ) from error
-
-
-def _finished(client: Client, running: dict[Future, int]) -> list[Future]:
-    """Wait for tasks, and return those that are finished or failed."""
-    with suppress(TimeoutError), client.as_current():
-        distributed.wait(list(running), timeout=_SECONDS, return_when="FIRST_COMPLETED")
-    if client.status != "running" or any(future.status in ("cancelled", "lost") for future in running):
-        raise _lost_connection(client)
-    return [future for future in running if future.done()]
-
-
-def _lost_connection(client: Client) -> ConnectionError:
-    address = client.scheduler.address if client.scheduler else "an unknown address"
-    return ConnectionError(
-        f"The connection to the Dask scheduler at {address} is lost: it has stopped or cannot be reached. Start it "
-        "again; the same call goes on from what is finished."
-    )
-
-
 def _predict_on_worker(name: str, part: Part) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Predict a part on the worker that runs this task."""
-    worker = distributed.get_worker()
-    plugin: Any = worker.plugins[name]
-    if (versions := package_versions()) != plugin.versions:
-        raise RuntimeError(
-            f"The worker {worker.address} has {versions}, but the client has {plugin.versions}. Predictions "
-            "of other versions can differ: install the same packages on all machines."
-        )
+    plugin: Any = distributed.get_worker().plugins[name]
+    check_versions(plugin.versions, package_versions())
     spectra = plugin.loader.load(part)
     with plugin.lock:
         return predict_part(plugin.model, spectra, plugin.naming)

@@ -325,10 +325,10 @@ def test_a_keyword_that_no_file_has(model):
 
 def test_a_scheduler_that_is_not_there(model, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("skbcnn.catalog.cluster._SECONDS_TO_CONNECT", 0.5)
+    monkeypatch.setattr("skbcnn._dask_cluster._SECONDS_TO_CONNECT", 0.5)
     out = tmp_path / "l.csv"
     error = refuse("predict", model, DWARF, "--scheduler", "tcp://127.0.0.1:1", "--out", out)
-    assert error.startswith("Error: There is no Dask scheduler at tcp://127.0.0.1:1 (")
+    assert error.startswith("Error: There is no Dask scheduler at 'tcp://127.0.0.1:1' (")
     assert error.count("\n") == 1
     assert not out.exists()
 

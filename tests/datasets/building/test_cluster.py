@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -49,6 +50,18 @@ def test_no_scheduler(mirror, tmp_path, monkeypatch):
     needed = ("--spectra", mirror.root, "--out", tmp_path / "d.h5")
     message = refuse("build", mirror.table, *needed, "--scheduler", "tcp://127.0.0.1:9")
     assert message.startswith("Error: There is no Dask scheduler at 'tcp://127.0.0.1:9'")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_address_where_no_scheduler_answers(mirror, tmp_path, monkeypatch):
+    """A port that takes connections and never answers, as of many servers: refused as soon as a closed one."""
+    from skbcnn import _dask_cluster
+
+    monkeypatch.setattr(_dask_cluster, "_SECONDS_TO_CONNECT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ConnectionError, match=rf"no Dask scheduler at '{address}' \(what listens there did not"):
+            build_dataset(mirror.table, mirror.root, tmp_path / "d.h5", scheduler=address)
     assert not list(tmp_path.iterdir())
 
 
