@@ -111,7 +111,9 @@ def _describe_model(path: Path) -> None:
     )
     _print_entries("Origin", regressor.provenance_)
     noise = "with" if regressor.noise_augmented_ else "without"
-    click.echo(f"Trained for {_counted(regressor.n_iter_, 'epoch')}, {noise} noise.")
+    is_recorded = "random_state" in regressor.provenance_ or regressor.random_state is None
+    random_state = "" if is_recorded else f", with random_state {regressor.random_state}"
+    click.echo(f"Trained for {_counted(regressor.n_iter_, 'epoch')}, {noise} noise{random_state}.")
     _print_entries("Preparation of the spectra", regressor.preprocessing_)
     error_model = regressor.error_model_
     if error_model is None:

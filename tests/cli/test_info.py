@@ -45,7 +45,7 @@ def test_a_model(network, tmp_path):
     assert lines[0] == f"{path}: a model, ApogeeBCNNCensoredRegressor"
     assert "It predicts 2 labels from 7514 pixels, with 4 draws." in lines
     assert "Origin: training_data synthetic." in lines
-    assert "Trained for 1 epoch, without noise." in lines
+    assert "Trained for 1 epoch, without noise, with random_state 0." in lines
     assert "Preparation of the spectra: degree 2." in lines
     assert "Calibrated with known labels (30)." in lines
     assert lines[-2].startswith("teff K all ")
