@@ -110,7 +110,8 @@ def cause(error: Exception | str, path: Path | None = None) -> str:
     message = (isinstance(error, OSError) and error.strerror) or error
     text = " ".join(str(message).split())
     if path is not None:
-        text = re.sub(f"^{re.escape(str(path))}", "The file", text).replace(str(path), "the file")
+        text = re.sub(f"^{re.escape(str(path))}", "The file", text).replace(f"no file {path}", "no such file")
+        text = text.replace(str(path), "the file")
     text = _LATER_SENTENCES.sub(r"(\1)", text)
     for end in _END_OF_SENTENCE.finditer(text):
         before = text[: end.end()]

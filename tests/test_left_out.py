@@ -19,6 +19,7 @@ from skbcnn._left_out import COLUMNS, cause, check_left_out, left_out_table
             "It cannot be read (No card): it is cut short.",
         ),
         ("/data/St. Andrews/a.fits has no flux. Pass another.", "The file has no flux."),
+        ("There is no file /data/St. Andrews/a.fits. Pass another.", "There is no such file."),
         ("HDU 3 of /data/St. Andrews/a.fits has no flags. Pass another.", "HDU 3 of the file has no flags."),
         (PermissionError(13, "Permission denied", "a.fits"), "Permission denied"),
     ],

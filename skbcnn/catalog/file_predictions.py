@@ -5,7 +5,6 @@ The predictions of each part are saved at once, so that a killed run can be cont
 parts are finished.
 """
 
-import csv
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -24,9 +23,10 @@ from tqdm import tqdm
 
 from skbcnn import __version__
 from skbcnn._atomic_writes import atomic_path
+from skbcnn._left_out import cause, check_left_out, left_out_path, left_out_table
 from skbcnn._optional_dependencies import require_extra
 from skbcnn._prediction import Naming
-from skbcnn._resumable import ResumableJob, resumable_job, unfinished_folder
+from skbcnn._resumable import ResumableJob, is_finished_work, resumable_job, unfinished_folder
 from skbcnn._user_warnings import warn_user
 from skbcnn.catalog.part_predictions import ROWS, Layout, predict_part, reserved_columns
 from skbcnn.catalog.read_ahead import load_ahead
@@ -217,7 +217,8 @@ def predict_catalog(
     -----
     A row of an HDF5 file that cannot be used (NaN, every pixel bad) has NaN labels and bit 11 of ``result_flags``, so
     that the rows of catalogue and file correspond. A FITS file or spectrum that cannot be used has no row. Both are
-    listed in ``<name of the catalogue>-left-out.csv`` beside the catalogue.
+    listed in ``<name of the catalogue>-left-out.csv`` beside the catalogue, with the columns ``file``, ``spectrum``
+    (empty for the whole file) and ``reason``.
 
     Examples
     --------
@@ -346,9 +347,12 @@ def _check_outputs(outs: Sequence[Path], overwrite: bool) -> None:
     written = _written(outs)
     if twice := [path for path in written if written.count(path) > 1]:
         raise ValueError(f"out would write {twice[0]} twice. Choose different names.")
-    goes_on = bool(outs) and unfinished_folder(outs[0]).exists()  # and a killed run may have written the others
-    for path in written[:1] if goes_on else written:
-        if path.exists() and not overwrite:
+    if overwrite or not outs:
+        return
+    check_left_out(left_out_path(outs[0]), overwrite=False)
+    goes_on = unfinished_folder(outs[0]).exists()  # and a killed run may have written the others
+    for path in outs[:1] if goes_on else outs:
+        if path.exists() and not is_finished_work(path):
             raise FileExistsError(f"{path} exists. Choose another name, or pass overwrite=True.")
 
 
@@ -361,12 +365,7 @@ def _check_not_read(outs: Sequence[Path], paths: Sequence[Path]) -> None:
 
 def _written(outs: Sequence[Path]) -> list[Path]:
     """Return all files that are written."""
-    return [*outs, *(failures_path(path) for path in outs[:1])]
-
-
-def failures_path(out: Path) -> Path:
-    """Return where the failures of a catalogue are listed: ``stars.fits-left-out.csv`` for ``stars.fits``."""
-    return out.with_name(f"{out.name}-left-out.csv")
+    return [*outs, *(left_out_path(path) for path in outs[:1])]
 
 
 def _origin(model: CensoredBCNNRegressor) -> dict[str, Any]:
@@ -463,7 +462,7 @@ def _write(
         return None
     first_rows, sample = _extracts(layout.blocks(_rows(job), meta), layout.n_rows)
     notes = [*opened.notes, *_notes(layout), *_explanation(model, opened, flags)]
-    listed = failures_path(outs[0]) if outs and failures else None
+    listed = left_out_path(outs[0]) if outs and failures else None
     with ExitStack() as stack:
         if outs:
             temporary = [stack.enter_context(job.output())]  # leaves last: the others are in place before it
@@ -473,7 +472,7 @@ def _write(
         if listed is not None:
             _write_failures(failures, stack.enter_context(atomic_path(listed)))
         elif outs:
-            failures_path(outs[0]).unlink(missing_ok=True)  # of a catalogue that is replaced
+            left_out_path(outs[0]).unlink(missing_ok=True)  # of a catalogue that is replaced
     return CatalogSummary(tuple(outs), layout.n_rows, n_noisier, n_outside, notes, failures, listed, first_rows, sample)
 
 
@@ -549,7 +548,5 @@ def _explanation(model: CensoredBCNNRegressor, opened: OpenedSpectra, flags: Seq
 
 
 def _write_failures(failures: Iterable[Failure], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Failure._fields)
-        writer.writerows(failures)
+    with left_out_table(path) as table:
+        table.writerows((file, spectrum, cause(reason, Path(file))) for file, spectrum, reason in failures)

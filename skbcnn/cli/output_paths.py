@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from skbcnn._atomic_writes import link_target
-from skbcnn._resumable import is_finished_work
+from skbcnn._resumable import is_finished_work, unfinished_folder
 from skbcnn.catalog import check_table_name
 from skbcnn.persistence.model_files import check_replaceable
 
@@ -33,7 +33,8 @@ def check_tables(paths: Sequence[Path], overwrite: bool, inputs: Sequence[Path] 
         check_table_name(path)
         if link_target(path).resolve() in [other.resolve() for other in paths[:number]]:
             raise ValueError(f"--out {path} is given twice, expected one name for each table.")
-        _check_file(path, overwrite, inputs, "--out", "a table")
+        goes_on = number > 0 and unfinished_folder(paths[0]).exists()  # of a killed run, which may have written this
+        _check_file(path, overwrite or goes_on, inputs, "--out", "a table")
 
 
 def check_page(path: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> None:

@@ -1,6 +1,7 @@
 """``skbcnn predict``: labels with error bars of the spectra in files, on the screen and as tables."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from skbcnn._provenance import was_synthetic
 from skbcnn.catalog import CatalogSummary, NoSpectraError, predict_catalog
 from skbcnn.catalog.spectra_files import Failure
 from skbcnn.cli.input_names import STANDARD_INPUT, named_spectra
+from skbcnn.cli.interruption import continued_later
 from skbcnn.cli.output_paths import check_tables
 from skbcnn.cli.terminal_tables import print_labels
 from skbcnn.persistence import load_folder
@@ -98,30 +100,27 @@ def run_predict(
     regressor = _regressor(model)
     regressor.set_params(n_draws=n_draws or regressor.n_draws)
     try:
-        summary = predict_catalog(
-            regressor,
-            files,
-            out,
-            spectra=spectra,
-            release=release,
-            path_template=path_template,
-            columns=[name.strip() for name in (columns or "").split(",") if name.strip()],
-            visits=visits,
-            combination=combination,
-            no_continuum=no_continuum,
-            naming=naming,
-            meta=_metadata(regressor, model),
-            overwrite=overwrite,
-            n_jobs=n_jobs,
-            scheduler=scheduler,
-            verbose=1,
-        )
+        with continued_later() if out else nullcontext():  # nothing is kept without a name
+            summary = predict_catalog(
+                regressor,
+                files,
+                out,
+                spectra=spectra,
+                release=release,
+                path_template=path_template,
+                columns=[name.strip() for name in (columns or "").split(",") if name.strip()],
+                visits=visits,
+                combination=combination,
+                no_continuum=no_continuum,
+                naming=naming,
+                meta=_metadata(regressor, model),
+                overwrite=overwrite,
+                n_jobs=n_jobs,
+                scheduler=scheduler,
+                verbose=1,
+            )
     except NoSpectraError as error:
         return [*_shown_failures(error.failures, None), error]
-    except KeyboardInterrupt:
-        if out:
-            click.echo("Interrupted. What is finished is kept: the same command goes on from there.", err=True)
-        raise
     notes = [*_model_notes(regressor), *_shortened(summary.notes), *_noise_notes(summary), *_novelty_notes(summary)]
     click.echo("\n".join([*notes, ""]))
     where = f"All are in {out[0]}." if out else "Pass --out labels.fits to write all of them to a file."

@@ -19,7 +19,7 @@ from astropy.table import Table
 from numpy.testing import assert_array_equal
 from sklearn.pipeline import make_pipeline
 
-from skbcnn import CensoredBCNNRegressor, __version__
+from skbcnn import CensoredBCNNRegressor, __version__, _resumable
 from skbcnn.catalog import NoSpectraError, file_predictions, part_predictions, predict_catalog, prediction_table
 from skbcnn.datasets import H5Loader, write_h5
 from skbcnn.novelty import NoveltyFlag
@@ -329,6 +329,28 @@ def test_an_existing_catalogue_is_refused_before_any_work(tiny_model, path, tmp_
             predict_catalog(tiny_model, path, [tmp_path / "a.fits", tmp_path / "b.csv"])
         assert [entry.name for entry in tmp_path.iterdir()] == [taken]
         (tmp_path / taken).unlink()
+
+
+def test_finished_work_whose_process_was_killed_is_recognised(tiny_model, path, tmp_path, monkeypatch):
+    """A process can be killed after the catalogue got its name, and before the finished parts are removed."""
+    outs = [tmp_path / "a.fits", tmp_path / "b.csv"]
+    with monkeypatch.context() as patch:
+        patch.setattr(_resumable, "_remove", lambda folder: None)
+        predict_catalog(tiny_model, path, outs)
+    content = [out.read_bytes() for out in outs]
+    stop_after(0, monkeypatch)  # nothing is predicted again
+    predict_catalog(tiny_model, path, outs)
+    assert [out.read_bytes() for out in outs] == content
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.fits", "b.csv"]
+    with pytest.raises(FileExistsError, match=r"a\.fits exists"):
+        predict_catalog(tiny_model, path, outs)
+
+
+def test_an_old_list_of_failures_is_no_obstacle(tiny_model, path, tmp_path):
+    """As is left when only the catalogue was removed."""
+    (tmp_path / "a.fits-left-out.csv").write_text("file,spectrum,reason\nold.fits,,It is empty.\n")
+    predict_catalog(tiny_model, path, tmp_path / "a.fits")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.fits"]
 
 
 def test_failures_of_a_catalogue_that_is_replaced_are_removed(tiny_model, path, tmp_path):

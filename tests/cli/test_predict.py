@@ -1,5 +1,6 @@
 """``skbcnn predict``: what it prints and writes. `tests/catalog` has the reading of files in detail."""
 
+import csv
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from skbcnn import (
     ApogeeBCNNCensoredRegressor,
     SpectraNormalizer,
+    _resumable,
     load_folder,
     make_apogee_spectra,
     save_folder,
@@ -376,6 +378,28 @@ def test_an_interrupted_command_says_that_it_goes_on(model, tmp_path, monkeypatc
     result = run("predict", model, DWARF, "--out", tmp_path / "l.fits")
     assert result.exit_code == 130
     assert "the same command goes on from there" in result.stderr
+
+
+def test_work_that_was_finished_when_its_process_was_killed_is_recognised(model, tmp_path, monkeypatch):
+    command = ("predict", model, DWARF, "--out", tmp_path / "l.fits", "--out", tmp_path / "l.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr(_resumable, "_remove", lambda folder: None)
+        first = succeed(*command)
+    assert succeed(*command) == first
+    assert "exists. Choose another name by --out, or pass --overwrite." in refuse(*command)
+
+
+def test_the_list_of_failures_gives_no_advice_for_python(model, tmp_path):
+    damaged = tmp_path / "damaged.fits"
+    damaged.write_bytes(DWARF.read_bytes()[:4000])
+    absent = tmp_path / "absent.fits"
+    run("predict", model, DWARF, damaged, absent, "--out", tmp_path / "l.csv")
+    with (tmp_path / "l.csv-left-out.csv").open(encoding="utf-8") as file:
+        reasons = {row["file"]: row["reason"] for row in csv.DictReader(file)}
+    assert reasons[str(absent)] == "There is no such file."
+    assert reasons[str(damaged)].count(". ") == 0
+    assert "=" not in reasons[str(damaged)]
+    assert str(tmp_path) not in reasons[str(damaged)]
 
 
 @pytest.mark.slow
