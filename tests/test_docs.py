@@ -87,6 +87,12 @@ def test_commands_of_the_page_about_catalogues(tmp_path, monkeypatch, quick_comm
     assert len(catalogue) + len(left_out) >= 60
     assert "teff_err" in catalogue.colnames
     assert len(Table.read("visits.parquet")) > len(catalogue)
+    stars = Table.read("stars.fits")
+    assert np.all(np.diff(stars["table_row"]) > 0)
+    assert {"file", "row", "FIELD", "TELESCOPE"} <= set(stars.colnames)
+    assert list(Table.read("stars.fits-left-out.csv").columns) == ["file", "spectrum", "reason"]
+    assert {"detail", "star", "row"} <= set(Table.read("datasets.h5-left-out.csv").columns)
+    assert Path("model-report/parameters.json").exists()
     assert len(Table.read("faint.fits")) == len(H5Loader("faint.h5", target="teff").load()[0])
     assert Path("report.html").stat().st_size > 1e5
 
