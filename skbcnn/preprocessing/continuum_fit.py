@@ -29,8 +29,6 @@ from skbcnn.survey.bitmask import has_flags
 
 _TOO_HIGH = "The flux errors are above the continuum"
 _N_ARRAYS = 16  # of the size of a block that should be in the cache together with it: 8 rows of APOGEE's pixels
-_ADVICE = "With no_continuum='fill' their flux is 1."
-_ADVICE_ON_ONE = "With the option no_continuum set to fill, it is kept, and its chip counts as bad."  # in lists, too
 
 
 class _Weighting(NamedTuple):
@@ -383,7 +381,7 @@ def raise_faults(fit: ContinuumFit, spectra: PixelArrays, normalized: Normalized
     if fit.no_continuum == "raise" and len(unusable := np.intersect1d(rows, level.rows_without_good_pixels)):
         raise ValueError(
             f"{_subject(unusable, row)}: all flux errors are above the continuum, so no good pixel is left. "
-            f"{HIGH_ERRORS} {_ADVICE if row is None else _ADVICE_ON_ONE}"
+            f"{HIGH_ERRORS} With no_continuum='fill' their flux is 1."
         )
 
 
@@ -462,12 +460,10 @@ def _subject(rows: np.ndarray, row: int | None) -> str:
 def _raise_for_rows(failed: np.ndarray, what: str, row: int | None) -> None:
     """Raise if any spectrum failed, and name the rows."""
     if len(failed):
-        advice = (
-            "Leave such spectra out (the second row of an apStar file may be empty), or choose no_continuum='fill'."
-        )
         raise ValueError(
             f"{_subject(failed, row)} {'have' if len(failed) > 1 else 'has'} {what}, so the spectrum cannot be "
-            f"normalised. {advice if row is None else _ADVICE_ON_ONE}"
+            "normalised. Leave such spectra out (the second row of an apStar file may be empty), or choose "
+            "no_continuum='fill'."
         )
 
 
