@@ -1,7 +1,7 @@
 """Lists of the files and spectra that an output leaves out: CSV files beside the output.
 
-Each list begins with the columns `COLUMNS`, whatever wrote it; others may follow. Users of Python and of
-the command line read these lists, so that a reason says what is wrong and gives no advice: see `cause`.
+Each list begins with the columns `COLUMNS`, whatever wrote it; others may follow. Users of Python and of the command
+line read these lists, so that a reason says what is wrong and gives no advice: see `cause`.
 """
 
 import csv
@@ -54,7 +54,11 @@ def check_left_out(path: Path, overwrite: bool) -> None:
     ------
     FileExistsError
         If there is a file that is no list, and `overwrite` is False.
+    IsADirectoryError
+        If there is a folder.
     """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}, the list of what is left out, is a folder. Choose another output.")
     if not path.exists() or overwrite:
         return
     with path.open("rb") as file:

@@ -50,3 +50,9 @@ def test_a_list_may_be_replaced_and_no_other_file(tmp_path, header):
 
 def test_columns():
     assert COLUMNS == ("file", "spectrum", "reason"), "programs read these lists by these names"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_under_the_name_of_the_list_is_refused(tmp_path, overwrite):
+    with pytest.raises(IsADirectoryError, match="the list of what is left out, is a folder"):
+        check_left_out(tmp_path, overwrite)

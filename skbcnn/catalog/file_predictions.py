@@ -5,6 +5,7 @@ The predictions of each part are saved at once, so that a killed run can be cont
 parts are finished.
 """
 
+import os
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -258,7 +259,7 @@ def predict_catalog(
         "columns": names,
         "naming": naming,
         "rows in a part": chunk_size,
-        "outputs": [path.name for path in outs],
+        "outputs": [os.path.relpath(path, outs[0].parent) for path in outs],
         **meta,
     }
     with ExitStack() as stack:
