@@ -118,7 +118,7 @@ def stages_of(folder, n_stars):
 
 def save_picture(sizes, results, path):
     """Draw time and memory of each stage against the number of stars."""
-    figure = new_figure(8, 3.4)
+    figure = new_figure(8, 3.8)
     times, memories = figure.subplots(1, 2)
     for position, (stage, colour) in enumerate(zip(STAGES, (GREY, GREEN, BLUE, VERMILLION, ORANGE), strict=True)):
         seconds, _, sizes_of_memory = np.array([result[position] for result in results]).T
@@ -127,7 +127,7 @@ def save_picture(sizes, results, path):
     times.loglog(sizes, sizes / sizes[-1] * times.get_ylim()[1], ":", color="k", lw=0.8, label="proportional")
     times.set(xlabel="stars", ylabel="time of the process (s)")
     memories.set(xlabel="stars", ylabel="largest memory (GB)", ylim=(0, None))
-    times.legend(frameon=False, fontsize="small")
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize="small")
     for panel in (times, memories):
         panel.spines[["top", "right"]].set_visible(False)
     save_figure(figure, path, dpi=160)
