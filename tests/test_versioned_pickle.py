@@ -153,7 +153,9 @@ def test_14_megabytes_at_default_widths(tmp_path):
     model = ApogeeBCNNCensoredRegressor(max_epochs=1, n_draws=2, random_state=0).fit(X, np.resize(X, (12, 22)))
     path = tmp_path / "model.joblib"
     joblib.dump(model, path)
-    weights = 4 * 3_508_089
+    # 3 508 089 with three context labels; the fourth needs 96 + 1 weights to be read, 64 + 2 in each of the two wide
+    # windows (C and N) and 16 + 2 in each of the 17 narrow ones
+    weights = 4 * (3_508_089 + 97 + 2 * 66 + 17 * 18)
     assert weight_bytes(model) == weights
     assert weights < path.stat().st_size < weights + 300_000  # statistics of each pixel are 120 000, the domain 90 000
     assert np.array_equal(joblib.load(path).predict(X), model.predict(X))
