@@ -60,7 +60,7 @@ class InstrumentEffects:
             level = random.uniform(*amplitudes.noise, size=(n, 1)).astype(np.float32)
             x = x + random.standard_normal(x.shape, dtype=np.float32) * (level * x_err)
         x = np.where(is_bad, np.float32(BAD_PIXEL_FLUX), x)  # which the normalisation sets last
-        return self._with_bad_pixels(x, random) if amplitudes.bad_pixels else x
+        return self._with_bad_pixels(x, is_bad.mean(axis=1), random) if amplitudes.bad_pixels else x
 
     @cached_property
     def _margin(self) -> int:
@@ -94,11 +94,12 @@ class InstrumentEffects:
             target += 1 + constant - 0.5 * curvature
         return factors
 
-    def _with_bad_pixels(self, x: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """Set runs of pixels to 1, in place."""
+    def _with_bad_pixels(self, x: np.ndarray, share_before: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Set runs of pixels to 1, in place, beside the share of each spectrum that is bad already."""
         mean_length = (1 + _LONGEST_RUN) / 2
         share = random.uniform(0, 2 * self.augmentation.bad_pixels, len(x))
-        n_runs = random.poisson(-np.log1p(-share) * self.n_pixels / mean_length)  # some runs overlap
+        share_of_good = (share - share_before).clip(min=0) / (1 - share_before).clip(min=1 / self.n_pixels)
+        n_runs = random.poisson(-np.log1p(-share_of_good) * self.n_pixels / mean_length)  # some runs overlap
         row = np.repeat(np.arange(len(x)), n_runs)
         first = random.integers(self.n_pixels, size=len(row))
         length = random.integers(1, _LONGEST_RUN + 1, size=len(row))

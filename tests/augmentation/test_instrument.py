@@ -96,6 +96,10 @@ class TestEffects:
         assert bad.mean() == pytest.approx(0.03, rel=0.1)
         many = apply(np.zeros((3000, 100), dtype=np.float32), bad_pixels=0.3) == 1
         assert many.mean() == pytest.approx(0.3, rel=0.05)
+        there = np.zeros((3000, 100), dtype=np.float32)
+        there[:, 7] = 1  # one pixel in 100 is bad already, so that the mean is that of max(u, 0.01) for u of 0 to 0.06
+        more = apply(there, bad_pixels=0.03) == 1
+        assert more.mean() == pytest.approx(0.03 + 0.01**2 / (2 * 0.06), rel=0.1)
         starts_at_edge = bad[:, 40] & bad[:, 39]
         assert starts_at_edge.mean() == pytest.approx((bad[:, 40].mean() * bad[:, 39].mean()), abs=0.005)
 
