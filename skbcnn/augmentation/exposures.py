@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from skbcnn._chunks import row_chunks
 from skbcnn.augmentation.amplitudes import Augmentation
 from skbcnn.augmentation.instrument import InstrumentEffects
 from skbcnn.augmentation.noise import known_or_estimated_errors
@@ -22,9 +23,9 @@ def as_other_exposures(
 
     Parameters
     ----------
-    x : ndarray of shape (n, n_pixels)
+    x : ndarray or LazyRows of shape (n, n_pixels)
         Flux. It is not changed.
-    x_err : ndarray of shape (n, n_pixels) or None
+    x_err : ndarray or LazyRows of shape (n, n_pixels), or None
         Flux errors; None: estimated from the spectra.
     augmentation : Augmentation
         Amplitudes; pairs are not formed.
@@ -37,7 +38,10 @@ def as_other_exposures(
     -------
     x : ndarray of shape (n, n_pixels), float32
     """
-    x = np.asarray(x, dtype=np.float32)
-    x_err = None if x_err is None else np.asarray(x_err, dtype=np.float32)
     errors = known_or_estimated_errors(x, x_err)
-    return InstrumentEffects(augmentation, x.shape[1], chips).apply(x, errors, random)
+    effects = InstrumentEffects(augmentation, x.shape[1], chips)
+    varied = np.empty(x.shape, dtype=np.float32)
+    for rows in row_chunks(*x.shape):
+        flux, flux_errors = (np.asarray(values[rows], dtype=np.float32) for values in (x, errors))
+        varied[rows] = effects.apply(flux, flux_errors, random)
+    return varied

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from skbcnn._chunks import row_chunks
+
 _MAX_STARS_OF_MEDIAN = 500
-_BLOCK = 1000  # spectra
 
 
 def known_or_estimated_errors(x: np.ndarray, x_err: np.ndarray | None) -> np.ndarray:
@@ -13,9 +14,9 @@ def known_or_estimated_errors(x: np.ndarray, x_err: np.ndarray | None) -> np.nda
 
     Parameters
     ----------
-    x : ndarray of shape (n, n_pixels)
+    x : ndarray or LazyRows of shape (n, n_pixels)
         Flux.
-    x_err : ndarray of shape (n, n_pixels) or None
+    x_err : ndarray or LazyRows of shape (n, n_pixels), or None
         Flux errors.
 
     Returns
@@ -26,10 +27,9 @@ def known_or_estimated_errors(x: np.ndarray, x_err: np.ndarray | None) -> np.nda
     if x_err is not None:
         return x_err
     usual = np.median(x[:_MAX_STARS_OF_MEDIAN], axis=0)  # its lines would look like noise
-    blocks = (x[start : start + _BLOCK] for start in range(0, len(x), _BLOCK))
-    return np.concatenate(
-        [estimated_noise(block - usual) if len(x) > 1 else estimated_noise(block) for block in blocks]
-    )
+    if len(x) == 1:
+        usual[:] = 0
+    return np.concatenate([estimated_noise(x[rows] - usual) for rows in row_chunks(*x.shape)])
 
 
 def estimated_noise(x: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skbcnn._chunks import row_chunks
 from skbcnn.calibration.fitting import MIN_DIFFERENCES
 from skbcnn.metrics import residual_table
 from skbcnn.network.training_recipe import Stars
@@ -33,7 +34,7 @@ def calibration_stars(held_out: Stars | None) -> Stars | None:
     """
     if held_out is None or len(held_out.x) < MIN_DIFFERENCES:
         return None
-    return held_out.take(slice(_MAX_STARS)).in_memory()
+    return held_out.take(slice(_MAX_STARS))
 
 
 def repeated(stars: Stars) -> Stars:
@@ -87,9 +88,13 @@ def with_training_noise(stars: Stars, noise_range: tuple[float, float], random: 
     """
     smallest, largest = noise_range
     if largest == 0 or stars.x_err is None:
-        return stars.x
+        return np.asarray(stars.x)
     level = random.uniform(smallest, largest, size=(len(stars.x), 1)).astype(np.float32)
-    return stars.x + level * stars.x_err * random.standard_normal(stars.x.shape, dtype=np.float32)
+    varied = np.empty(stars.x.shape, dtype=np.float32)
+    for rows in row_chunks(*stars.x.shape):
+        error = level[rows] * stars.x_err[rows]
+        varied[rows] = stars.x[rows] + error * random.standard_normal(error.shape, dtype=np.float32)
+    return varied
 
 
 def noise_varies(noise: np.ndarray) -> bool:
