@@ -148,8 +148,10 @@ def test_columns_of_another_type_or_shape_are_refused_by_name(
 def test_a_table_without_rows(mirrors, tmp_path):
     for release, mirror in mirrors.items():
         with fits.open(mirror.table) as hdus:
-            kept = [fits.BinTableHDU(Table(hdu.data)[:0]) for hdu in hdus[1:]]
-            fits.HDUList([fits.PrimaryHDU(), *kept]).writeto(tmp_path / mirror.table.name)
+            for hdu in hdus[1:]:
+                hdu.header["NAXIS2"] = 0
+            headers = "".join(hdu.header.tostring() for hdu in hdus)  # astropy 6 does not write empty arrays of strings
+        (tmp_path / mirror.table.name).write_text(headers, encoding="ascii")
         with (
             pytest.raises(ValueError, match=r"The table of stars in .* has no rows \(extension [12]\)"),
             opened_table(tmp_path / mirror.table.name, release, tmp_path),
