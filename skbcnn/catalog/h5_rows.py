@@ -9,10 +9,11 @@ import numpy as np
 from skbcnn._chunks import row_chunks
 from skbcnn._error_level import BAD_PIXEL_ERROR, MAX_FLUX_ERROR, ErrorLevel
 from skbcnn._flux_level import is_near_one
-from skbcnn.datasets.h5 import dataset_names, read_rows, spectra_shape
+from skbcnn.datasets.h5 import dataset_names, read_numbers, read_rows, spectra_shape
 
 _N_SAMPLE = 64  # rows of a file that are looked at before any is predicted
-_SPECTRA, _ERRORS = "spectra", "spectra_err"
+_SPECTRA, _ERRORS, _FLAG, _STAR = "spectra", "spectra_err", "in_flag", "APOGEE_ID"
+_OPTIONAL = ("SNR", "RA", "DEC")  # columns of numbers that come along if the file has them
 
 
 class H5Rows(NamedTuple):
@@ -107,29 +108,60 @@ def read_h5_rows(path: Path, rows: np.ndarray, near_one: bool, columns: Sequence
     Raises
     ------
     OSError, ValueError
-        If another column than the spectra cannot be read.
+        If the stars, ``in_flag`` or a requested column cannot be read.
     """
     X, x_err = _read_spectra(path, rows)
     faults: dict[int, str] = {}
     for some in row_chunks(*X.shape):
         found = _clean(X[some], None if x_err is None else x_err[some], near_one)
         faults |= {some.start + row: reason for row, reason in found.items()}
-    names = dataset_names(path)
-
-    def column(name: str, default: float) -> np.ndarray:
-        return read_rows(path, [name], rows)[name] if name.lower() in names else np.full(len(rows), default)
-
-    stars = read_rows(path, ["APOGEE_ID"], rows)["APOGEE_ID"] if "apogee_id" in names else _row_names(rows)
+    flags = read_numbers(path, _FLAG, rows)
     own = {
-        "star": stars,
-        "spectrum": np.where(column("in_flag", 0) == 1, "visit", "combined"),
-        **{name.lower(): np.asarray(column(name, np.nan), dtype=float) for name in ("SNR", "RA", "DEC")},
+        "star": _stars(path, rows),
+        "spectrum": np.where(flags == 1, "visit", "combined") if flags is not None else ["combined"] * len(rows),
+        **{name.lower(): _optional_numbers(path, name, rows)[0] for name in _OPTIONAL},
     }
     return H5Rows(X, x_err, own, read_rows(path, columns, rows), faults)
 
 
-def _row_names(rows: np.ndarray) -> list[str]:
-    return [f"row {row}" for row in rows]
+def unusable_columns(path: Path) -> list[str]:
+    """Return what is wrong with columns of a file that stay empty in the catalogue, as sentences.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File that `check_h5` accepts.
+
+    Returns
+    -------
+    notes : list of str
+    """
+    faults = {name: _optional_numbers(path, name, np.arange(1))[1] for name in _OPTIONAL}
+    return [f"{fault} {name.lower()} is empty in the catalogue." for name, fault in faults.items() if fault]
+
+
+def _stars(path: Path, rows: np.ndarray) -> np.ndarray:
+    """Return the star of each row: the number of the row if the file does not tell."""
+    if _STAR.lower() not in dataset_names(path):
+        return np.array([f"row {row}" for row in rows])
+    stars = read_rows(path, [_STAR], rows)[_STAR]
+    if stars.ndim != 1:
+        raise ValueError(
+            f"{_STAR} of {path} has entries of shape {stars.shape[1:]}, expected one name for each spectrum. Write it "
+            "again, or rename the column."
+        )
+    return stars
+
+
+def _optional_numbers(path: Path, name: str, rows: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return a column of numbers, and what is wrong with it; NaN if it is absent or something is."""
+    fault = ""
+    try:
+        if (values := read_numbers(path, name, rows)) is not None:
+            return values.astype(float), fault
+    except ValueError as error:
+        fault = str(error)
+    return np.full(len(rows), np.nan), fault
 
 
 def _read_spectra(path: Path, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

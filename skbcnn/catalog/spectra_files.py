@@ -22,7 +22,7 @@ from sklearn.utils import gen_batches
 
 from skbcnn._error_level import HighFluxErrorsError
 from skbcnn._flux_level import is_near_one, training_level
-from skbcnn.catalog.h5_rows import check_h5, read_h5_rows
+from skbcnn.catalog.h5_rows import check_h5, read_h5_rows, unusable_columns
 from skbcnn.catalog.requested_columns import check_h5_columns
 from skbcnn.datasets import H5Loader, Spectra, read_fits_spectra
 from skbcnn.datasets.fits import N_COMBINATIONS, SkippedRow
@@ -237,7 +237,7 @@ def open_spectra(
             check_h5(path, model.n_features_in_, training_level(model))
             n_rows, _ = spectra_shape(path)
             read_h5_rows(path, np.arange(1), near_one)  # raises if a column cannot be used
-            notes += _other_preparation(path, getattr(model, "preprocessing_", {}))
+            notes += unusable_columns(path) + _other_preparation(path, getattr(model, "preprocessing_", {}))
         except (OSError, ValueError) as error:
             failures.append(Failure(str(path), "", reason_of(error)))
             continue
@@ -412,8 +412,11 @@ class _Star(NamedTuple):
             yield dict(zip(FIRST_COLUMNS, values, strict=True))
 
     def value(self, keyword: str) -> Any:
-        """Return the value of a keyword; None if the header lacks it."""
-        value = None if self.header is None else self.header.get(keyword)
+        """Return the value of a keyword; None if the header lacks it, or its card is damaged."""
+        try:
+            value = None if self.header is None else self.header.get(keyword)
+        except fits.VerifyError:
+            return None
         return value.strip() if isinstance(value, str) else value
 
 

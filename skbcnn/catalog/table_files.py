@@ -216,6 +216,8 @@ def _fits_column(column: Column) -> Any:
         text = np.array([_ascii(value) for value in np.ma.filled(column, "").flat], dtype=str)
         text = text.astype(np.promote_types(text.dtype, column.dtype))  # as wide as in the other blocks
         return Column(text.reshape(column.shape), description=column.description)
+    if column.dtype == np.int8:  # for which FITS has no type: astropy would write booleans
+        column = column.astype(np.int16)
     if column.unit is None or _is_fits_unit(column.unit):
         return column
     if isinstance(column.unit, UnrecognizedUnit) or column.dtype.kind not in "iuf":

@@ -78,8 +78,8 @@ def star_of_each_spectrum(loader: H5Loader, visits: bool) -> np.ndarray | None:
                 "without --visits."
             )
         return None
-    stars = np.asarray(loader.load_entry(name)).astype(str)
-    unknown = np.flatnonzero(np.isin(np.char.strip(stars), ("", "-1", "-999", "-9999")))
+    stars = np.char.strip(np.asarray(loader.load_entry(name)).astype(str))  # some files pad text with blanks
+    unknown = np.flatnonzero(np.isin(stars, ("", "-1", "-999", "-9999", "nan")))
     stars = stars.astype(object)
     stars[unknown] = [f"row {row}" for row in unknown]  # nothing is known of them: each a star of its own
     return None if len(set(stars)) == len(stars) else stars

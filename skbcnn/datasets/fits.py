@@ -27,6 +27,7 @@ _COMBINATION_NAMES = ("combined", "combined (global)")
 _MAX_PIXELS = 5000 * N_APSTAR_PIXELS  # of an image: more than any star has, so that a damaged header asks for no memory
 _GZIP = b"\x1f\x8b"  # first bytes of a gzipped file
 _READ_ERRORS = (OSError, EOFError, TypeError, ValueError, KeyError, AttributeError, MemoryError, fits.VerifyError)
+_LARGEST_OFFSET = 3e-6  # half a pixel, in log10 of the wavelength
 _SHAPES_OF_DETECTORS = ((3, 4096), (3, 2048))  # apVisit files, with and without dithering
 _MWM_EXTENSIONS = ("BOSS/", "APOGEE/")  # beginnings of the names in mwmStar and mwmVisit files
 N_COMBINATIONS = len(_COMBINATION_NAMES)  # the rows after these are visits
@@ -137,7 +138,7 @@ def read_apstar(path: Source, *, visits: bool = False, combination: str = "pixel
     OSError
         If the file is not FITS, or is cut short.
     ValueError
-        If it is not an apStar file, or no selected row has a spectrum.
+        If it is not an apStar file, its header states another grid of wavelengths, or no selected row has a spectrum.
 
     See Also
     --------
@@ -190,7 +191,7 @@ def read_aspcapstar(path: Source) -> Spectra:
     OSError
         If the file is not FITS, or is cut short.
     ValueError
-        If it is not an aspcapStar file, or its spectrum is empty.
+        If it is not an aspcapStar file, its header states another grid of wavelengths, or its spectrum is empty.
 
     See Also
     --------
@@ -380,6 +381,7 @@ def _read_file(source: Source) -> _File:
             "columns flux, ivar and pixel_flags to prepare_for_model as flux, ivar and bitmask. For the command line, "
             "write the prepared spectra with write_h5."
         )
+    _check_grid(path, header)
     return _File(path, header, *_checked_images(path, images))
 
 
@@ -437,6 +439,23 @@ def _rows_of_image(hdu: Any) -> np.ndarray | None:
     if hdu.is_image and (n_pixels := math.prod(hdu.shape)) > _MAX_PIXELS:
         raise ValueError(f"an image has {n_pixels} pixels")
     return np.atleast_2d(hdu.data) if hdu.is_image and hdu.data is not None else None
+
+
+def _check_grid(path: Path, header: fits.Header) -> None:
+    """Raise if the primary header states other wavelengths than those of the apStar grid."""
+    start, step, reference = (_number(header, key) for key in ("CRVAL1", "CDELT1", "CRPIX1"))
+    if np.isnan(start) or np.isnan(step):
+        return
+    first = start - step * (np.nan_to_num(reference, nan=1.0) - 1)
+    found = first, first + step * (N_APSTAR_PIXELS - 1)
+    expected = np.log10(apstar_wavelength()[[0, -1]])
+    if np.abs(found - expected).max() > _LARGEST_OFFSET:
+        raise ValueError(
+            f"The wavelengths of {path} are on another grid: its header has CRVAL1={start:g} and CDELT1={step:g}, "
+            f"so that pixels 1 and {N_APSTAR_PIXELS} are at {found[0]:.6g} and {found[1]:.6g}, expected log10 of the "
+            f"vacuum wavelength in Angstrom, {expected[0]:.6g} and {expected[1]:.6g}. Interpolate the spectra to the "
+            "apStar grid, and write them to an HDF5 file with write_h5."
+        )
 
 
 def _checked_images(path: Path, images: Sequence[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -516,6 +516,36 @@ def read_rows(filename: str | PathLike[str], names: Sequence[str], rows: np.ndar
         return columns
 
 
+def read_numbers(filename: str | PathLike[str], name: str, rows: np.ndarray) -> np.ndarray | None:
+    """Read some rows of a column of numbers of an HDF5 file.
+
+    Parameters
+    ----------
+    filename : str or path-like
+        HDF5 file in the ``datasets.h5`` layout; the suffix ``.h5`` may be omitted.
+    name : str
+        Column, in any spelling.
+    rows : ndarray of int
+        Row numbers, ascending.
+
+    Returns
+    -------
+    values : ndarray of shape (n_rows,), or None
+        None if the file has no such column.
+
+    Raises
+    ------
+    ValueError
+        If the column is not one number for each spectrum.
+    FileNotFoundError, OSError
+        As in `H5Loader.load`.
+    """
+    with _open(filename) as table:
+        if column_key(name) not in table:
+            return None
+        return _read_rows(table.numbers([name])[0], rows)
+
+
 def _dataset_names(file: h5py.File) -> Iterator[str]:
     """Yield the names of the datasets, also those in groups: HDF5 makes the slash of ``[Mg/H]`` a group."""
     for name in file:

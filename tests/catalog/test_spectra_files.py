@@ -194,6 +194,52 @@ def test_spectra_of_hdf5_files_are_used_as_they_are(tmp_path):
     assert list(rows.columns["file"]) == ["stars.h5"] * 3
 
 
+def replace_dataset(path, name, values):
+    with h5py.File(path, "a") as file:
+        if name in file:
+            del file[name]
+        file[name] = values
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "sentence"),
+    [
+        ("in_flag", [b"0", b"1", b"0"], "in_flag of {path} holds text, expected numbers."),
+        ("APOGEE_ID", np.zeros((3, 2)), "APOGEE_ID of {path} has entries of shape (2,), expected one name"),
+    ],
+)
+def test_hdf5_files_whose_spectra_cannot_be_named_are_refused(tmp_path, name, values, sentence):
+    path = write_flux(tmp_path / "stars.h5")
+    replace_dataset(path, name, values)
+    _, _, (failure,) = read([path])
+    assert sentence.format(path=path) in str(failure)
+
+
+@pytest.mark.parametrize("values", [[b"100", b"", b"x"], np.zeros((3, 2))], ids=["text", "two numbers"])
+def test_an_optional_column_that_cannot_be_used_is_named_and_left_empty(tmp_path, values):
+    path = write_flux(tmp_path / "stars.h5", extra={"RA": [1.0, 2.0, 3.0]})
+    replace_dataset(path, "SNR", values)
+    (rows,), (note,), failures = read([path])
+    assert note.startswith(f"SNR of {path} ")
+    assert note.endswith("snr is empty in the catalogue.")
+    assert np.isnan(rows.columns["snr"]).all()
+    assert_array_equal(rows.columns["ra"], [1, 2, 3])
+    assert failures == []
+
+
+def test_a_damaged_keyword_is_absent(tmp_path):
+    path = tmp_path / "apStar.fits"
+    with fits.open(DWARF) as hdus:
+        hdus[0].header["MYKEY"] = 5
+        hdus.writeto(path)
+    content = path.read_bytes()
+    start = content.index(b"MYKEY   =")
+    path.write_bytes(content[:start] + b"MYKEY   = 12.3.4 garbage '".ljust(80) + content[start + 80 :])
+    (rows,), _, failures = read([path], columns={"MYKEY": "MYKEY"})
+    assert rows.requested["MYKEY"].tolist() == [None]
+    assert failures == []
+
+
 def test_spectra_without_errors_are_kept_apart(tmp_path):
     bare = write_flux(tmp_path / "bare")
     bare.rename(tmp_path / "bare.data")  # the content tells HDF5

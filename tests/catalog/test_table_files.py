@@ -39,6 +39,14 @@ def test_fits(tmp_path, suffix):
         np.testing.assert_array_equal(again[name].astype(table[name].dtype), table[name])
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_small_integers_stay_integers(tmp_path, suffix):  # astropy writes int8 to FITS as booleans
+    table = Table({"n_visits": np.arange(-2, 3, dtype=np.int8)})
+    again = Table.read(write_table(table, tmp_path / f"a{suffix}"))["n_visits"]
+    assert again.dtype.kind == "i"
+    assert again.tolist() == [-2, -1, 0, 1, 2]
+
+
 def test_fits_comments_are_wrapped_between_words(tmp_path):
     text = "trained on " + "many stars " * 12
     comments = fits.getheader(write_table(stars_table(meta={"note": text}), tmp_path / "a.fits"), 1)["COMMENT"]

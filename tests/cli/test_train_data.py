@@ -54,6 +54,10 @@ class TestStars:
         assert len(set(stars)) == 4
         assert stars[0] == stars[1] != stars[2] == stars[3]
 
+    def test_blanks_around_an_identifier_do_not_count(self, tmp_path):
+        stars = star_of_each_spectrum(loader_of(tmp_path, APOGEE_ID=["2M1", "2M1 ", "2M2", "b", "c", "d"]), visits=True)
+        assert stars[0] == stars[1]
+
     def test_the_identifiers_are_those_of_the_rows_that_are_used(self, tmp_path):
         loader = loader_of(tmp_path, load_combined=False, APOGEE_ID=["a", "b", "b", "c", "d", "e"])
         assert star_of_each_spectrum(loader, visits=True).tolist() == ["b", "b", "d"]

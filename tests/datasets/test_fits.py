@@ -58,6 +58,22 @@ def test_giant_has_a_combined_spectrum_by_default():
     assert n_flagged(star) == [121]
 
 
+@pytest.mark.parametrize("cards", [{"CRVAL1": 4.18}, {"CDELT1": -6e-6}, {"CRPIX1": 2.0}], ids=str)
+def test_another_grid_in_the_header_is_refused(tmp_path, cards):
+    with fits.open(DWARF) as hdus:
+        hdus[0].header.update(cards)
+        hdus.writeto(tmp_path / "apStar.fits")
+    with pytest.raises(ValueError, match=r"The wavelengths of .*apStar.fits are on another grid: its header has CRVAL"):
+        read_apstar(tmp_path / "apStar.fits")
+
+
+def test_the_reference_pixel_of_the_grid_may_be_any(tmp_path):
+    with fits.open(DWARF) as hdus:
+        hdus[0].header.update({"CRPIX1": 101, "CRVAL1": 4.1796})
+        hdus.writeto(tmp_path / "apStar.fits")
+    assert len(read_apstar(tmp_path / "apStar.fits")) == 1
+
+
 def test_giant_has_three_visits(giant):
     assert len(giant) == 4
     assert giant.row_names == ("combined", "visit 1", "visit 2", "visit 3")

@@ -29,6 +29,7 @@ from skbcnn.survey.releases import (
 
 _READ_ERRORS = (OSError, EOFError, TypeError, ValueError, KeyError, IndexError, zlib.error, fits.VerifyError)
 _GZIP = b"\x1f\x8b"  # first bytes of a gzipped file
+_XTENSION = b"XTENSION"  # first bytes of an extension
 _SYMBOLS_EXTENSION, _SYMBOLS = 3, "ELEM_SYMBOL"
 _NUMBERS = {"sdss_id", "healpix", "location_id", "ra", "dec", "snr"}  # quantities; flags are read by other functions
 _TEXTS = {"telescope", "release"}  # the other identifiers may be text or numbers
@@ -79,7 +80,7 @@ class StarTable:
         self.release = release
         self.notes: list[str] = []
         self._data = data
-        self._names = {name.lower(): name for name in data.names}
+        self._names = _lower_names(data)
         self._symbols = symbols
 
     def __len__(self) -> int:
@@ -101,7 +102,8 @@ class StarTable:
         Returns
         -------
         values : ndarray of shape (n_rows, ...)
-            In the byte order of the machine; text without blanks at its ends.
+            In the byte order of the machine; text without blanks at its ends, and with a replacement character for
+            bytes that are not UTF-8.
 
         Raises
         ------
@@ -113,9 +115,11 @@ class StarTable:
                 f"{self.path} has no column {name}, which the table of {self.release.name} has. Pass the complete "
                 "table (allStarLite and the like lack columns), or another release."
             )
-        values = np.asarray(self._data[self._names[name.lower()]])
-        if values.dtype.kind in "SU":
-            return np.char.strip(values.astype("U"))
+        name = self._names[name.lower()]
+        stored = self._data.view(np.ndarray)[name]  # text as bytes, which astropy refuses to decode beyond ASCII
+        if stored.dtype.kind == "S":
+            return np.char.strip(np.char.decode(stored, "utf-8", "replace"))
+        values = np.asarray(self._data[name])
         return values.astype(values.dtype.newbyteorder("="))
 
     def find(self, quantity: str) -> str | None:
@@ -385,11 +389,24 @@ def _read_tables(file: BinaryIO, stack: ExitStack) -> tuple[dict[int, Any], list
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)  # of a file cut short, for which an error follows
         hdus = stack.enter_context(fits.open(file, memmap=True))
+        _check_length(file, hdus)
         tables = {number: hdu.data for number, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU)}
     listed = tables.get(_SYMBOLS_EXTENSION)
-    if listed is None or _SYMBOLS not in listed.names or not len(listed):
+    if listed is None or not len(listed) or _SYMBOLS.lower() not in _lower_names(listed):
         return tables, []
-    return tables, [str(symbol).strip() for symbol in np.atleast_1d(listed[_SYMBOLS][0])]
+    name = _lower_names(listed)[_SYMBOLS.lower()]
+    return tables, [str(symbol).strip() for symbol in np.atleast_1d(listed[name][0])]
+
+
+def _check_length(file: BinaryIO, hdus: fits.HDUList) -> None:
+    """Raise if a file ends within an extension, of which astropy only warns."""
+    places = [(hdu.fileinfo(), hdu.size) for hdu in hdus]
+    n_bytes = file.seek(0, os.SEEK_END)
+    if any(place["datLoc"] + size > n_bytes for place, size in places):
+        raise OSError("its last extension is not complete")
+    file.seek(max(place["datLoc"] + place["datSpan"] for place, _ in places))
+    if file.read(len(_XTENSION)) == _XTENSION:
+        raise OSError("the header of its last extension is not complete")
 
 
 @contextmanager
@@ -415,7 +432,7 @@ def _recognise(path: Path, tables: Mapping[int, Any], symbols: Sequence[str]) ->
         if release.has_table_name(path.name):
             return release
     astra = RELEASES[ASTRA_RELEASE]
-    if astra.extension in tables and "sdss_id" in tables[astra.extension].names:
+    if astra.extension in tables and "sdss_id" in _lower_names(tables[astra.extension]):
         return astra
     fitting = [release for release in RELEASES.values() if release.elements and _fits(release, tables, symbols)]
     if len(fitting) == 1:
@@ -429,9 +446,14 @@ def _recognise(path: Path, tables: Mapping[int, Any], symbols: Sequence[str]) ->
 def _fits(release: SurveyRelease, tables: Mapping[int, Any], symbols: Sequence[str]) -> bool:
     """Return whether a table has the columns and the elements of a release."""
     table = tables.get(release.extension)
-    needed = {ABUNDANCES, *(source.value for source in release.parameters.values())}
-    if table is None or not needed <= set(table.names):
+    needed = {name.lower() for name in (ABUNDANCES, *(source.value for source in release.parameters.values()))}
+    if table is None or not needed <= _lower_names(table).keys():
         return False
     if symbols:
         return set(symbols) == set(release.elements)
-    return table.dtype[ABUNDANCES].shape == (len(release.elements),)
+    return table.dtype[_lower_names(table)[ABUNDANCES.lower()]].shape == (len(release.elements),)
+
+
+def _lower_names(table: Any) -> dict[str, str]:
+    """Return the names of the columns of a table by the same in lower case."""
+    return {name.lower(): name for name in table.names}

@@ -18,11 +18,18 @@ RELEASES = [14, 16, 17, 19]
 
 
 @pytest.mark.parametrize("release", RELEASES)
-@pytest.mark.parametrize("renamed", [False, True])
-def test_release_is_recognised(mirrors, tmp_path, release, renamed):
+@pytest.mark.parametrize("change", [None, "renamed", "with columns in lower case"])
+def test_release_is_recognised(mirrors, tmp_path, release, change):
     path = mirrors[release].table
-    if renamed:
+    if change == "renamed":
         path = shutil.copy(path, tmp_path / "stars.fits")
+    elif change:
+        with fits.open(path) as hdus:
+            for hdu in hdus[1:]:
+                for number, name in enumerate(hdu.columns.names, start=1):
+                    hdu.header[f"TTYPE{number}"] = name.lower()
+            hdus.writeto(tmp_path / "stars.fits")
+        path = tmp_path / "stars.fits"
     with opened_table(tmp_path / path, None, tmp_path) as table:
         assert table.release.number == release
 
@@ -143,6 +150,27 @@ def test_columns_of_another_type_or_shape_are_refused_by_name(
         opened_table(path, release, tmp_path) as table,
     ):
         select_stars(table, mirror.root, kind="apStar", cuts=Cuts(), path_template=None, keep_flagged=False)
+
+
+def test_text_beyond_ascii_is_read(mirrors, tmp_path):
+    mirror = mirrors[17]
+    star = mirror.stars["star"][0]
+    path = tmp_path / mirror.table.name
+    path.write_bytes(mirror.table.read_bytes().replace(star.encode(), b"\xe9\xff" + star[2:].encode(), 1))
+    with opened_table(path, 17, tmp_path) as table:
+        assert table.column("APOGEE_ID")[0] == "\ufffd\ufffd" + star[2:]
+
+
+@pytest.mark.parametrize("n_bytes", [2900, 9000])
+def test_a_table_that_was_cut_short_is_refused(mirrors, tmp_path, n_bytes):
+    for release, mirror in mirrors.items():
+        path = tmp_path / mirror.table.name
+        path.write_bytes(mirror.table.read_bytes()[:-n_bytes])
+        with (
+            pytest.raises(OSError, match=r"cannot be read as FITS \(.*not complete\): it is another"),
+            opened_table(path, release, tmp_path),
+        ):
+            pass
 
 
 def test_a_table_without_rows(mirrors, tmp_path):
