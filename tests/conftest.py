@@ -1,6 +1,7 @@
 """Fixtures that many tests share: reference data, where they lie beside the repository, and one tiny fitted model."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -36,6 +37,14 @@ def numbers_of_threads_are_restored():
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+@pytest.fixture
+def interruptible():
+    """SIGINT raises KeyboardInterrupt here and in new processes, even if the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,6 @@ from skbcnn._worker_processes import interrupts_kept_here
 ASK = [sys.executable, "-c", "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"]
 
 
-@pytest.fixture
-def interruptible():
-    """Process that does not ignore Ctrl-C, as one that a shell started in the background does."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 def test_processes_that_are_started_in_the_block_ignore_interrupts():
     before = signal.getsignal(signal.SIGINT)

@@ -122,6 +122,7 @@ main()
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="without process groups")
 def test_worker_processes_are_silent_when_the_command_is_interrupted(mirror, tmp_path):
     """A terminal sends Ctrl-C to all processes of a command."""

@@ -313,14 +313,8 @@ def test_no_epoch_with_a_finite_loss():
         training._check_converged(weights, [np.inf, np.nan], RECIPE)
 
 
+@pytest.mark.usefixtures("interruptible")
 class TestCtrlC:
-    @pytest.fixture(autouse=True)
-    def default_sigint(self):
-        """SIGINT raises KeyboardInterrupt, even if the tests were started with SIGINT ignored."""
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        yield
-        signal.signal(signal.SIGINT, before)
-
     def press_at(self, monkeypatch, epoch, batch):
         """Press Ctrl-C when a batch is requested."""
         get_batch = Batches.__getitem__
