@@ -64,8 +64,9 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
     axis_texts : tuple of (str, str)
         Labels of the axes.
     errors : {"auto", "ellipses", "bars", "typical"} or None, default="auto"
-        Ellipses or bars show the error of each star, ``"typical"`` shows an ellipse of median size in an empty
-        corner, or its numbers above the axes if it would be on points or large. ``"auto"`` means ellipses for up to 50 stars, and a typical error for more.
+        Ellipses or bars show the error of each star. ``"typical"`` shows an ellipse of median size in an empty corner;
+        if it would be on points or large, its numbers stand above the axes. ``"auto"`` means ellipses for up to 50
+        stars, and a typical error for more.
     reference_name : str, default="True"
         Origin of the true quantities, for the legend, such as ``"ASPCAP"``.
 

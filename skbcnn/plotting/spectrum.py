@@ -113,7 +113,8 @@ class SpectrumDisplay(MultiPanelDisplay):
         Raises
         ------
         ValueError
-            If shapes differ, the label has no window, there is no label to zoom on, no pixel is good, or the flux has a unit.
+            If shapes differ, the label has no window, there is no label to zoom on, no pixel is good, or the flux has a
+            unit.
         TypeError
             If `good` is not boolean.
 
