@@ -59,8 +59,8 @@ def beside_points(values: np.ndarray, limits: tuple[float, float]) -> tuple[floa
     --------
     >>> import numpy as np
     >>> from skbcnn.plotting._axis_limits import beside_points
-    >>> beside_points(np.array([1.0, 99.0, 101.0, 140.0]), (-5.0, 95.0))
-    (-5.0, 103.0)
+    >>> beside_points(np.array([1.0, 94.0, 97.0, 140.0]), (-5.0, 95.0))
+    (-5.0, 99.0)
     """
     radius = _POINT * (limits[1] - limits[0])
     low, high = (
