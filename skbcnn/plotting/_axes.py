@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colorbar import Colorbar
 
+_LEGEND_HEIGHT = 2.5 * TICK_SIZE  # points: one line of a legend above the axes
+
 
 def several_axes(
     ax: Axes | Sequence[Axes] | None,
@@ -92,6 +94,22 @@ def style_axes(ax: Axes) -> None:
     ax.tick_params(which="both", direction="in", top=True, right=True, labelsize=TICK_SIZE)
     for text in (ax.xaxis.label, ax.yaxis.label):
         text.set_fontsize(LABEL_SIZE)
+
+
+def add_remark(ax: Axes, text: str) -> None:
+    """Add a line of small text above the upper left corner of axes, and above a legend that is there.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Axes with their legend, if they have one above them.
+    text : str
+        Line to add below those that were added before.
+    """
+    before = ax.get_title(loc="left")
+    lines = f"{before}\n{text}" if before else text
+    pad = None if ax.get_legend() is None else _LEGEND_HEIGHT  # None is the usual distance
+    ax.set_title(lines, fontsize=TICK_SIZE, loc="left", pad=pad)
 
 
 def add_colour_bar(points: ScalarMappable, ax: Axes, text: str, **options: Any) -> Colorbar:

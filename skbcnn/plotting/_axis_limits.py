@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skbcnn.plotting._axes import add_remark
 from skbcnn.plotting._label_text import spectra_text
-from skbcnn.plotting._style import TICK_SIZE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _CENTRAL_SHARE = 99.0  # percentage of the points that define the limits
 _MIN_VALUES = 200  # outliers are left out from this number of values
+_POINT = 0.02  # radius of a point with its surroundings, as a fraction of the axis
 _MAX_TICKS = 6  # of an axis that is one journal column wide
 
 
@@ -37,12 +38,49 @@ def central_limits(values: np.ndarray | Sequence[float]) -> tuple[float, float]:
     (-74.2, 1074.2)
     """
     tail = (100 - _CENTRAL_SHARE) / 2
-    return _add_margin(*np.percentile(values, [tail, 100 - tail]))
+    return beside_points(np.asarray(values), _add_margin(*np.percentile(values, [tail, 100 - tail])))
+
+
+def beside_points(values: np.ndarray, limits: tuple[float, float]) -> tuple[float, float]:
+    """Widen limits until no point lies on them, so that each point is either whole or outside the axes.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_points,)
+        Values along the axis.
+    limits : tuple of (float, float)
+        Lower and upper limit.
+
+    Returns
+    -------
+    low, high : float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn.plotting._axis_limits import beside_points
+    >>> beside_points(np.array([1.0, 94.0, 97.0, 140.0]), (-5.0, 95.0))
+    (-5.0, 99.0)
+    """
+    radius = _POINT * (limits[1] - limits[0])
+    low, high = (
+        _beside(sign * values, sign * limit, radius) * sign for sign, limit in zip((-1, 1), limits, strict=True)
+    )
+    return low, high
 
 
 def _add_margin(low: float, high: float) -> tuple[float, float]:
     margin = 0.08 * (high - low) or 0.01 * abs(low) or 1.0
     return float(low - margin), float(high + margin)
+
+
+def _beside(values: np.ndarray, limit: float, radius: float) -> float:
+    """Return an upper limit that has no point within a radius: the given one, or a larger one."""
+    for value in np.sort(values[values > limit - radius]):
+        if value >= limit + radius:
+            break
+        limit = max(limit, float(value) + radius)
+    return limit
 
 
 def range_without_outliers(values: np.ndarray, tail: float = 0.5) -> tuple[float, float]:
@@ -104,10 +142,10 @@ def set_limits(ax: Axes, x: np.ndarray, y: np.ndarray, extra: Sequence[np.ndarra
         Further x and y coordinates that the limits should include, such as the ends of error bars.
     """
     x_limits, y_limits = (
-        _add_margin(*range_without_outliers(np.concatenate([values, *more])))
+        beside_points(values, _add_margin(*range_without_outliers(np.concatenate([values, *more]))))
         for values, *more in zip((x, y), *extra, strict=True)
     )
     ax.set(xlim=x_limits, ylim=y_limits)
     ax.locator_params(axis="x", nbins=_MAX_TICKS)
     if n_outside := int((is_outside(x, x_limits) | is_outside(y, y_limits)).sum()):
-        ax.set_title(f"{n_outside} of {spectra_text(len(x))} outside the axes", fontsize=TICK_SIZE, loc="left")
+        add_remark(ax, f"{n_outside} of {spectra_text(len(x))} outside the axes")

@@ -36,6 +36,11 @@ def find_regressor(estimator: Any) -> Any:
     return estimator
 
 
+def is_augmented(regressor: Any) -> bool:
+    """Return whether a regressor augments its training spectra, or adds noise to them."""
+    return getattr(regressor, "_active_augmentation", None) is not None or getattr(regressor, "noise_augmented_", False)
+
+
 def predict_labels(estimator: Any, X: Any, x_err: Any = None, keep_draws: bool = False) -> Prediction:
     """Predict the labels of spectra with a regressor, a pipeline or a search.
 

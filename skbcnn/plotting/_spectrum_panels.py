@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from skbcnn.survey import ElementWindows
 
 _MARGIN_HEIGHT, _PANEL_HEIGHT = 0.6, 1.4  # inches
+_AROUND = 15  # pixels on both sides of a part of a window
+_MAX_PARTS, _PARTS_IN_A_ROW = 6, 3  # of a window
 _N_APOGEE_PIXELS = len(wavelength())
 
 
@@ -74,6 +76,71 @@ def spectrum_panels(n_pixels: int) -> tuple[list[Panel], str]:
         return [Panel("", slice(0, n_pixels), np.arange(n_pixels))], "Pixel"
     waves = wavelength()
     return [Panel(name, pixels, waves[pixels]) for name, pixels in chip_slices().items()], "Vacuum wavelength (Å)"
+
+
+def window_panels(mask: np.ndarray) -> list[Panel]:
+    """Return panels around the parts of a window with most pixels, in their order along the spectrum.
+
+    Parameters
+    ----------
+    mask : ndarray of bool of shape (n_pixels,)
+        Window, with at least one pixel.
+
+    Returns
+    -------
+    panels : list of Panel
+        At most six. Parts of the window that are near each other share a panel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn.plotting._spectrum_panels import window_panels
+    >>> [panel.pixels for panel in window_panels(np.isin(np.arange(200), [20, 24, 150]))]
+    [slice(5, 40, None), slice(135, 166, None)]
+    """
+    found = []
+    for chip in spectrum_panels(len(mask))[0]:
+        pixels = chip.pixels.start + np.flatnonzero(mask[chip.pixels])
+        parts = np.split(pixels, np.flatnonzero(np.diff(pixels) > _AROUND) + 1)
+        for part in filter(len, parts):
+            start = max(int(part[0]) - _AROUND, chip.pixels.start)
+            stop = min(int(part[-1]) + _AROUND + 1, chip.pixels.stop)
+            positions = chip.positions[start - chip.pixels.start : stop - chip.pixels.start]
+            found.append((len(part), Panel("", slice(start, stop), positions)))
+    largest = sorted(found, key=lambda part: -part[0])[:_MAX_PARTS]
+    return sorted((panel for _, panel in largest), key=lambda panel: panel.pixels.start)
+
+
+def window_axes(ax: Axes | Sequence[Axes] | None, panels: Sequence[Panel], text: str) -> np.ndarray:
+    """Return axes for the parts of a window, up to three in a row.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes, sequence of these, or None
+        Argument of the user, as in `several_axes`.
+    panels : sequence of Panel
+        From `window_panels`.
+    text : str
+        Label of the axis along the spectrum, from `spectrum_panels`.
+
+    Returns
+    -------
+    axes : ndarray of matplotlib.axes.Axes of shape (n_panels,)
+    """
+    n_columns = min(_PARTS_IN_A_ROW, len(panels))
+    n_rows = -(-len(panels) // n_columns)
+    several = ax is not None and np.size(np.array(ax, dtype=object)) > 1
+    shape = (1, len(panels)) if several else (n_rows, n_columns)
+    axes = several_axes(ax, (PAGE_WIDTH, _MARGIN_HEIGHT + 1.2 * _PANEL_HEIGHT * n_rows), *shape)
+    for panel_ax in axes[len(panels) :]:
+        panel_ax.remove()
+    axes = axes[: len(panels)]
+    for panel_ax, panel in zip(axes, panels, strict=True):
+        panel_ax.set_xlim(panel.edges[[0, -1]])
+        panel_ax.locator_params(axis="x", nbins=3)
+        panel_ax.ticklabel_format(axis="x", useOffset=False)
+    axes[n_columns * (n_rows - 1) + (len(panels) - n_columns * (n_rows - 1)) // 2].set_xlabel(text)
+    return axes
 
 
 def spectrum_axes(ax: Axes | Sequence[Axes] | None, n_pixels: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Place a typical error bar in a corner of axes where it hides few points."""
+"""Place a typical error bar in a corner of axes where it hides no point, or say its size in numbers above them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skbcnn.plotting._style import TEXT_BOX
+from skbcnn.plotting._axes import add_remark
+from skbcnn.plotting._label_text import decimals_for, format_number
+from skbcnn.plotting._style import TICK_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
 
-_CORNER_SIZE = 0.4, 0.15  # width and height of a corner, as fractions of the axes
+_TEXT = "typical error"
+_CORNERS = ("lower right", "lower left", "upper right", "upper left")
+_MAX_SHARE = 0.4  # of the axes that a drawn error bar spans
 _MARGIN = 0.04  # distance from the edge of the axes to the error bar, as a fraction of the axes
+_GAP = 4.0  # points between the error bar and the text, and around both
 
 
 def nanmedian(errors: np.ndarray) -> float:
@@ -41,65 +46,76 @@ def nanmedian(errors: np.ndarray) -> float:
     return float(np.median(errors)) if len(errors) else np.nan
 
 
-def emptiest_corner(ax: Axes, x: np.ndarray, y: np.ndarray) -> str:
-    """Return the corner of axes with the fewest points.
+def annotate_typical_error(ax: Axes, size: Sequence[float], x: np.ndarray, y: np.ndarray) -> tuple[float, float] | None:
+    """Write "typical error" in an empty corner of axes, and return the place for the error bar.
+
+    Where no corner is empty, or the error bar is larger than 0.4 of the axes, its numbers stand above the axes.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
         Axes with their final limits, which may be inverted.
+    size : sequence of (float, float)
+        Standard deviations along both axes.
     x, y : ndarray of shape (n_points,)
         Coordinates of the points.
 
     Returns
     -------
-    corner : {"lower right", "lower left", "upper right", "upper left"}
-        The first of these corners if several are equally empty.
+    place : tuple of (float, float), or None
+        Data coordinates of the centre of the error bar. None: draw none.
     """
-    across, up = (
-        (values - limits[0]) / (limits[1] - limits[0]) for values, limits in ((x, ax.get_xlim()), (y, ax.get_ylim()))
+    limits = np.array([ax.get_xlim(), ax.get_ylim()])
+    spans = limits[:, 1] - limits[:, 0]
+    shares = np.asarray(size) / np.abs(spans)  # half of the error bar, as fractions of the axes
+    points = (np.column_stack([x, y]) - limits[:, 0]) / spans
+    corner = _empty_corner(ax, shares, points[((points >= 0) & (points <= 1)).all(axis=1)])
+    if corner is None or 2 * shares.max() > _MAX_SHARE:
+        numbers = (f"\N{PLUS-MINUS SIGN}{format_number(error, decimals_for(error))}" for error in size)
+        add_remark(ax, "typical error: {} (x), {} (y)".format(*numbers))
+        return None
+    vertical, horizontal = corner.split()
+    at_end = np.array([horizontal == "right", vertical == "upper"])
+    centre = limits[:, 0] + spans * np.where(at_end, 1 - _MARGIN - shares, _MARGIN + shares)
+    end = centre[0] + (-1 if at_end[0] else 1) * shares[0] * spans[0]
+    ax.annotate(
+        _TEXT,
+        (end, centre[1]),
+        xytext=(-_GAP if at_end[0] else _GAP, 0),
+        textcoords="offset points",
+        ha=horizontal,
+        va="center",
+        zorder=4,
     )
-    inside = {
-        "left": across < _CORNER_SIZE[0],
-        "right": across > 1 - _CORNER_SIZE[0],
-        "lower": up < _CORNER_SIZE[1],
-        "upper": up > 1 - _CORNER_SIZE[1],
-    }
-    n_points = {
-        f"{vertical} {horizontal}": int((inside[vertical] & inside[horizontal]).sum())
-        for vertical in ("lower", "upper")
-        for horizontal in ("right", "left")
-    }
-    return min(n_points, key=lambda corner: n_points[corner])
+    return float(centre[0]), float(centre[1])
 
 
-def annotate_typical_error(ax: Axes, size: Sequence[float], corner: str) -> tuple[float, float]:
-    """Write "typical error" in a corner of axes, and return the place for the error bar.
+def _empty_corner(ax: Axes, shares: np.ndarray, points: np.ndarray) -> str | None:
+    """Return the corner whose text and error bar are furthest from all points, or None if they are on points.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Axes with their final limits.
-    size : sequence of (float, float)
-        Standard deviations along both axes.
-    corner : {"lower right", "upper left", "upper right", "lower left"}
-        Corner to use.
+        Axes to look at.
+    shares : ndarray of shape (2,)
+        Half of the error bar, as fractions of the axes.
+    points : ndarray of shape (n_points, 2)
+        Points inside the axes, as fractions of the axes.
 
     Returns
     -------
-    x, y : float
-        Data coordinates of the centre of the error bar: as near to the corner as the whole bar is inside.
+    corner : str or None
     """
-    vertical, horizontal = corner.split()
-    x, x_edge = _place_inside(size[0], ax.get_xlim(), at_end=horizontal == "right")
-    y, _ = _place_inside(size[1], ax.get_ylim(), at_end=vertical == "upper")
-    beside = 2 * x - x_edge  # the error bar is in the middle between the text and the edge
-    ax.annotate("typical error", (beside, y), ha=horizontal, va="center", bbox=TEXT_BOX, zorder=4)
-    return x, y
+    from matplotlib.textpath import TextPath
 
-
-def _place_inside(size: float, limits: tuple[float, float], *, at_end: bool) -> tuple[float, float]:
-    """Return the centre of an error bar that is inside the limits of an axis, and the nearer limit."""
-    share = min(size / abs(limits[1] - limits[0]) + _MARGIN, 0.5)
-    place = limits[0] + (1 - share if at_end else share) * (limits[1] - limits[0])
-    return place, limits[1] if at_end else limits[0]
+    text = TextPath((0, 0), _TEXT, size=TICK_SIZE).get_extents()
+    axes_size = np.array(ax.get_window_extent().size) / ax.figure.dpi * 72  # in points
+    bar = 2 * shares * axes_size
+    used = np.array([bar[0] + _GAP + text.width, max(bar[1], text.height)]) / axes_size + _MARGIN
+    clearances = {}
+    for corner in _CORNERS:
+        vertical, horizontal = corner.split()
+        along = np.abs(points - [horizontal == "right", vertical == "upper"])  # from the corner inwards
+        clearances[corner] = np.hypot(*((along - used).clip(min=0) * axes_size).T).min(initial=np.inf)
+    best = max(clearances, key=lambda corner: clearances[corner])
+    return best if clearances[best] > _GAP else None

@@ -23,7 +23,7 @@ from skbcnn.plotting._label_inputs import (
 )
 from skbcnn.plotting._label_text import axis_label, label_symbol, within_text
 from skbcnn.plotting._style import BLUE, COLUMN_WIDTH, DARK, GREY, point_size
-from skbcnn.plotting._typical_error import annotate_typical_error, emptiest_corner
+from skbcnn.plotting._typical_error import annotate_typical_error
 from skbcnn.survey import is_missing
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
     axis_texts : tuple of (str, str)
         Labels of the axes.
     errors : {"auto", "ellipses", "bars", "typical"} or None, default="auto"
-        Ellipses or bars show the error of each star, ``"typical"`` shows an ellipse of median size in a corner.
-        ``"auto"`` means ellipses for up to 50 stars, and a typical error for more.
+        Ellipses or bars show the error of each star. ``"typical"`` shows an ellipse of median size in an empty corner;
+        if it would be on points or large, its numbers stand above the axes. ``"auto"`` means ellipses for up to 50
+        stars, and a typical error for more.
     reference_name : str, default="True"
         Origin of the true quantities, for the legend, such as ``"ASPCAP"``.
 
@@ -288,8 +289,9 @@ class AbundancePlaneDisplay(SinglePanelDisplay):
             _draw_ellipses(ax, points, covariance, edgecolors=BLUE, linewidths=0.6, alpha=0.6, zorder=2)
         else:
             typical = _typical_covariance(covariance)
-            centre = annotate_typical_error(ax, np.sqrt(np.diag(typical)), emptiest_corner(ax, *visible.T))
-            _draw_ellipses(ax, np.array([centre]), typical[None], edgecolors=DARK, linewidths=1, zorder=4)
+            centre = annotate_typical_error(ax, np.sqrt(np.diag(typical)), *visible.T)
+            if centre is not None:
+                _draw_ellipses(ax, np.array([centre]), typical[None], edgecolors=DARK, linewidths=1, zorder=4)
 
 
 def _find_quantity(name: str, names: Sequence[str], argument: str) -> _Quantity:

@@ -10,7 +10,7 @@ from skbcnn.plotting._axes import several_axes
 from skbcnn.plotting._display import MultiPanelDisplay
 from skbcnn.plotting._estimators import predict_labels
 from skbcnn.plotting._label_inputs import labels_and_errors, shared_names
-from skbcnn.plotting._label_text import format_integer, format_number, label_symbol, spectra_text
+from skbcnn.plotting._label_text import format_integer, format_number, label_symbol, spectra_text, within_text
 from skbcnn.plotting._style import BLUE, CYCLE, DARK, GREY, PAGE_WIDTH, PALE, VERMILLION
 
 _LEVELS = np.linspace(0, 1, 101)
@@ -35,6 +35,8 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
         Standardised residuals: prediction minus truth, divided by the error bar. NaN where the true label is missing.
     label_names : sequence of str
         Names of the columns.
+    reference_name : str, default="True"
+        Origin of the true labels, for the axes, such as ``"ASPCAP"``.
 
     Attributes
     ----------
@@ -68,12 +70,13 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
     array([[0.5, 0.5, 1. ]])
     """
 
-    def __init__(self, *, z, label_names):
+    def __init__(self, *, z, label_names, reference_name="True"):
         self.z = z
         self.label_names = label_names
+        self.reference_name = reference_name
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, x_err=None, y_err=None, ax=None):
+    def from_estimator(cls, estimator, X, y, *, x_err=None, y_err=None, reference_name="True", ax=None):
         """Predict the labels of spectra, and draw the calibration of the error bars.
 
         Parameters
@@ -88,6 +91,8 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
             Flux errors, which are propagated into the error bars.
         y_err : array-like of the shape of `y`, default=None
             Errors of the true labels, as in `from_predictions`.
+        reference_name : str, default="True"
+            Origin of the true labels, as in `from_predictions`.
         ax : matplotlib.axes.Axes or sequence of 2 of these, default=None
             Axes to draw on, as in `from_predictions`.
 
@@ -103,10 +108,20 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
         prediction = predict_labels(estimator, X, x_err)
         names = prediction.label_names
         y = label_values(y, names)
-        return cls.from_predictions(y, prediction.mean, prediction.total, label_names=names, y_err=y_err, ax=ax)
+        return cls.from_predictions(
+            y,
+            prediction.mean,
+            prediction.total,
+            label_names=names,
+            y_err=y_err,
+            reference_name=reference_name,
+            ax=ax,
+        )
 
     @classmethod
-    def from_predictions(cls, y_true, y_pred, y_std=None, *, label_names=None, y_err=None, ax=None):
+    def from_predictions(
+        cls, y_true, y_pred, y_std=None, *, label_names=None, y_err=None, reference_name="True", ax=None
+    ):
         """Draw the calibration of the error bars of predictions.
 
         Parameters
@@ -123,6 +138,8 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
             without names.
         y_err : array-like of the shape of `y_true`, default=None
             Errors of the true labels, which are added to `y_std` in quadrature. 0 or missing where unknown.
+        reference_name : str, default="True"
+            Origin of the true labels, for the axes, such as ``"ASPCAP"``.
         ax : matplotlib.axes.Axes or sequence of 2 of these, default=None
             Axes to draw on, as in `plot`.
 
@@ -153,7 +170,7 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
             )
         z = np.full(std.shape, np.nan)
         np.divide(pairs.y_pred - pairs.y_true, std, out=z, where=pairs.counts)
-        return cls(z=z, label_names=names).plot(ax)
+        return cls(z=z, label_names=names, reference_name=reference_name).plot(ax)
 
     def coverage(self, levels):
         """Return the observed coverage of each label.
@@ -194,7 +211,7 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
             )
 
     def _panel_axes(self, ax):
-        return several_axes(ax, (PAGE_WIDTH, 3.3), n_columns=2)
+        return several_axes(ax, (PAGE_WIDTH, 3.7), n_columns=2)
 
     def _draw(self, axes):
         self._draw_coverage(axes[0])
@@ -206,7 +223,9 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
         present = np.flatnonzero(n_stars)
         n_median = int(np.median(n_stars[present]))
         band = 2 * np.sqrt(_LEVELS * (1 - _LEVELS) / n_median)
-        text = f"95% range of {spectra_text(n_median)}"
+        text = f"95% range ({format_integer(n_median)} per label)"
+        if len(present) == 1:
+            text = f"95% range of {spectra_text(n_median)}"
         ax.fill_between(_LEVELS, _LEVELS - band, _LEVELS + band, color=PALE, lw=0, label=text)
         ax.plot([0, 1], [0, 1], "--", color=DARK, lw=0.8, label="perfect calibration")
         for j, colour, name in self._line_styles(coverage, present):
@@ -216,9 +235,7 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
             ax.plot(_LEVELS, overall, color=DARK, lw=2.2, label=f"all {len(present)} labels", zorder=3)
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         ax.set(xlabel="Nominal coverage", ylabel="Observed coverage")
-        excess = coverage[present] - _LEVELS
-        corner = "lower right" if excess.max() > -excess.min() else "upper left"  # away from the lines
-        ax.legend(loc=corner, facecolor="none")
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, columnspacing=1)  # above the panel and its lines
 
     def _line_styles(self, coverage, present):
         """Return the index, the colour and the text in the legend of the line of each label."""
@@ -242,7 +259,7 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
         x = np.linspace(-_MAX_Z, _MAX_Z, 201)
         ax.plot(x, np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi), color=DARK, lw=1.2, label="standard normal")
         ax.set(xlim=(-_MAX_Z, _MAX_Z), ylim=(0, 1.3 * max(density.max(), 0.4)))
-        ax.set(xlabel=r"$z$ = (predicted $-$ true) / $\sigma$", ylabel="Density")
+        ax.set(xlabel=rf"$z$ = (predicted $-$ {within_text(self.reference_name)}) / $\sigma$", ylabel="Density")
         ax.text(0.03, 0.97, _statistics_text(z), transform=ax.transAxes, va="top", linespacing=1.3)
         ax.legend(loc="upper right")
 

@@ -17,7 +17,7 @@ from skbcnn.plotting._label_inputs import (
 )
 from skbcnn.plotting._label_text import axis_label
 from skbcnn.plotting._style import BLUE, COLUMN_WIDTH, DARK, GREY, point_size
-from skbcnn.plotting._typical_error import annotate_typical_error, emptiest_corner, nanmedian
+from skbcnn.plotting._typical_error import annotate_typical_error, nanmedian
 from skbcnn.survey import is_missing
 
 
@@ -31,7 +31,8 @@ class KielDisplay(SinglePanelDisplay):
     y_pred : ndarray of shape (n_samples, n_labels)
         Labels; NaN or at most -9990 where missing.
     y_std : ndarray of shape (n_samples, n_labels), default=None
-        Error bars of the labels. Their medians are drawn in a corner.
+        Error bars of the labels. Their medians are drawn in an empty corner, or
+        written above the axes if there is none.
     label_names : sequence of str
         Names of the columns, in any spelling. They must include teff and logg.
     color : str or None, default="auto"
@@ -176,8 +177,9 @@ class KielDisplay(SinglePanelDisplay):
         if self.y_std is not None:
             typical = [nanmedian(errors) for errors in self.y_std[stars].T[columns]]
             if not np.isnan(typical).any():
-                place = annotate_typical_error(ax, typical, emptiest_corner(ax, teff, logg))
-                ax.errorbar(*place, *typical[::-1], fmt="none", ecolor=DARK, elinewidth=1, capsize=1.5, zorder=4)
+                place = annotate_typical_error(ax, typical, teff, logg)
+                if place is not None:
+                    ax.errorbar(*place, *typical[::-1], fmt="none", ecolor=DARK, elinewidth=1, capsize=1.5, zorder=4)
 
     def _scatter(self, ax, teff, logg, stars):
         """Draw the points, with colours where the third label is present."""

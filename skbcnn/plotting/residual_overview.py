@@ -12,7 +12,7 @@ from skbcnn.plotting._estimators import predict_labels
 from skbcnn.plotting._label_inputs import as_columns, check_shapes, labels_and_errors, shared_names, without_missing
 from skbcnn.plotting._label_text import axis_label, within_text
 from skbcnn.plotting._residual_statistics import statistics_text
-from skbcnn.plotting._style import BLUE, DARK, TEXT_BOX, TICK_SIZE, figure_style, point_size
+from skbcnn.plotting._style import BLUE, DARK, TICK_SIZE, figure_style, point_size
 from skbcnn.survey import is_missing
 
 if TYPE_CHECKING:
@@ -207,17 +207,17 @@ def overview_size(n_labels: int) -> tuple[float, float]:
     --------
     >>> from skbcnn.plotting import overview_size
     >>> overview_size(22)
-    (10.0, 14.9)
+    (10.0, 15.8)
     """
     n_columns = min(_MAX_COLUMNS, n_labels)
-    return 0.4 + 2.4 * n_columns, round(0.5 + 2.4 * -(-n_labels // n_columns), 1)
+    return 0.4 + 2.4 * n_columns, round(0.5 + 2.55 * -(-n_labels // n_columns), 1)
 
 
 def _draw_panel(
     ax: "Axes", true: np.ndarray, predicted: np.ndarray, std: np.ndarray | None, row: Any, reference: str
 ) -> None:
     """Draw the panel of one label; `row` is its row of the residual table, `reference` the origin of true values."""
-    ax.set_title(axis_label(row["label"]), fontsize=_TITLE_SIZE)
+    ax.set_title(axis_label(row["label"]), fontsize=_TITLE_SIZE, pad=2 * TICK_SIZE)
     style_axes(ax)
     present = ~is_missing(true)
     if not present.any():
@@ -233,5 +233,5 @@ def _draw_panel(
     ax.axline((limits[0], limits[0]), slope=1, color=DARK, linewidth=0.8)
     ax.set(xlim=limits, ylim=limits, aspect="equal")
     ax.locator_params(nbins=4)
-    text = statistics_text(row, separator="\n")
-    ax.text(0.05, 0.95, text, transform=ax.transAxes, va="top", fontsize=TICK_SIZE, bbox=TEXT_BOX)
+    text = statistics_text(row, separator=", ")  # above the panel, because points may be in each corner
+    ax.annotate(text, (0.5, 1), xytext=(0, 4), xycoords="axes fraction", textcoords="offset points", ha="center")

@@ -10,7 +10,7 @@ from skbcnn._masked import filled_array
 from skbcnn._moved import find_moved_names
 from skbcnn.metrics import residual_table
 from skbcnn.plotting._axes import add_colour_bar
-from skbcnn.plotting._axis_limits import central_limits, is_outside
+from skbcnn.plotting._axis_limits import beside_points, central_limits, is_outside
 from skbcnn.plotting._display import SinglePanelDisplay
 from skbcnn.plotting._estimators import predict_labels
 from skbcnn.plotting._label_inputs import (
@@ -212,6 +212,7 @@ class ResidualDisplay(SinglePanelDisplay):
         ax.axhline(0, color=DARK, linewidth=1, zorder=3)
         _draw_running_bias(ax, true, residual)
         largest = np.percentile(np.abs(residual), 99) * 1.7 or 1.0
+        _, largest = beside_points(np.abs(residual), (-largest, largest))
         ax.set(xlim=central_limits(true), ylim=(-largest, largest))
         ax.set_xlabel(f"{self.reference_name} {axis_label(self.label_name)}")
         ax.set_ylabel(f"Predicted \N{MINUS SIGN} {within_text(self.reference_name)} {axis_label(self.label_name)}")

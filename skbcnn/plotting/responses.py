@@ -10,8 +10,9 @@ from skbcnn.survey import label_unit
 
 _LINEAR = 0.1  # responses up to this have half of the colours
 _COLOUR_TICKS = (-1, -0.1, 0, 0.1, 1)
+_BAR_TEXT = "Response: row per column, in dex or the\nunit in brackets (written from 0.1)"
 _WRITTEN = 0.1  # foreign responses at least this large are written as numbers
-_CELL, _MARGIN, _HEIGHT_OF_BAR = 0.265, 1.2, 0.6  # inches
+_CELL, _MARGIN, _HEIGHT_OF_BAR = 0.265, 1.2, 0.75  # inches
 _TYPICAL_SPREAD = 0.3  # of abundances in dex: other labels are shown in units in which they scatter alike
 
 
@@ -185,8 +186,10 @@ class ResponseDisplay(SinglePanelDisplay):
         sizes = self._unit_sizes()
         matrix = self.responses.matrix * sizes / sizes[:, np.newaxis]
         significant = np.abs(self.responses.matrix) >= self.n_sigma * self.responses.standard_errors
-        shown = np.where(significant | np.isnan(matrix) | np.eye(len(matrix), dtype=bool), matrix, 0.0)
-        ax.set_facecolor(PALE)  # of columns that were left out
+        shown = np.where(significant | np.eye(len(matrix), dtype=bool), matrix, np.nan)  # NaN is white
+        ax.set_facecolor("white")
+        for j in np.flatnonzero(np.isnan(matrix).all(axis=0)):
+            ax.axvspan(j - 0.5, j + 0.5, color=PALE, lw=0, zorder=-1)  # columns that were left out
         norm = SymLogNorm(_LINEAR, linscale=1, vmin=-1, vmax=1)
         image = ax.imshow(shown, cmap="RdBu_r", norm=norm, aspect="equal", interpolation="nearest")
         for row, column in np.argwhere(np.abs(shown) >= _WRITTEN):
@@ -194,7 +197,7 @@ class ResponseDisplay(SinglePanelDisplay):
         for j in np.flatnonzero(np.abs(np.diagonal(shown)) < _WRITTEN):
             self._write(image, j, j)
         self._draw_labels(ax, sizes)
-        bar = add_colour_bar(image, ax, "Response (dex per dex)", location="bottom", shrink=0.8, extend="both")
+        bar = add_colour_bar(image, ax, _BAR_TEXT, location="bottom", shrink=0.8, extend="both")
         bar.set_ticks(_COLOUR_TICKS, labels=[f"{tick:g}".replace("-", "\N{MINUS SIGN}") for tick in _COLOUR_TICKS])
         bar.ax.minorticks_off()
 
@@ -212,8 +215,8 @@ class ResponseDisplay(SinglePanelDisplay):
         ax.set_yticks(range(len(names)), labels=texts)
         ax.tick_params(which="both", length=0)
         for position in np.arange(len(names) - 1) + 0.5:
-            ax.axhline(position, color="white", lw=0.6)
-            ax.axvline(position, color="white", lw=0.6)
+            ax.axhline(position, color=PALE, lw=0.6)
+            ax.axvline(position, color=PALE, lw=0.6)
         ax.set(xlabel="True label that changes", ylabel="Predicted label", title=self._summary())
 
     def _summary(self):

@@ -23,6 +23,7 @@ from skbcnn.plotting import (
     new_figure,
     overview_size,
 )
+from skbcnn.plotting._estimators import is_augmented
 from skbcnn.plotting._label_text import spectra_text
 from skbcnn.regressor import CensoredBCNNRegressor
 from skbcnn.report.labelled_file import LabelledFile
@@ -38,6 +39,8 @@ _N_JACOBIAN, _N_DRAWS_JACOBIAN = 8, 10  # spectra and posterior draws that are a
 _MAX_JACOBIAN_LABELS = 3
 _PREFERRED = ("Mg", "Al", "Na", "Si", "Ca")  # elements whose derivatives are drawn if the model has windows for them
 _PLANES = (("Fe", "Mg/Fe"), ("Fe", "Si/Fe"), ("Mg/Fe", "Al/Fe"), ("C/Fe", "N/Fe"))
+_NEAR = {"teff", "logg", "Fe"}  # labels of stars whose spectra are alike
+_N_SIMILAR = 20  # spectra whose median is compared with an outlier
 _SQUARE = (3.5, 3.0)  # inches
 _KIEL_SIZE = (4.2, 3.4)
 _WIDE = 6.2  # two stand beside each other on a wide screen
@@ -105,11 +108,11 @@ def report_figures(
     """
     drawn = _subsample(sample)
     found = _residual_figures(sample, drawn, reference_name)
-    found["calibration"] = _calibration(sample)
+    found["calibration"] = _calibration(sample, reference_name)
     if responses is not None:
         found["responses"] = _responses(responses)
     found |= _label_planes(sample, drawn, reference_name)
-    found |= _outlier_spectra(model, file, outliers)
+    found |= _outlier_spectra(model, file, sample, outliers)
     found |= _model_figures(model, file, sample)
     return found
 
@@ -172,35 +175,43 @@ def _residual_figures(sample: Sample, drawn: np.ndarray, reference_name: str) ->
     return found
 
 
-def _calibration(sample: Sample) -> ReportFigure:
+def _calibration(sample: Sample, reference_name: str) -> ReportFigure:
+    counted = sample.total_error > 0
+    n_stars = (sample.known & counted).sum(axis=0)
+    n_median = int(np.median(n_stars[n_stars > 0])) if n_stars.any() else 0
+
     def draw(figure: Figure) -> None:
         ErrorCalibrationDisplay.from_predictions(
-            np.where(sample.total_error > 0, sample.y, np.nan),
+            np.where(counted, sample.y, np.nan),
             sample.mean,
             sample.std,
             y_err=sample.y_err,
             label_names=sample.label_names,
+            reference_name=reference_name,
             ax=figure.add_subplot(),
         )
 
     return ReportFigure(
-        (7.0, 3.4),
+        (7.0, 3.8),
         draw,
         "Left: share of the reference labels within the central interval of each nominal coverage. A line below the "
-        "diagonal means that the error bars are too small. Right: residuals in units of their error bars, and the "
+        "diagonal means that the error bars are too small. Of labels with right error bars, 95 of 100 lines are in the "
+        f"grey band at each coverage (for {spectra_text(n_median)}, the median number that have a label, of "
+        f"{len(sample)}). Right: residuals in units of their error bars, and the "
         "standard normal distribution.",
         "Observed against nominal coverage of the error bars, and a histogram of the standardised residuals.",
     )
 
 
 def _responses(responses: ResponseMatrix) -> ReportFigure:
-    side = max(3.5, min(1.2 + 0.265 * len(responses.label_names), 7.0))
+    display = ResponseDisplay(responses=responses)
     return ReportFigure(
-        (side, side + 0.6),
-        lambda figure: ResponseDisplay.from_responses(responses, ax=figure.add_subplot()),
-        "Responses of the predicted labels (rows) to the true labels (columns). Responses below two standard errors "
-        "are white. Columns of labels that too few spectra have are grey. A measured label has 1 on the diagonal and "
-        "nothing beside it.",
+        display._figure_size,
+        lambda figure: display.plot(figure.add_subplot()),
+        "Responses of the predicted labels (rows) to the true labels (columns), in dex or the unit after the label. "
+        "Foreign responses below two standard errors are white; those of at least 0.1 and all own responses (the "
+        "diagonal) are written. Columns of labels that too few spectra have are grey. A measured label has 1 on the "
+        "diagonal and nothing beside it.",
         "Matrix of the responses of each predicted label to each true label.",
     )
 
@@ -215,7 +226,8 @@ def _label_planes(sample: Sample, drawn: np.ndarray, reference_name: str) -> dic
         found["kiel"] = ReportFigure(
             _KIEL_SIZE,
             lambda figure: KielDisplay.from_predictions(mean, std, label_names=names, ax=figure.add_subplot()),
-            f"Kiel diagram of the predicted labels. The cross shows the median standard deviations.{which}",
+            f"Kiel diagram of the predicted labels. The cross, or the numbers above, are "
+            f"the median standard deviations.{which}",
             "Predicted surface gravity against predicted effective temperature.",
         )
 
@@ -239,8 +251,8 @@ def _label_planes(sample: Sample, drawn: np.ndarray, reference_name: str) -> dic
         found[f"plane_{number}"] = ReportFigure(
             _SQUARE,
             plane(x_name, y_name),
-            f"[{y_name}] against [{_in_brackets(x_name)}]: predicted (blue) and reference (grey). The ellipse "
-            f"shows the median errors.{which}",
+            f"[{y_name}] against [{_in_brackets(x_name)}]: predicted (blue) and reference (grey). The ellipse, "
+            f"or the numbers above, are the median standard deviations.{which}",
             f"Scatter plot of {y_name} against {x_name}.",
         )
     return found
@@ -250,17 +262,21 @@ def _in_brackets(name: str) -> str:
     return name if "/" in name else f"{name}/H"
 
 
-def _outlier_spectra(model: CensoredBCNNRegressor, file: LabelledFile, outliers: Any) -> dict[str, ReportFigure]:
+def _outlier_spectra(
+    model: CensoredBCNNRegressor, file: LabelledFile, sample: Sample, outliers: Any
+) -> dict[str, ReportFigure]:
     windows = _windows(model)
 
-    def spectrum(row: int, label: str) -> Callable[[Figure], Any]:
+    def spectrum(row: int, label: str | None, similar: np.ndarray) -> Callable[[Figure], Any]:
         def draw(figure: Figure) -> None:
             _, X, x_err = file.spectra(np.array([row]))
             SpectrumDisplay.from_spectrum(
                 X[0],
                 None if x_err is None or not (x_err[0] > 0).any() else x_err[0],
-                label_name=label if label in windows else None,
+                label_name=label,
                 windows=windows,
+                comparison=_median_spectrum(file, similar) if len(similar) else None,
+                zoom=label is not None,
                 ax=figure.add_subplot(),
             )
 
@@ -269,15 +285,44 @@ def _outlier_spectra(model: CensoredBCNNRegressor, file: LabelledFile, outliers:
     found = {}
     for number, one in enumerate(outliers, start=1):
         name = plain_symbol(one["label"])
-        is_in_window = one["label"] in windows
-        shaded = f"the window of {name} is shaded" if is_in_window else f"{name} is read from the full spectrum"
+        label = str(one["label"]) if one["label"] in windows else None
+        parts = f"the largest parts of the window of {name} (shaded) and what surrounds them"
+        shown = parts if label else f"{name} is read from the full spectrum"
+        similar, texts = _similar_spectra(sample, int(one["position"]))
+        comparison = f" The comparison is the median of the {len(similar)} evaluated spectra with the nearest {texts}."
         found[f"outlier_{number}"] = ReportFigure(
             _PANELS if model.n_features_in_ > 5000 else (_WIDE, 2.4),
-            spectrum(int(one["row"]), str(one["label"])),
-            f"Spectrum of {one['star']}; {shaded}.",
+            spectrum(int(one["row"]), label, sample.rows[similar]),
+            f"Spectrum of {one['star']}: {shown}.{comparison if len(similar) else ''}",
             f"Flux of {one['star']} against wavelength or pixel.",
         )
     return found
+
+
+def _similar_spectra(sample: Sample, position: int) -> tuple[np.ndarray, str]:
+    """Return the spectra of other stars with the nearest stellar parameters, and the names of these parameters.
+
+    Reference labels count, and predicted ones where the reference has none. There are no similar spectra if the model
+    has none of these labels, or few stars were evaluated.
+    """
+    columns = [j for j, name in enumerate(sample.label_names) if (found := find_label(name)) and found.name in _NEAR]
+    labels = np.where(sample.known, sample.y, sample.mean)[:, columns]
+    others = np.flatnonzero(sample.stars != sample.stars[position])
+    if not columns or len(others) < 2 * _N_SIMILAR:
+        return np.empty(0, dtype=int), ""
+    spread = labels.std(axis=0)
+    distance = np.linalg.norm((labels[others] - labels[position]) / np.where(spread > 0, spread, 1), axis=1)
+    nearest = np.sort(others[np.argsort(distance, kind="stable")[:_N_SIMILAR]])
+    return nearest, ", ".join(plain_symbol(sample.label_names[j]) for j in columns)
+
+
+def _median_spectrum(file: LabelledFile, rows: np.ndarray) -> np.ndarray:
+    """Return the median flux of good pixels of some spectra; NaN where none has one."""
+    order = np.sort(rows)
+    _, X, x_err = file.spectra(order)
+    good = np.isfinite(X) if x_err is None else np.isfinite(X) & (x_err > 0)
+    masked = np.ma.median(np.ma.masked_array(X, ~good), axis=0)
+    return np.asarray(np.ma.filled(masked.astype(float), np.nan))
 
 
 def _windows(model: CensoredBCNNRegressor) -> dict[str, tuple[int, ...]]:
@@ -291,7 +336,10 @@ def _model_figures(model: CensoredBCNNRegressor, file: LabelledFile, sample: Sam
         found["history"] = ReportFigure(
             (4.2, 3.6),
             lambda figure: TrainingHistoryDisplay.from_estimator(model, ax=figure.add_subplot()),
-            "Losses of the training in nats per measured label, and the learning rate.",
+            "Losses of the training in nats per measured label, and the learning rate. The training loss is computed "
+            f"with dropout{' and from augmented spectra' if is_augmented(model) else ''}, the validation loss without, "
+            "so that it can be much lower. The point is the lowest validation loss; dashed lines mark where the "
+            "learning rate was halved.",
             "Loss and learning rate against the epoch of the training.",
         )
     windows = _windows(model)

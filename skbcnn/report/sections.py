@@ -415,7 +415,7 @@ def _outliers(evaluation: Evaluation) -> Blocks:
         "The stars with the largest residuals in units of their errors, each with its worst label. The error is the "
         "standard deviation of the prediction"
         + ("" if evaluation.sample.y_err is None else ", in quadrature with the error of the reference label")
-        + ". In the spectra, the window of that label is shaded."
+        + ". The spectra show the window of that label, if it has one."
     )
     rows = []
     for row in table:

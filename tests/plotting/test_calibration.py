@@ -82,7 +82,7 @@ class TestCurves:
         assert artists(ax)["x5 (lowest)"].get_color() == VERMILLION
         assert sum(line.get_color() == GREY for line in ax.lines) == 6
         assert legend_texts(ax) == [
-            "95% range of 300 spectra",
+            "95% range (300 per label)",
             "perfect calibration",
             "other labels",
             "x2 (highest)",
@@ -101,10 +101,12 @@ class TestCurves:
         middle = vertices[np.isclose(vertices[:, 0], 0.5), 1]
         assert_allclose([middle.min(), middle.max()], [0.4, 0.6])  # 0.5 -+ 2 sqrt(0.25 / 100)
 
-    @pytest.mark.parametrize(("scale", "corner"), [(0.3, "upper left"), (3.0, "lower right")])
-    def test_legend_is_away_from_the_lines(self, stars, scale, corner):
-        legend = draw(stars[0], stars[1], stars[2] * scale).ax_.get_legend()
-        assert legend._loc == legend.codes[corner]
+    def test_legend_is_above_the_lines(self, stars):
+        display = draw(*stars)
+        display.figure_.draw_without_rendering()
+        legend = display.ax_.get_legend().get_window_extent()
+        assert legend.y0 >= display.ax_.get_window_extent().y1
+        assert legend.x0 >= 0
 
 
 class TestHistogram:
@@ -123,6 +125,10 @@ class TestHistogram:
         """Predictions that are too high by 1, 2 and 4 error bars: median 2, absolute deviations 1, 0 and 2."""
         display = draw_one([0.0] * 3, [0.5, 1.0, 2.0], [0.5] * 3)
         assert display.axes_[1].texts[0].get_text().split("\n") == ["$n$ = 3", "bias 2.00", "scatter 1.48"]
+
+    def test_name_of_the_reference(self, stars):
+        display = draw(*stars, reference_name="ASPCAP")
+        assert display.axes_[1].get_xlabel() == r"$z$ = (predicted $-$ ASPCAP) / $\sigma$"
 
     def test_standard_normal_distribution(self, stars):
         x, density = artists(draw(*stars).axes_[1])["standard normal"].get_data()
@@ -158,7 +164,7 @@ class TestPlot:
 
     def test_in_a_new_figure(self, stars, check_pyplot_figure):
         display = ErrorCalibrationDisplay.from_predictions(*stars, label_names=NAMES)
-        assert check_pyplot_figure(display.figure_) == (7, 3.3)
+        assert check_pyplot_figure(display.figure_) == (7, 3.7)
 
     @pytest.mark.parametrize("n_labels", [1, 22])
     def test_text_is_legible(self, n_labels, check_legible):

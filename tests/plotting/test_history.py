@@ -25,19 +25,24 @@ def draw(history, **options):
 
 def marks(ax):
     """Return the positions of the vertical lines."""
-    return [line.get_xdata()[0] for line in ax.lines if line.get_label().startswith("_")]
+    return [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"]
 
 
 class TestPanels:
     def test_losses(self, history):
         drawn = artists(draw(history).axes_[0])
-        assert list(drawn) == ["training, with L2 penalty", "training", "validation"]
-        for line, name in zip(drawn.values(), ("loss", "data_loss", "val_loss"), strict=True):
-            assert_allclose(line.get_data(), [[1, 2, 3, 4], history[name]])
+        expected = ["training (dropout)", "with L2 penalty", "validation", "lowest (epoch 4)", "rate halved"]
+        assert list(drawn) == expected
+        for text, name in zip(drawn, ("data_loss", "loss", "val_loss"), strict=False):
+            assert_allclose(drawn[text].get_data(), [[1, 2, 3, 4], history[name]])
+        assert_allclose(drawn["lowest (epoch 4)"].get_data(), [[4], [0.5]])
+
+    def test_augmented_training_is_named(self, history):
+        assert "training (augmented, dropout)" in artists(draw(history, augmented=True).ax_)
 
     def test_without_validation(self, history):
         del history["val_loss"]
-        assert list(artists(draw(history).axes_[0])) == ["training, with L2 penalty", "training"]
+        assert list(artists(draw(history).axes_[0])) == ["training (dropout)", "with L2 penalty", "rate halved"]
 
     def test_learning_rate(self, history):
         ax = draw(history).axes_[1]
@@ -52,6 +57,18 @@ class TestPanels:
         history["lr"] = [4e-5, 4e-5, 2e-5, 2e-5]
         ticks = [text.get_text() for text in draw(history).axes_[1].get_yticklabels()]
         assert ticks == [r"$2\times10^{-5}$", r"$4\times10^{-5}$"]
+
+    @pytest.mark.parametrize("lowest", [2e-3, 4.4e-5])
+    def test_many_learning_rates_have_two_ticks(self, history, lowest):
+        rates = np.geomspace(3e-3, lowest, 40)
+        ticks = draw({"val_loss": rates, "lr": rates}).axes_[1].get_yticks()
+        assert_allclose(ticks, [lowest, 3e-3])
+
+    def test_ticks_of_the_learning_rate_do_not_overlap(self, check_legible):
+        rates = [3e-3, 2.99e-3, 2.9e-3, 1e-5]
+        display = draw({"val_loss": rates, "lr": rates})
+        assert_allclose(display.axes_[1].get_yticks(), [1e-5, 3e-3])
+        check_legible(display.figure_)
 
     def test_axes(self, history):
         above, below = draw(history).axes_
@@ -87,7 +104,7 @@ class TestEpochs:
         display = draw(history, first_epoch=11)
         assert_allclose(display.epochs, [11, 12, 13, 14])
         assert_allclose(display.halved, [12.5, 13.5])
-        assert_allclose(artists(display.ax_)["training"].get_xdata(), [11, 12, 13, 14])
+        assert_allclose(artists(display.ax_)["training (dropout)"].get_xdata(), [11, 12, 13, 14])
 
     def test_single_epoch_is_a_point(self, history):
         display = draw({name: values[:1] for name, values in history.items()})
@@ -137,7 +154,8 @@ def test_invalid_history(history, message):
 
 def test_legend_covers_no_curve():
     history = {name: np.linspace(1, 0, 20) for name in ("loss", "data_loss", "val_loss")} | {"lr": np.full(20, 1e-3)}
-    display = TrainingHistoryDisplay.from_history(history)
+    history["lr"][10:] /= 2
+    display = TrainingHistoryDisplay.from_history(history, augmented=True)
     display.figure_.draw_without_rendering()
     legend, panel = display.ax_.get_legend().get_window_extent(), display.ax_.get_window_extent()
     assert legend.y0 >= panel.y1

@@ -86,7 +86,7 @@ class TestTypicalError:
         assert_allclose(typical_error(ax), 2 * np.median(stars[2][:, :2], axis=0))
 
     def test_stars_that_are_left_out_do_not_count(self):
-        labels = [[4500.0, 2.0], [np.nan, 2.0], [4600.0, 2.1], [4700.0, 2.2]]
+        labels = [[4500.0, 2.0], [np.nan, 2.0], [4600.0, 3.0], [4700.0, 4.0]]
         errors = [[10.0, 0.1], [900.0, 9.0], [30.0, 0.3], [np.nan, -9999.0]]
         assert_allclose(typical_error(draw(labels, errors, names=NAMES[:2]).ax_), [40, 0.4])
 

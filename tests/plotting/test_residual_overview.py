@@ -51,7 +51,13 @@ def test_label_without_true_values(page):
 def test_statistics_agree_with_the_residual_table(page, labels):
     row = residual_table(*labels, label_names=LABELS)[0]
     text = page.axes_[0].texts[0].get_text()
-    assert text == f"bias {row['median_residual']:.1f} K\nscatter {row['mad_std']:.1f} K"
+    assert text == f"bias {row['median_residual']:.1f} K, scatter {row['mad_std']:.1f} K"
+
+
+def test_statistics_are_above_the_points(page):
+    page.figure_.draw_without_rendering()
+    for ax in page.axes_[:4]:
+        assert ax.texts[0].get_window_extent().y0 >= ax.get_window_extent().y1
 
 
 def test_both_axes_have_the_same_limits(page):

@@ -45,7 +45,7 @@ class TestLine:
 class TestBand:
     def test_is_one_standard_deviation(self):
         ax = draw([1.0, 0.8], [0.1, 0.2]).ax_
-        vertices = artists(ax)[r"flux $\pm$ 1$\sigma$"].get_paths()[0].vertices
+        vertices = artists(ax)[r"flux $\pm$ 1$\sigma$ (median 0.15)"].get_paths()[0].vertices
         for pixel, limits in ((0, (0.9, 1.1)), (1, (0.6, 1.0))):
             flux = vertices[vertices[:, 0] == pixel, 1]
             assert_allclose([flux.min(), flux.max()], limits)
@@ -105,6 +105,30 @@ class TestWindow:
     def test_label_without_a_window(self, name, n_pixels):
         with pytest.raises(ValueError, match=f"label_name={name!r} has no window on {n_pixels} pixels"):
             draw(np.ones(n_pixels), label_name=name)
+
+
+class TestZoom:
+    def test_shows_the_parts_of_the_window(self, star):
+        display = draw(star.X[0], star.X_err[0], label_name="Na", zoom=True)
+        window = wavelength()[list(apogee_windows()["Na"])]
+        limits = [ax.get_xlim() for ax in display.axes_]
+        assert 1 < len(limits) <= 6
+        assert all(any(low < one < high for low, high in limits) for one in window)
+        assert max(high - low for low, high in limits) < 40
+        assert display.axes_[0].get_ylim() == display.axes_[1].get_ylim()
+
+    def test_comparison(self):
+        flux, other = np.linspace(0.5, 1, 60), np.linspace(0.6, 1, 60)
+        display = draw(flux, label_name="Zr", windows={"Zr": [30, 31]}, comparison=other, zoom=True)
+        assert_allclose(artists(display.ax_)["comparison"].get_data(), [np.arange(15, 47), other[15:47]])
+
+    def test_needs_a_label(self):
+        with pytest.raises(ValueError, match=r"zoom=True, but label_name is None\. Name the label"):
+            draw(np.ones(10), zoom=True)
+
+    @pytest.mark.parametrize("name", ["Na", "Al", "C"])
+    def test_text_is_legible(self, star, name, check_legible):
+        check_legible(draw(star.X[0], star.X_err[0], label_name=name, comparison=star.X[0], zoom=True).figure_)
 
 
 class TestRawPixels:

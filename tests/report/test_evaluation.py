@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from sklearn.pipeline import make_pipeline
 
 from skbcnn import CensoredBCNNRegressor, residual_table, save_folder, write_h5
 from skbcnn.persistence.fingerprint import model_fingerprint
 from skbcnn.preprocessing import SpectraNormalizer
 from skbcnn.report import evaluate
+from skbcnn.report.figures import _median_spectrum, _similar_spectra
 from skbcnn.report.model_facts import model_facts
 from tests.report.conftest import N_STARS, NAMES
 
@@ -111,6 +113,26 @@ def test_figures_show_a_random_part_of_many_stars(evaluation, monkeypatch, netwo
     assert "Drawn are 50 of 260 spectra, chosen at random" in found["kiel"].caption
     assert len(found["kiel"].figure().axes[0].collections[0].get_offsets()) == 50
     assert "Drawn" not in found["calibration"].caption
+
+
+def test_captions_agree_with_the_figures(evaluation):
+    found = evaluation.figures
+    assert "for 260 spectra, the median number that have a label, of 260" in found["calibration"].caption
+    assert "z$ = (predicted $-$ reference)" in found["calibration"].figure().axes[-1].get_xlabel()
+    assert "computed with dropout, the validation loss without" in found["history"].caption
+    assert "below two standard errors are white" in found["responses"].caption
+
+
+def test_outliers_are_compared_with_similar_stars(evaluation):
+    one = evaluation.outliers[0]
+    similar, texts = _similar_spectra(evaluation.sample, int(one["position"]))
+    assert texts == "Teff, log g, [Fe/H]"
+    assert len(similar) == 20
+    assert one["position"] not in similar
+    assert f"the median of the 20 evaluated spectra with the nearest {texts}" in evaluation.figures["outlier_1"].caption
+    rows = evaluation.sample.rows[similar]
+    flux = evaluation.file.spectra(rows).X
+    assert_allclose(_median_spectrum(evaluation.file, rows), np.median(flux, axis=0), rtol=1e-6)
 
 
 def test_unknown_quantity(evaluation):
