@@ -50,6 +50,11 @@ class SkippedRow(NamedTuple):
     row: int
     reason: str
 
+    @property
+    def name(self) -> str:
+        """Name of the row, as in `Spectra.row_names`."""
+        return _row_name(self.row)
+
 
 @dataclass(frozen=True, eq=False)
 class Spectra:
@@ -165,7 +170,7 @@ def read_apstar(path: Source, *, visits: bool = False, combination: str = "pixel
     >>> star.flux.shape, star.row_names, star.snr
     ((1, 8575), ('combined',), array([150.]))
     >>> star.skipped[0].reason
-    'row 1, combined (global), has no flux but zeros'
+    'row 1, combined (global), has zero flux everywhere'
     """
     return _apstar(_read_file(path), visits=visits, combination=combination)
 
@@ -243,6 +248,24 @@ def read_fits_spectra(path: Source, *, visits: bool = False, combination: str = 
     return _aspcapstar(file) if _is_aspcapstar(file) else _apstar(file, visits=visits, combination=combination)
 
 
+def lost_rows(star: Spectra, visits: bool) -> list[SkippedRow]:
+    """Return the rows without a spectrum that were selected: not the other combination, and no visits unless wanted.
+
+    Parameters
+    ----------
+    star : Spectra
+        Spectra that were read.
+    visits : bool
+        Whether visits were selected.
+
+    Returns
+    -------
+    rows : list of SkippedRow
+    """
+    has_combined = any(name.startswith("combined") for name in star.row_names)
+    return [row for row in star.skipped if (visits if row.row >= N_COMBINATIONS else not has_combined)]
+
+
 class _File(NamedTuple):
     """Primary header and first three extensions, each of shape (n_rows, 8575)."""
 
@@ -315,7 +338,7 @@ def _empty_rows(flux: np.ndarray, selected: Sequence[int]) -> list[SkippedRow]:
     is_number = np.isfinite(flux)
     has_numbers = is_number.any(axis=1)
     has_light = (is_number & (flux != 0)).any(axis=1)
-    reasons = {True: "has no flux but zeros", False: "has no flux that is a number"}
+    reasons = {True: "has zero flux everywhere", False: "has no flux that is a number"}
     faults = {row: reasons[bool(has_numbers[row])] for row in np.flatnonzero(~has_light).tolist()}
     faults |= {row: f"is not among the {len(flux)} rows of the file" for row in selected if row >= len(flux)}
     return [SkippedRow(row, f"row {row}, {_row_name(row)}, {fault}") for row, fault in faults.items()]
