@@ -55,7 +55,12 @@ class _Limit(click.ParamType):
         """Return a float; None for off."""
         if value is None or isinstance(value, float):
             return value
-        return None if str(value).lower() == "off" else click.FLOAT.convert(value, param, ctx)
+        if str(value).lower() == "off":
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor off.", param, ctx)
 
 
 class _Numbers(click.ParamType):
@@ -128,7 +133,7 @@ def demo(**options: Any) -> None:
 @_cut("--min-snr", 200, "S/N per pixel must be above this.")
 @_cut("--max-snr", "off", "S/N per pixel must be below this.")
 @_cut("--max-vscatter", 1, "VSCATTER in km/s must be below this.")
-@_cut("--min-fe-h", -10000, "[Fe/H] must be above this; missing is -9999.")
+@_cut("--min-fe-h", -10000, "[Fe/H] must be above this. Above -9999, stars without [Fe/H] are left out, too.")
 @_cut("--min-location-id", 1, "LOCATION_ID must be above this.")
 @click.option("--starflag", type=click.Choice(["zero", "any"]), default="zero", help="STARFLAG of the stars.")
 @click.option("--aspcapflag", type=click.Choice(["zero", "any"]), default="zero", help="ASPCAPFLAG of the stars.")
@@ -179,8 +184,9 @@ def build(**options: Any) -> None:
     TABLE is the allStar table of DR14, DR16 or DR17, or astraAllStarASPCAP of SDSS-V (.fits or .fits.gz).
 
     Stars are selected as in Leung & Bovy (2019), unless limits are changed or switched off. Their spectra are divided
-    by their continuum and written with their labels to an HDF5 file for skbcnn train. What cannot be read is listed in
-    FILE.h5-left-out.csv. An interrupted command continues where it stopped when it is repeated.
+    by their continuum and written with their labels to an HDF5 file for skbcnn train. What is left out is listed in
+    FILE.h5-left-out.csv, and is no error: the exit code is 0. An interrupted command continues where it stopped when it
+    is repeated.
     """
     from skbcnn.cli.build import run_build
 
@@ -318,8 +324,8 @@ def predict(ctx: click.Context, **options: Any) -> None:
     used as they are, every row; they must be normalised. A note says if the file records another preparation than the
     model.
 
-    A command that was stopped or killed goes on where it ended if it is given again. Files and spectra that cannot be
-    used are listed beside the table, in NAME.fits-left-out.csv.
+    An interrupted command continues where it stopped when it is repeated. Files and spectra that cannot be used are
+    listed beside the table, in NAME.fits-left-out.csv, and the exit code is then 1.
     """
     from skbcnn.cli.predict import run_predict
 
@@ -361,10 +367,10 @@ def evaluate(**options: Any) -> None:
 @_debug
 @click.pass_context
 def info(ctx: click.Context, paths: tuple[Path, ...]) -> None:
-    """Summarise models, catalogues and files of spectra.
+    """Summarise models, catalogues, tables and files of spectra.
 
-    PATHS are models, HDF5 files of skbcnn.write_h5 or of astroNN (datasets.h5), catalogues that skbcnn predict has
-    written, or apStar and aspcapStar files.
+    PATHS are models, HDF5 files in the datasets.h5 layout (of skbcnn build, skbcnn.write_h5 or astroNN), catalogues
+    that skbcnn predict has written, allStar and other tables, or apStar and aspcapStar files.
     """
     from skbcnn.cli.info import run_info
 

@@ -1,4 +1,4 @@
-"""What the commands print beside their results: errors, warnings, and what was left out, in words of the command line."""
+"""What the commands print beside results: errors, warnings, and what was left out, in words of the command line."""
 
 import contextlib
 import re
@@ -17,6 +17,9 @@ _OPTIONS = {  # advice for Python, and the same for the command line
     "choose no_continuum='fill'": "pass --no-continuum fill",
     "no_continuum='fill'": "--no-continuum fill",
     "(labels by target) or load with load_err=False": "(labels by --target), or pass --no-errors",
+    "(labels by target): loader.target = loader.label_names takes all labels that it has": (
+        "by --target, or leave out --target to train all labels that it has"
+    ),
     "(labels by target)": "(labels by --target)",
     "load_err=False": "--no-errors",
     "by combination and visits": "by --combination and --visits",
@@ -39,6 +42,10 @@ _OPTIONS = {  # advice for Python, and the same for the command line
     "columns names": "--columns names",
     "out of the columns": "out of --columns",
     "Rename those in `columns`.": "Leave them out of --columns.",
+    "build_dataset (skbcnn build) makes one of an allStar table and spectra; read_apstar reads spectra.": (
+        "skbcnn build makes one of an allStar table and spectra."
+    ),
+    "of a model that save_folder wrote": "of a model that skbcnn train wrote",
 }
 _DATASETS = {  # arguments of Python, and where their values stand in a file
     r"^[Xy] (?=has|contains)": "The file ",

@@ -20,14 +20,15 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
+from skbcnn._file_kinds import GZIP, unreadable_fits
 from skbcnn.survey import N_APSTAR_PIXELS, apstar_wavelength, is_missing
 
 _COMBINATION_ROW = {"pixel": 0, "global": 1}
 _COMBINATION_NAMES = ("combined", "combined (global)")
 _MAX_PIXELS = 5000 * N_APSTAR_PIXELS  # of an image: more than any star has, so that a damaged header asks for no memory
-_GZIP = b"\x1f\x8b"  # first bytes of a gzipped file
 _READ_ERRORS = (OSError, EOFError, TypeError, ValueError, KeyError, AttributeError, MemoryError, fits.VerifyError)
 _SHAPES_OF_DETECTORS = ((3, 4096), (3, 2048))  # apVisit files, with and without dithering
+_EXPECTED = "an apStar or aspcapStar file"
 _MWM_EXTENSIONS = ("BOSS/", "APOGEE/")  # beginnings of the names in mwmStar and mwmVisit files
 N_COMBINATIONS = len(_COMBINATION_NAMES)  # the rows after these are visits
 
@@ -312,11 +313,11 @@ def _has_flags(image: np.ndarray) -> bool:
 def _spectra(file: _File, selected: Sequence[int], *, normalized: bool) -> Spectra:
     """Take the selected rows of a file that are not empty. Normalised spectra have no pixel flags."""
     skipped = _empty_rows(file.flux, selected)
-    without = {row for row, _ in skipped}
+    without = dict(skipped)
     rows = [row for row in selected if row not in without]
     if not rows:
         raise ValueError(
-            f"{file.path} has no spectrum in the selected rows: {'; '.join(reason for _, reason in skipped)}. "
+            f"{file.path} has no spectrum in the selected rows: {'; '.join(without[row] for row in selected)}. "
             "Select other rows by combination and visits."
         )
     return Spectra(
@@ -392,10 +393,9 @@ def _read_file(source: Source) -> _File:
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except _READ_ERRORS as error:
-        raise OSError(
-            f"{path} cannot be read as FITS ({error}): it is another kind of file, or cut short. "
-            "Pass an apStar or aspcapStar file, or download it again."
-        ) from error
+        if not isinstance(source, str | PathLike):  # nor need the path be that of a file
+            raise OSError(f"{path} cannot be read as FITS ({error}). Pass {_EXPECTED}.") from error
+        raise OSError(unreadable_fits(path, error, _EXPECTED)) from error
     if is_of_mwm:
         raise ValueError(
             f"{path} is {_mwm_kind(path)} of SDSS-V, expected an apStar or aspcapStar file. Its extensions APOGEE/APO "
@@ -433,7 +433,7 @@ def _opened(source: Source) -> Iterator[fits.HDUList]:
         content = source.read()
         if isinstance(content, str):
             raise TypeError("the file is opened as text; open it with mode 'rb'")
-        if content.startswith(_GZIP):
+        if content.startswith(GZIP):
             content = gzip.decompress(content)
         with fits.open(BytesIO(content)) as hdus:
             yield hdus

@@ -77,6 +77,7 @@ def test_options_reach_the_function(mirror, tmp_path):
     assert not set(mirror.of_kind("cool")["star"]) & stars
     assert (loader.load_entry("in_flag") == 1).any()
     assert " visits, with 21 of the 22 labels of the default target, and M and alpha." in output
+    assert "--out model --visits\n" in output
     flagged = loader.load_entry("APOGEE_ID") == mirror.of_kind("flagged")["star"][0]
     assert (loader.load_entry("Mg")[flagged] > -9999).all()
     recorded = loader.preprocessing
@@ -98,6 +99,7 @@ def test_errors_name_the_options(mirror, built, tmp_path):
     assert "the root of the mirror by --spectra" in refuse("build", mirror.table, "--spectra", "/no", *needed[2:])
     spectrum = mirror.root / mirror.kept["path"][0]
     assert "name the release by --release." in refuse("build", spectrum, *needed)
+    assert "'cool' is neither a number nor off." in run("build", mirror.table, *needed, "--min-teff", "cool").stderr
 
 
 def test_an_interrupted_command_says_that_it_can_go_on(mirror, tmp_path, monkeypatch):

@@ -216,7 +216,10 @@ def test_a_table_that_is_cut_short(mirror, tmp_path, zipped):
 def test_no_table(mirror, tmp_path):
     text = tmp_path / "stars.csv"
     text.write_text("APOGEE_ID,TEFF\n")
-    with pytest.raises(OSError, match="cannot be read as FITS"), opened_table(text, None, tmp_path):
+    with (
+        pytest.raises(OSError, match=r"stars\.csv is a text file, expected the allStar"),
+        opened_table(text, None, tmp_path),
+    ):
         pass
     spectrum = mirror.root / mirror.kept["path"][0]
     with (
