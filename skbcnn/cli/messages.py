@@ -1,18 +1,13 @@
-"""What the commands print beside results: errors, warnings, and what was left out, in words of the command line."""
+"""Errors and warnings in words of the command line. Nothing heavy is imported here, for the sake of ``--help``."""
 
 import contextlib
 import re
 import warnings
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from skbcnn._left_out import NOT_NORMALISED, LeftOut, cause
-
-_N_SHOWN = 10  # of what is left out
 _OPTIONS = {  # advice for Python, and the same for the command line
     "choose no_continuum='fill'": "pass --no-continuum fill",
     "no_continuum='fill'": "--no-continuum fill",
@@ -65,14 +60,24 @@ def print_error(error: Exception) -> None:
     error : Exception
         The exception.
     """
-    message = _for_command_line(str(error))
+    message = for_command_line(str(error))
     if isinstance(error, OSError) and error.strerror:
         message = error.strerror + (f": {error.filename}" if error.filename else "")
     click.secho(f"Error: {message or type(error).__name__}", fg="red", err=True)
 
 
-def _for_command_line(message: str) -> str:
-    """Return a message of a Python function with the names of options and of datasets in a file."""
+def for_command_line(message: str) -> str:
+    """Return a message of a Python function with the names of options and of datasets in a file.
+
+    Parameters
+    ----------
+    message : str
+        Message.
+
+    Returns
+    -------
+    message : str
+    """
     for python, option in _OPTIONS.items():
         message = message.replace(python, option)
     for python, dataset in _DATASETS.items():
@@ -90,27 +95,4 @@ def warnings_as_sentences() -> Iterator[None]:
 
 
 def _print_warning(message: Warning | str, *args: Any, **kwargs: Any) -> None:
-    click.echo(f"Note: {_for_command_line(str(message))}", err=True)
-
-
-def print_left_out(left_out: Sequence[LeftOut], listed: Path | None) -> None:
-    """Print the first files and spectra that are left out, and how many there are, on the error stream.
-
-    Parameters
-    ----------
-    left_out : sequence of LeftOut
-        Files and spectra.
-    listed : pathlib.Path or None
-        List of all of them, if there is one.
-    """
-    for one in left_out[:_N_SHOWN]:
-        shown = one._replace(detail=cause(one.detail)) if one.spectrum else one  # a file has few, so advice has room
-        click.secho(f"Left out: {_for_command_line(str(shown))}", fg="yellow", err=True)
-    reasons = Counter(one.reason for one in left_out)
-    if len(left_out) > _N_SHOWN:
-        counts = "; ".join(f"{reason}: {n}" for reason, n in reasons.most_common())
-        click.echo(f"{len(left_out)} files and spectra are left out ({counts}).", err=True)
-    if NOT_NORMALISED in reasons:
-        click.echo("With --no-continuum fill, spectra that cannot be normalised on one chip are used, too.", err=True)
-    if left_out and listed is not None:
-        click.echo(f"All that is left out is listed in {listed}.", err=True)
+    click.echo(f"Note: {for_command_line(str(message))}", err=True)

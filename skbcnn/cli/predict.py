@@ -13,7 +13,7 @@ from skbcnn._provenance import was_synthetic
 from skbcnn.catalog import CatalogSummary, NoSpectraError, predict_catalog
 from skbcnn.cli.input_names import STANDARD_INPUT, named_spectra
 from skbcnn.cli.interruption import continued_later
-from skbcnn.cli.messages import print_left_out
+from skbcnn.cli.left_out import print_left_out
 from skbcnn.cli.output_paths import check_tables
 from skbcnn.cli.terminal_tables import print_labels
 from skbcnn.persistence import load_folder

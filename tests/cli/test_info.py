@@ -143,7 +143,7 @@ def test_survey_files(tmp_path):
     assert any(line.startswith("combined 154 829.8 ") for line in lines)
     visit = next(line for line in lines if line.startswith("visit 1 "))
     assert visit == "visit 1 67 830 14.4 %"  # with the gaps, which are 0 in visits
-    assert any("combined (global), has no flux" in line for line in lines)
+    assert any("combined (global), has zero flux everywhere" in line for line in lines)
 
 
 def test_what_cannot_be_read_does_not_hide_the_rest(tmp_path):
@@ -153,7 +153,7 @@ def test_what_cannot_be_read_does_not_hide_the_rest(tmp_path):
     fits_named_csv.write_bytes(DWARF.read_bytes()[:5000])
     result = run("info", text, tmp_path / "absent", fits_named_csv, DWARF)
     assert result.exit_code == 1
-    assert "notes.txt is none of the files that skbcnn reads" in result.stderr
+    assert "notes.txt is a text file, expected a model" in result.stderr
     assert "There is no file or folder" in result.stderr
     assert "other.csv cannot be read: " in result.stderr
     assert "2M19485057+5005279" in result.stdout
