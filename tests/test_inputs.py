@@ -1238,7 +1238,7 @@ class TestAdvice:
         with pytest.raises(FileNotFoundError, match="is a folder, expected the file of SDSS-V's checkpoint"):
             from_sdssv(giants_model)
         assert "row 0" in succeed("predict", giants_model, giants_file.parent)  # all files of spectra in a folder
-        assert "Left out: absent.fits: there is no such file" in refuse("predict", giants_model, "absent.fits")
+        assert "absent.fits: there is no such file" in refuse("predict", giants_model, "absent.fits")
 
     def test_swapped_arguments_of_save_folder(self, giants_model, tmp_path):
         with pytest.raises(TypeError, match=r"save_folder\(model, path\) .* the other way round"):

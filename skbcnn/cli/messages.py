@@ -12,8 +12,8 @@ _OPTIONS = {  # advice for Python, and the same for the command line
     "choose no_continuum='fill'": "pass --no-continuum fill",
     "no_continuum='fill'": "--no-continuum fill",
     "(labels by target) or load with load_err=False": "(labels by --target), or pass --no-errors",
-    "(labels by target): loader.target = loader.label_names takes all labels that it has": (
-        "by --target, or leave out --target to train all labels that it has"
+    ": loader.target = loader.label_names takes all labels that it has": (
+        ". Without --target, all labels that it has are trained"
     ),
     "(labels by target)": "(labels by --target)",
     "load_err=False": "--no-errors",

@@ -242,7 +242,7 @@ def test_rows_of_hdf5_files_that_cannot_be_used_are_named(tmp_path):
     (rows,), _, failures = read([path])
     assert list(np.flatnonzero(rows.unusable)) == [1, 2, 3, 4]
     assert [failure.spectrum for failure in failures] == ["row 1", "row 2", "row 3", "row 4"]
-    reasons = ["contains NaN", "negative or NaN", "every pixel is marked as bad", "more than half of the flux errors"]
+    reasons = ["contains NaN", "negative or NaN", "every pixel is marked as bad", "More than half of the flux errors"]
     assert all(reason in str(failure) for reason, failure in zip(reasons, failures, strict=True))
     assert np.isfinite(rows.X).all()
     assert (rows.X[5, 5], rows.x_err[5, 5]) == (1, 0)

@@ -144,7 +144,8 @@ def test_ctrl_c_saves_the_model(data, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("target", "sentence"), [("teff,unobtainium", "'unobtainium' is not a label"), ("alpha", "has no alpha")]
+    ("target", "sentence"),
+    [("teff,unobtainium", "'unobtainium' is not a label"), ("alpha", "Without --target, all labels")],
 )
 def test_labels_that_are_not_in_the_file(data, tmp_path, target, sentence):
     assert sentence in refuse("train", data, "--out", tmp_path / "model", "--target", target)
