@@ -36,9 +36,10 @@ _DESCRIPTIONS = {  # of the columns
     "mean": "{}",
     "total": "Total standard deviation of {}",
     "model": "Standard deviation of {} between posterior draws",
-    "predictive": "Standard deviation of {} by the spectrum",
+    "predictive": "Standard deviation of {} that the network predicts for the spectrum",
     "calibrated": "Calibrated standard deviation of {}",
 }
+_PARAMETERS = {"teff": "effective temperature", "logg": "surface gravity"}  # labels whose symbol is a formula
 _BLOCK = 1000  # stars whose covariance is computed at once
 
 
@@ -310,7 +311,7 @@ class Prediction:
                 array[:, j] if array.ndim == 2 else array,
                 name=names[kind],
                 unit=label_unit(name) or None,
-                description=_DESCRIPTIONS[kind].format(_symbol(name)),
+                description=_capitalized(_DESCRIPTIONS[kind].format(_symbol(name))),
             )
             for j, name in enumerate(self.label_names)
             for names in [column_names(name, naming)]
@@ -485,7 +486,14 @@ def _symbol(name: str) -> str:
     from skbcnn.survey import find_label
 
     known = find_label(name)
-    return name if known is None or "$" in known.symbol else known.symbol
+    if known is None:
+        return name
+    return _PARAMETERS.get(known.name, name if "$" in known.symbol else known.symbol)
+
+
+def _capitalized(text: str) -> str:
+    """Return a description that begins with a capital, unless it begins with the name or symbol of a label."""
+    return text[0].upper() + text[1:] if text in _PARAMETERS.values() else text
 
 
 def _sdssv_name(name: str) -> str:

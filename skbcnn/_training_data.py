@@ -173,9 +173,28 @@ def split(stars: Stars, validation_fraction: float, random_state: np.random.Rand
     return stars.take(training), stars.take(held_out)
 
 
+def number_held_out(n_stars: int, share: float, of_groups: bool) -> int:
+    """Return how many stars are held out, without regard to labels that only few stars have.
+
+    Parameters
+    ----------
+    n_stars : int
+        Number of stars.
+    share : float
+        Share to hold out.
+    of_groups : bool
+        Whether the stars are groups of spectra.
+
+    Returns
+    -------
+    n_held_out : int
+    """
+    return min(math.ceil(n_stars * share), n_stars - 1) if of_groups else int(n_stars * share)
+
+
 def _random_rows(n_stars: int, share: float, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of random stars to train on and to hold out."""
-    n_held_out = int(n_stars * share)
+    n_held_out = number_held_out(n_stars, share, of_groups=False)
     if n_held_out == 0:
         return np.arange(n_stars), np.arange(0)
     order = random_state.permutation(n_stars)
@@ -187,7 +206,7 @@ def _random_groups(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of random groups to train on and to hold out, at least one of each if there are two."""
     n_groups = len(np.unique(groups))
-    n_held_out = min(math.ceil(n_groups * share), n_groups - 1)
+    n_held_out = number_held_out(n_groups, share, of_groups=True)
     if n_held_out == 0:
         if n_groups == 1 and share > 0:
             warn_user("groups names a single star, so that none can be held out. Name the star of each spectrum.")

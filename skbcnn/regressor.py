@@ -803,7 +803,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         moments = self._moments(first, None, "Calibrating")
         if len(again) == 0:
             return moments
-        of_again = self._moments(again, None, "Calibrating", min(self.n_draws, _DRAWS_OF_REPEATS))
+        of_again = self._moments(again, None, "Calibrating (more exposures)", min(self.n_draws, _DRAWS_OF_REPEATS))
         return np.concatenate([moments, of_again], axis=1)
 
     @property

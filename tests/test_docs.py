@@ -14,7 +14,7 @@ from astropy.table import Table
 from click.testing import CliRunner
 from sklearn import config_context
 
-from skbcnn import ApogeeBCNNCensoredRegressor, H5Loader
+from skbcnn import ApogeeBCNNCensoredRegressor, H5Loader, load_folder
 from skbcnn.cli import train
 from skbcnn.cli.commands import skbcnn
 from skbcnn.survey import APOGEE_LABELS
@@ -22,6 +22,7 @@ from tests.survey_mirror import write_mirror
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+CATALOGUE = ROOT / "docs" / "catalogue.md"
 SLOW_PAGES = ("metadata.md", "searches.md", "training.md")
 COMMANDS = re.compile(r"^```bash\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 SMALL_README = {  # replacements that make the program of the README quick
@@ -46,6 +47,7 @@ def run_blocks(page, text):
 def pages_with_code():
     """Return the pages with programs; those that train for long are slow tests."""
     pages = [page for page in sorted((ROOT / "docs").glob("*.md")) if BLOCK.search(page.read_text(encoding="utf-8"))]
+    pages.remove(CATALOGUE)  # whose program needs what its commands have made
     slow = [pytest.mark.slow]
     return [pytest.param(page, id=page.name, marks=slow if page.name in SLOW_PAGES else []) for page in pages]
 
@@ -70,7 +72,7 @@ def test_commands_of_the_page_about_catalogues(tmp_path, monkeypatch, quick_comm
     monkeypatch.chdir(tmp_path)
     for release in (17, 19):
         write_mirror(tmp_path / "sas", 60, release=release, seed=release)
-    text = (ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")
+    text = CATALOGUE.read_text(encoding="utf-8")
     (tmp_path / "recipe.toml").write_text(re.search(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1])
     commands = [line for block in COMMANDS.finditer(text) for line in block[1].replace("\\\n", "").splitlines()]
     assert {shlex.split(line)[1] for line in commands if line.startswith("skbcnn")} == {
@@ -90,11 +92,16 @@ def test_commands_of_the_page_about_catalogues(tmp_path, monkeypatch, quick_comm
     stars = Table.read("stars.fits")
     assert np.all(np.diff(stars["table_row"]) > 0)
     assert {"file", "row", "FIELD", "TELESCOPE"} <= set(stars.colnames)
-    assert list(Table.read("stars.fits-left-out.csv").columns) == ["file", "spectrum", "reason"]
-    assert {"detail", "star", "row"} <= set(Table.read("datasets.h5-left-out.csv").columns)
+    columns = ["file", "spectrum", "reason", "detail", "star", "row"]
+    for path in ("stars.fits-left-out.csv", "datasets.h5-left-out.csv"):
+        assert Table.read(path).colnames == columns
     assert Path("model-report/parameters.json").exists()
     assert len(Table.read("faint.fits")) == len(H5Loader("faint.h5", target="teff").load()[0])
     assert Path("report.html").stat().st_size > 1e5
+    run_blocks(
+        CATALOGUE, text.replace("Regressor(target", "Regressor(num_hidden=(8, 8, 4, 4, 0), max_epochs=1, target")
+    )
+    assert len(load_folder("model-3").target_names_) == 21
 
 
 def test_readme(tmp_path, monkeypatch, capsys):

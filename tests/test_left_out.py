@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from skbcnn._left_out import COLUMNS, cause, check_left_out, left_out_table
+from skbcnn._left_out import LeftOut, cause, check_left_out, left_out_table
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,13 @@ def test_the_cause_is_what_is_wrong_without_advice(message, expected):
     assert cause(message, Path("/data/St. Andrews/a.fits")) == expected
 
 
-def test_lists_begin_with_the_same_columns(tmp_path):
+def test_a_list(tmp_path):
     name = os.fsdecode(b"star-\xe9.fits")  # which is not UTF-8
-    with left_out_table(tmp_path / "list.csv", "star") as table:
-        table.writerow((name, "visit 1", "it has no flux, or no errors", "2M0"))
-    content = (tmp_path / "list.csv").read_bytes()
-    assert content == b'file,spectrum,reason,star\nstar-\xe9.fits,visit 1,"it has no flux, or no errors",2M0\n'
+    with left_out_table(tmp_path / "list.csv") as write:
+        write([LeftOut(name, "visit 1", "it has no flux, or no errors", "It is empty. Pass another.", "2M0", 7)])
+    header, row, _ = (tmp_path / "list.csv").read_bytes().split(b"\n")
+    assert header == b"file,spectrum,reason,detail,star,row"
+    assert row == b'star-\xe9.fits,visit 1,"it has no flux, or no errors",It is empty.,2M0,7'
 
 
 @pytest.mark.parametrize("header", ["file,spectrum,reason", "row,star,file,spectrum,reason,detail"])
@@ -49,7 +50,8 @@ def test_a_list_may_be_replaced_and_no_other_file(tmp_path, header):
 
 
 def test_columns():
-    assert COLUMNS == ("file", "spectrum", "reason"), "programs read these lists by these names"
+    columns = ("file", "spectrum", "reason", "detail", "star", "row")
+    assert LeftOut._fields == columns, "programs read these lists by these names"
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from skbcnn import __version__
 from skbcnn._atomic_writes import atomic_path
-from skbcnn._left_out import cause, check_left_out, left_out_path, left_out_table
+from skbcnn._left_out import LeftOut, check_left_out, left_out_path, left_out_table
 from skbcnn._optional_dependencies import require_extra
 from skbcnn._prediction import Naming
 from skbcnn._resumable import ResumableJob, is_finished_work, resumable_job, unfinished_folder
@@ -32,7 +32,7 @@ from skbcnn._user_warnings import warn_user
 from skbcnn.catalog.part_predictions import ROWS, Layout, predict_part, reserved_columns
 from skbcnn.catalog.read_ahead import load_ahead
 from skbcnn.catalog.requested_columns import requested_names
-from skbcnn.catalog.spectra_files import CHUNK_SIZE, Failure, OpenedSpectra, open_spectra
+from skbcnn.catalog.spectra_files import CHUNK_SIZE, OpenedSpectra, open_spectra
 from skbcnn.catalog.spectra_names import Sources, spectra_of
 from skbcnn.catalog.survey_files import files_of_table
 from skbcnn.catalog.table_files import check_table_name, write_blocks
@@ -52,11 +52,11 @@ class NoSpectraError(ValueError):
 
     Attributes
     ----------
-    failures : list of Failure
-        Why, for each file and spectrum.
+    failures : list of LeftOut
+        Why, for each file and spectrum, as in `CatalogSummary`.
     """
 
-    def __init__(self, failures: Sequence[Failure]) -> None:
+    def __init__(self, failures: Sequence[LeftOut]) -> None:
         super().__init__("No spectrum was predicted, and nothing written.")
         self.failures = list(failures)
 
@@ -74,8 +74,9 @@ class CatalogSummary(NamedTuple):
         Numbers of rows with more noise than every training star, and of those outside the training set.
     notes : list of str
         What the user must know about the spectra, as sentences.
-    failures : list of Failure
-        Files and spectra without labels.
+    failures : list of LeftOut
+        Files and spectra without labels, with the attributes ``file``, ``spectrum``, ``reason``, ``detail``, ``star``
+        and ``row``, which are the columns of their table.
     failures_path : pathlib.Path or None
         Table of the failures; None if there is none.
     first_rows : astropy.table.Table
@@ -89,7 +90,7 @@ class CatalogSummary(NamedTuple):
     n_noisier: int
     n_outside: int
     notes: list[str]
-    failures: list[Failure]
+    failures: list[LeftOut]
     failures_path: Path | None
     first_rows: Table
     sample: Table
@@ -219,7 +220,8 @@ def predict_catalog(
     A row of an HDF5 file that cannot be used (NaN, every pixel bad) has NaN labels and bit 11 of ``result_flags``, so
     that the rows of catalogue and file correspond. A FITS file or spectrum that cannot be used has no row. Both are
     listed in ``<name of the catalogue>-left-out.csv`` beside the catalogue, with the columns ``file``, ``spectrum``
-    (empty for the whole file) and ``reason``.
+    (empty for the whole file), ``reason`` (a few words, the same for all with this fault), ``detail``, ``star``, and
+    with `spectra` ``row``, the row of the table.
 
     Examples
     --------
@@ -471,7 +473,8 @@ def _write(
             for path in temporary:
                 write_blocks(layout.blocks(_rows(job), meta), path, layout.n_rows)
         if listed is not None:
-            _write_failures(failures, stack.enter_context(atomic_path(listed)))
+            write_left_out = stack.enter_context(left_out_table(stack.enter_context(atomic_path(listed))))
+            write_left_out(failures)
         elif outs:
             left_out_path(outs[0]).unlink(missing_ok=True)  # of a catalogue that is replaced
     return CatalogSummary(tuple(outs), layout.n_rows, n_noisier, n_outside, notes, failures, listed, first_rows, sample)
@@ -511,17 +514,12 @@ def _about_absent(absent: Mapping[str, str], files: str) -> str:
 
 def _notes(layout: Layout) -> list[str]:
     """Return what the user must know about the FITS files."""
-    notes = list(layout.notes)
+    notes = []
     if layout.absent:
         notes.append(_about_absent(layout.absent, "None of the FITS files"))
     for text, spectra in layout.warnings.items():
         more = f" and {len(spectra) - 1} more" if len(spectra) > 1 else ""
         notes.append(f"{spectra[0]}{more}: {text}")
-    if layout.n_single:
-        notes.append(
-            f"{layout.n_single} file(s) have no second combined spectrum, as usual for stars with one visit. Nothing "
-            "is lost: it was not selected."
-        )
     if layout.n_renormalized:
         notes.append(
             f"{layout.n_renormalized} file(s) have normalised spectra, such as those of aspcapStar files; they were "
@@ -546,8 +544,3 @@ def _explanation(model: CensoredBCNNRegressor, opened: OpenedSpectra, flags: Seq
     X, x_err = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
     explanation = explain_outside(model.domain_, all_flags, X, x_err)
     return [explanation] if explanation else []
-
-
-def _write_failures(failures: Iterable[Failure], path: Path) -> None:
-    with left_out_table(path) as table:
-        table.writerows((file, spectrum, cause(reason, Path(file))) for file, spectrum, reason in failures)

@@ -9,11 +9,14 @@ import numpy as np
 from skbcnn._chunks import row_chunks
 from skbcnn._error_level import BAD_PIXEL_ERROR, MAX_FLUX_ERROR, ErrorLevel
 from skbcnn._flux_level import is_near_one
+from skbcnn._left_out import NO_SIGNAL
 from skbcnn.datasets.h5 import dataset_names, read_numbers, read_rows, spectra_shape
 
 _N_SAMPLE = 64  # rows of a file that are looked at before any is predicted
 _SPECTRA, _ERRORS, _FLAG, _STAR = "spectra", "spectra_err", "in_flag", "APOGEE_ID"
 _OPTIONAL = ("SNR", "RA", "DEC")  # columns of numbers that come along if the file has them
+_BAD_ERRORS, _BAD_FLUX = "the flux errors cannot be used", "the flux is not finite"
+_NO_GOOD_PIXEL = "every pixel is marked as bad"
 
 
 class H5Rows(NamedTuple):
@@ -29,15 +32,15 @@ class H5Rows(NamedTuple):
         ``star``, ``spectrum``, ``snr``, ``ra``, ``dec``.
     requested : dict of str to ndarray of shape (n_rows,)
         Columns that come along.
-    faults : dict of int to str
-        What is wrong with rows that cannot be used, by their positions.
+    faults : dict of int to (str, str)
+        What is wrong with rows that cannot be used, by their positions: the reason in a few words, and in a sentence.
     """
 
     X: np.ndarray
     x_err: np.ndarray | None
     columns: dict[str, Any]
     requested: dict[str, np.ndarray]
-    faults: dict[int, str]
+    faults: dict[int, tuple[str, str]]
 
 
 def check_h5(path: Path, n_pixels: int, of_training: float | None) -> None:
@@ -111,10 +114,10 @@ def read_h5_rows(path: Path, rows: np.ndarray, near_one: bool, columns: Sequence
         If the stars, ``in_flag`` or a requested column cannot be read.
     """
     X, x_err = _read_spectra(path, rows)
-    faults: dict[int, str] = {}
+    faults: dict[int, tuple[str, str]] = {}
     for some in row_chunks(*X.shape):
         found = _clean(X[some], None if x_err is None else x_err[some], near_one)
-        faults |= {some.start + row: reason for row, reason in found.items()}
+        faults |= {some.start + row: fault for row, fault in found.items()}
     flags = read_numbers(path, _FLAG, rows)
     own = {
         "star": _stars(path, rows),
@@ -181,33 +184,33 @@ def _read_spectra(path: Path, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray 
     return found[_SPECTRA], found.get(_ERRORS)
 
 
-def _clean(X: np.ndarray, x_err: np.ndarray | None, near_one: bool) -> dict[int, str]:
+def _clean(X: np.ndarray, x_err: np.ndarray | None, near_one: bool) -> dict[int, tuple[str, str]]:
     """Replace bad pixels and unusable rows by 1, their errors by 0, in place; return what is wrong with rows."""
-    faults: dict[int, str] = {}
+    faults: dict[int, tuple[str, str]] = {}
 
-    def add(condition: np.ndarray, reason: str) -> None:
+    def add(condition: np.ndarray, reason: str, detail: str = "") -> None:
         for row in np.flatnonzero(condition):
-            faults.setdefault(int(row), reason)
+            faults.setdefault(int(row), (reason, detail))
 
     if x_err is not None:
-        add(np.logical_not((x_err >= 0).all(axis=1)), f"{_ERRORS} is negative or NaN in places.")
+        add(np.logical_not((x_err >= 0).all(axis=1)), _BAD_ERRORS, f"{_ERRORS} is negative or NaN in places.")
         if near_one:
             level = ErrorLevel(len(X), _ERRORS)
             level.add(slice(None), x_err, x_err > 0, x_err >= BAD_PIXEL_ERROR)
-            add(np.isin(np.arange(len(X)), level.rows_without_good_pixels), "every pixel is marked as bad.")
+            add(np.isin(np.arange(len(X)), level.rows_without_good_pixels), _NO_GOOD_PIXEL)
             n_known, n_high = level.n - level.n_marked, level.n_high - level.n_marked
             add(
                 np.asarray(2 * n_high > n_known),
-                "more than half of the flux errors are above the continuum, so that the signal-to-noise ratio is below "
-                "1.",
+                NO_SIGNAL,
+                "More than half of the flux errors are above the continuum.",
             )
             bad = x_err > MAX_FLUX_ERROR
             X[bad], x_err[bad] = 1, 0
         else:
             infinite = np.isinf(x_err).any(axis=1)
-            add(infinite, f"{_ERRORS} is infinite in places, but the training spectra are not near 1.")
-        add((x_err == 0).all(axis=1) & (X[:, :1] == X).all(axis=1), "every pixel is marked as bad.")
-    add(~np.isfinite(X).all(axis=1), f"{_SPECTRA} contains NaN or other flux that is not finite.")
+            add(infinite, _BAD_ERRORS, f"{_ERRORS} is infinite in places, but the training spectra are not near 1.")
+        add((x_err == 0).all(axis=1) & (X[:, :1] == X).all(axis=1), _NO_GOOD_PIXEL)
+    add(~np.isfinite(X).all(axis=1), _BAD_FLUX, f"{_SPECTRA} contains NaN or other flux that is not finite.")
     rows = list(faults)
     X[rows] = 1
     if x_err is not None:

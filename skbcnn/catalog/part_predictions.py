@@ -1,7 +1,7 @@
 """Predictions of one part of the spectra, as arrays that can be saved and sent, and catalogues made of such parts.
 
-A part is an array of rows, whose fields are the columns of the catalogue, and a record of everything else: units,
-failures, notes. `Layout` collects the records of all parts. It then knows the types of the columns, which the parts do
+A part is an array of rows, whose fields are the columns of the catalogue, and a record of everything else: units
+and failures. `Layout` collects the records of all parts. It then knows the types of the columns, which the parts do
 not know: how long the longest name is, and whether a keyword holds numbers.
 """
 
@@ -12,8 +12,9 @@ import numpy as np
 from astropy.table import Column, Table
 
 from skbcnn._global_settings import default_settings
+from skbcnn._left_out import LeftOut
 from skbcnn._prediction import Naming, column_names
-from skbcnn.catalog.spectra_files import FIRST_COLUMNS, TABLE_ROW, Failure, LoadedSpectra
+from skbcnn.catalog.spectra_files import FIRST_COLUMNS, TABLE_ROW, LoadedSpectra
 from skbcnn.catalog.table_files import text_width
 from skbcnn.catalog.tables import prediction_table, quality_columns, star_column
 from skbcnn.novelty import NoveltyFlag
@@ -48,13 +49,11 @@ def predict_part(
     arrays : dict of str to ndarray
         ``rows``: a structured array of shape (n_rows,); nothing if there is no row.
     record : dict
-        Units, descriptions, failures, notes and numbers, as JSON can hold them.
+        Units, descriptions, failures and numbers, as JSON can hold them.
     """
     record: dict[str, Any] = {
         "failures": spectra.failures,
-        "notes": spectra.notes,
         "warnings": spectra.warnings,
-        "n_single": spectra.n_single,
         "n_renormalized": spectra.n_renormalized,
         "absent": spectra.absent,
     }
@@ -154,14 +153,13 @@ def _as_text(values: np.ndarray) -> np.ndarray:
 
 
 class Layout:
-    """What the parts of a catalogue have in common: rows in all, types, units, failures and notes."""
+    """What the parts of a catalogue have in common: rows in all, types, units and failures."""
 
     def __init__(self) -> None:
         self.n_rows = 0
-        self.failures: list[Failure] = []
-        self.notes: list[str] = []
+        self.failures: list[LeftOut] = []
         self.warnings: dict[str, list[str]] = {}
-        self.n_single = self.n_renormalized = 0
+        self.n_renormalized = 0
         self.absent: dict[str, str] | None = None  # keywords that no FITS file has, and similar ones
         self._types: dict[str, list[np.dtype]] = {}
         self._widths: dict[str, int] = {}
@@ -178,9 +176,7 @@ class Layout:
         arrays, record
             From `predict_part`, or as JSON returns them.
         """
-        self.failures += [Failure(*entries) for entries in record["failures"]]
-        self.notes += record["notes"]
-        self.n_single += record["n_single"]
+        self.failures += [LeftOut(*entries) for entries in record["failures"]]
         self.n_renormalized += record["n_renormalized"]
         if (absent := record["absent"]) is not None:
             before = absent if self.absent is None else self.absent

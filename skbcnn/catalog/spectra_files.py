@@ -20,12 +20,12 @@ import numpy as np
 from astropy.io import fits
 from sklearn.utils import gen_batches
 
-from skbcnn._error_level import HighFluxErrorsError
 from skbcnn._flux_level import is_near_one, training_level
+from skbcnn._left_out import EMPTY, LeftOut, fault_of_file, fault_of_spectrum
 from skbcnn.catalog.h5_rows import check_h5, read_h5_rows, unusable_columns
 from skbcnn.catalog.requested_columns import check_h5_columns
 from skbcnn.datasets import H5Loader, Spectra, read_fits_spectra
-from skbcnn.datasets.fits import N_COMBINATIONS, SkippedRow
+from skbcnn.datasets.fits import lost_rows
 from skbcnn.datasets.h5 import spectra_shape
 from skbcnn.preprocessing import ContinuumNormalizer
 from skbcnn.preprocessing.preparation import ModelPreparation
@@ -42,6 +42,11 @@ FIRST_COLUMNS = ("star", "spectrum", "file", "row", "snr", "ra", "dec")
 TABLE_ROW = "table_row"
 """Column with the row of the table of stars that lists the file."""
 
+TABLE_STAR = "table_star"
+"""Name of the star in this table; no column of the catalogue, which has the name in the file."""
+
+_UNFIT = "the spectra of the file do not fit the model"
+
 _H5_SUFFIXES, _FITS_SUFFIXES = (".h5", ".hdf5"), (".fits", ".fit", ".gz")
 
 
@@ -55,7 +60,7 @@ class Part(NamedTuple):
     rows : tuple of (int, int) or None
         First row, and the row after the last one, of an HDF5 file; None for FITS files.
     of_files : dict of str to ndarray of shape (n_files,), or None
-        Columns of a table that lists the FITS files; None without a table.
+        `TABLE_ROW`, `TABLE_STAR` and columns of a table that lists the FITS files; None without a table.
     """
 
     paths: tuple[Path, ...]
@@ -71,29 +76,6 @@ class Part(NamedTuple):
         if self.rows is not None:
             return f"rows {self.rows[0]} to {self.rows[1] - 1} of {self.paths[0]}"
         return str(self.paths[0]) + (f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else "")
-
-
-class Failure(NamedTuple):
-    """A file or a spectrum without labels.
-
-    Attributes
-    ----------
-    file : str
-        Path of the file.
-    spectrum : str
-        Name of the spectrum in it, such as ``"visit 2"`` or ``"row 7"``; empty for the whole file.
-    reason : str
-        What is wrong with it.
-    """
-
-    file: str
-    spectrum: str
-    reason: str
-
-    def __str__(self) -> str:
-        if self.spectrum:
-            return f"{self.file}, {self.spectrum}: {self.reason}"
-        return self.reason if self.file in self.reason else f"{self.file}: {self.reason}"
 
 
 class LoadedSpectra(NamedTuple):
@@ -112,14 +94,12 @@ class LoadedSpectra(NamedTuple):
         headers (None where absent).
     unusable : ndarray of bool of shape (n_rows,)
         Rows of HDF5 files that have no labels; their flux is 1.
-    failures : list of Failure
+    failures : list of LeftOut
         Files and spectra without labels.
-    notes : list of str
-        Rows of files that hold no spectrum, as sentences.
     warnings : list of tuple of (str, str)
         Warnings of the preparation: the spectrum, and what was said.
-    n_single, n_renormalized : int
-        Numbers of files without a second combined spectrum, and with normalised spectra.
+    n_renormalized : int
+        Number of files with normalised spectra.
     absent : dict of str to str, or None
         Requested keywords that no FITS file of the part has, and a similar one that the last file has, or nothing.
         None if the columns are not keywords.
@@ -130,10 +110,8 @@ class LoadedSpectra(NamedTuple):
     columns: dict[str, Any]
     requested: dict[str, np.ndarray]
     unusable: np.ndarray
-    failures: list[Failure]
-    notes: list[str]
+    failures: list[LeftOut]
     warnings: list[tuple[str, str]]
-    n_single: int = 0
     n_renormalized: int = 0
     absent: dict[str, str] | None = None
 
@@ -149,14 +127,14 @@ class OpenedSpectra(NamedTuple):
         Reader of a part.
     notes : list of str
         What the user must know about the files, as sentences.
-    failures : list of Failure
+    failures : list of LeftOut
         Files that cannot be used.
     """
 
     parts: list[Part]
     loader: "PartLoader"
     notes: list[str]
-    failures: list[Failure]
+    failures: list[LeftOut]
 
 
 def open_spectra(
@@ -190,7 +168,8 @@ def open_spectra(
         Columns of HDF5 files and keywords of the headers of FITS files that come along, by their names in the
         catalogue.
     of_files : mapping of str to ndarray of shape (n_paths,), default=None
-        Columns of a table of stars that lists the files, which are then FITS files. They come along instead.
+        `TABLE_ROW`, `TABLE_STAR` and columns of a table of stars that lists the files, which are then FITS files. The
+        columns come along instead.
     folder : pathlib.Path, default=None
         Folder to which the names of files in the catalogue are relative. None: the one that all have in common.
     chunk_size : int, default=1024
@@ -208,7 +187,7 @@ def open_spectra(
     """
     parts: list[Part] = []
     notes: list[str] = []
-    failures: list[Failure] = []
+    failures: list[LeftOut] = []
     preparation = None
     fits_files: list[Path] = []
     n_files = max(1, chunk_size // (_VISITS_SHARE if visits else _FITS_SHARE))
@@ -239,7 +218,7 @@ def open_spectra(
             read_h5_rows(path, np.arange(1), near_one)  # raises if a column cannot be used
             notes += unusable_columns(path) + _other_preparation(path, getattr(model, "preprocessing_", {}))
         except (OSError, ValueError) as error:
-            failures.append(Failure(str(path), "", reason_of(error)))
+            failures.append(LeftOut(str(path), "", *fault_of_file(error, _UNFIT)))
             continue
         check_h5_columns(path, columns.values(), n_rows)
         parts += [Part((path,), (rows.start, rows.stop)) for rows in gen_batches(n_rows, chunk_size)]
@@ -295,12 +274,16 @@ class PartLoader:
 
     def _load_h5(self, path: Path, rows: np.ndarray) -> LoadedSpectra:
         found = read_h5_rows(path, rows, self.near_one, list(self.columns.values()))
-        failures = [Failure(str(path), f"row {rows[row]}", reason) for row, reason in sorted(found.faults.items())]
+        stars = found.columns["star"]
+        failures = [
+            LeftOut(str(path), f"row {rows[row]}", *fault, star=str(stars[row]))
+            for row, fault in sorted(found.faults.items())
+        ]
         unusable = np.isin(np.arange(len(rows)), list(found.faults))
         columns = {**found.columns, "file": [self._name(path)] * len(rows), "row": rows}
         columns = {name: columns[name] for name in FIRST_COLUMNS}
         requested = {name: found.requested[column] for name, column in self.columns.items()}
-        return LoadedSpectra(found.X, found.x_err, columns, requested, unusable, failures, [], [])
+        return LoadedSpectra(found.X, found.x_err, columns, requested, unusable, failures, [])
 
     def _name(self, path: Path) -> str:
         """Return the name of a file in the catalogue."""
@@ -309,35 +292,42 @@ class PartLoader:
 
     def _load_fits(self, paths: Sequence[Path], of_files: Mapping[str, np.ndarray] | None) -> LoadedSpectra:
         stars: list[_Star] = []
-        failures: list[Failure] = []
-        notes: list[str] = []
-        n_single = 0
+        failures: list[LeftOut] = []
         positions: list[int] = []
         keywords = {} if of_files is not None else self.columns
+
+        def add_failure(position: int, spectrum: str, reason: str, detail: str, star: str = "") -> None:
+            row = None if of_files is None else int(of_files[TABLE_ROW][position])
+            star = star if of_files is None else str(of_files[TABLE_STAR][position])
+            failures.append(LeftOut(str(paths[position]), spectrum, reason, detail, star, row))
+
         for position, path in enumerate(paths):
             try:
                 check_is_file(path)
                 star = read_fits_spectra(path, visits=self.visits, combination=self._fits_preparation.combination)
-                stars.append(_Star(path, self._name(path), star, fits.getheader(path, 0) if keywords else None))
+                stars.append(_Star(self._name(path), star, fits.getheader(path, 0) if keywords else None))
             except (OSError, ValueError) as error:
-                failures.append(Failure(str(path), "", reason_of(error)))
+                add_failure(position, "", *fault_of_file(error))
                 continue
             positions.append(position)
-            skipped, is_single = self._rows_without_spectrum(star, path)
-            notes += skipped
-            n_single += is_single
+            for row in lost_rows(star, self.visits):
+                add_failure(position, row.name, EMPTY, row.reason, star.object_id)
         X, x_err, faults, remarks = self._prepared([star.spectra for star in stars])
-        names = [(star.path, name) for star in stars for name in star.spectra.row_names]
-        for (path, name), fault in zip(names, faults, strict=True):
+        names = [
+            (position, name, one.spectra.object_id)
+            for position, one in zip(positions, stars, strict=True)
+            for name in one.spectra.row_names
+        ]
+        for (position, name, object_id), fault in zip(names, faults, strict=True):
             if fault is not None:
-                failures.append(Failure(str(path), name, _reason_of_fault(fault)))
+                add_failure(position, name, *fault_of_spectrum(fault), object_id)
         usable = np.array([fault is None for fault in faults], dtype=bool)
         of_rows = [values for star in stars for values in star.of_rows()]
         of_rows = [values for values, is_usable in zip(of_rows, usable, strict=True) if is_usable]
         columns = {name: [values[name] for values in of_rows] for name in FIRST_COLUMNS} if of_rows else {}
         n_rows_of_files = [len(star.spectra) for star in stars]
         if of_files is not None:
-            values_of_stars = {name: values[positions] for name, values in of_files.items()}
+            values_of_stars = {name: values[positions] for name, values in of_files.items() if name != TABLE_STAR}
         else:
             values_of_stars = {name: _objects([star.value(word) for star in stars]) for name, word in keywords.items()}
         return LoadedSpectra(
@@ -347,13 +337,11 @@ class PartLoader:
             {name: np.repeat(values, n_rows_of_files)[usable] for name, values in values_of_stars.items()},
             unusable=np.zeros(len(of_rows), dtype=bool),
             failures=failures,
-            notes=notes,
             warnings=[
-                (f"{path}, {name}", remark)
-                for (path, name), remark in zip(names, remarks, strict=True)
+                (f"{paths[position]}, {name}", remark)
+                for (position, name, _), remark in zip(names, remarks, strict=True)
                 if remark is not None
             ],
-            n_single=n_single,
             n_renormalized=sum(star.spectra.normalized for star in stars),
             absent=_absent(stars, keywords.values()) if stars and of_files is None else None,
         )
@@ -388,18 +376,10 @@ class PartLoader:
                 faults[row], remarks[row] = fault, note
         return X, x_err, faults, remarks
 
-    def _rows_without_spectrum(self, star: Spectra, path: Path) -> tuple[list[str], bool]:
-        """Return a note for each selected row that is lost, and whether the other combination has no spectrum."""
-        lost = [row for row in star.skipped if self.visits and row.row >= N_COMBINATIONS]
-        lost += [row for row in star.skipped if row.row < N_COMBINATIONS and not _is_other_combination(row, star)]
-        notes = [f"{star.object_id} ({path.name}): {row.reason}; it is not in the tables." for row in lost]
-        return notes, any(_is_other_combination(row, star) for row in star.skipped)
-
 
 class _Star(NamedTuple):
     """A FITS file that was read."""
 
-    path: Path
     name: str
     spectra: Spectra
     header: fits.Header | None
@@ -420,29 +400,12 @@ class _Star(NamedTuple):
         return value.strip() if isinstance(value, str) else value
 
 
-def _reason_of_fault(fault: ValueError) -> str:
-    """Return why a spectrum of a FITS file cannot be used."""
-    if isinstance(fault, HighFluxErrorsError):
-        return (
-            "more than half of the flux errors are above the continuum, so that the signal-to-noise ratio is below 1. "
-            "The spectrum is not in the tables."
-        )
-    return str(fault)
-
-
 def check_is_file(path: Path) -> None:
     """Raise an OSError if a path is a folder, or if nothing is there."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, expected a file of spectra. Pass the files in it, {path}/*.fits.")
     if not path.exists():
-        raise FileNotFoundError(f"There is no file {path}. Pass apStar, aspcapStar or HDF5 files.")
-
-
-def reason_of(error: Exception) -> str:
-    """Return what an exception says, without the number of the system's error."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror + (f": {error.filename}" if error.filename else "")
-    return str(error) or type(error).__name__
+        raise FileNotFoundError(f"There is no file {path}.")
 
 
 def _is_hdf5(path: Path) -> bool:
@@ -526,8 +489,3 @@ def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters with lists in place of tuples and arrays."""
     as_list = {name: value.tolist() if hasattr(value, "tolist") else value for name, value in parameters.items()}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in as_list.items()}
-
-
-def _is_other_combination(row: SkippedRow, star: Spectra) -> bool:
-    """Return whether a row is the combined spectrum that was not selected."""
-    return row.row < N_COMBINATIONS and any(name.startswith("combined") for name in star.row_names)

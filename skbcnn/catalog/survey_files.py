@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skbcnn._left_out import LeftOut
 from skbcnn._paths import as_path
 from skbcnn.catalog.requested_columns import suggestion
-from skbcnn.catalog.spectra_files import TABLE_ROW, Failure
+from skbcnn.catalog.spectra_files import TABLE_ROW, TABLE_STAR
 from skbcnn.catalog.tables import star_column
 from skbcnn.datasets.building.cuts import find_duplicates
 from skbcnn.datasets.building.paths import check_some_exist, mirror_root
@@ -35,8 +36,8 @@ class SurveyFiles(NamedTuple):
     paths : list of pathlib.Path
         Files in the order of the table, each once; some may not exist.
     columns : dict of str to ndarray of shape (n_files,)
-        ``table_row`` and the requested columns, by their names in the catalogue.
-    failures : list of Failure
+        `TABLE_ROW`, `TABLE_STAR` and the requested columns, by their names in the catalogue.
+    failures : list of LeftOut
         Rows whose file is not known.
     notes : list of str
         What the user must know about the table, as sentences.
@@ -47,7 +48,7 @@ class SurveyFiles(NamedTuple):
     release: str
     paths: list[Path]
     columns: dict[str, np.ndarray]
-    failures: list[Failure]
+    failures: list[LeftOut]
     notes: list[str]
 
 
@@ -111,11 +112,11 @@ def files_of_table(
     paths = [found[row] for row in rows.tolist()]
     check_some_exist(paths, root)
     failures = [
-        Failure(str(path), f"row {row}, {star_names[row]}", f"{reason[0].upper()}{reason[1:]}.")
+        LeftOut("", "", reason, star=str(star_names[row]), row=row)
         for reason, of_reason in reasons.items()
         for row in of_reason.tolist()
     ]
-    columns = {TABLE_ROW: rows} | {name: column[rows] for name, column in values.items()}
+    columns = {TABLE_ROW: rows, TABLE_STAR: star_names[rows]} | {name: column[rows] for name, column in values.items()}
     notes = [*stars.notes, *_notes(n_duplicates, n_repeated)]
     return SurveyFiles(path, root, release_name, paths, columns, failures, notes)
 

@@ -10,7 +10,7 @@ import click
 
 from skbcnn.cli.interruption import continued_later
 from skbcnn.cli.output_paths import check_dataset
-from skbcnn.cli.terminal_tables import print_table
+from skbcnn.cli.terminal_tables import counted, print_table
 from skbcnn.datasets import BuiltDataset, Cuts, build_dataset
 from skbcnn.datasets.h5 import name_of_new_file
 from skbcnn.survey import APOGEE_LABELS
@@ -47,7 +47,7 @@ def run_build(*, table: Path, spectra: Path, out: Path, keep_flagged: bool, **op
 
 
 def _print_summary(built: BuiltDataset, out: Path) -> None:
-    visits = f" and {built.n_visits} visits" if built.n_visits else ""
+    visits = f" and {counted(built.n_visits, 'visit')}" if built.n_visits else ""
     labels = _labels_in_words(built.label_names)
     click.echo(f"{built.release}: {built.n_combined} combined spectra{visits}, with {labels}.")
     for note in built.notes:
@@ -58,7 +58,8 @@ def _print_summary(built: BuiltDataset, out: Path) -> None:
         print_table(("left out", "number"), [(reason, str(number)) for reason, number in counts], left={"left out"})
         click.echo(f"\nEach row, file and spectrum that was left out is in {_beside(out, built.left_out_path)}.")
     path = _beside(out, built.path)
-    click.echo(f"The training set is in {path}. Train with: skbcnn train {shlex.quote(str(path))} --out model")
+    option = " --visits" if built.n_visits else ""
+    click.echo(f"The training set is in {path}. Train with: skbcnn train {shlex.quote(str(path))} --out model{option}")
 
 
 def _labels_in_words(names: Sequence[str]) -> str:

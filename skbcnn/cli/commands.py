@@ -3,55 +3,17 @@
 Nothing heavy is imported here: each command is implemented in the module of its name.
 """
 
-import contextlib
 import errno
-import re
 import traceback
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from skbcnn import __version__
+from skbcnn.cli.messages import print_error, warnings_as_sentences
 
 _DEBUG = "skbcnn.debug"
-_OPTIONS = {  # advice for Python, and the same for the command line
-    "choose no_continuum='fill'": "pass --no-continuum fill",
-    "no_continuum='fill'": "--no-continuum fill",
-    "(labels by target) or load with load_err=False": "(labels by --target), or pass --no-errors",
-    "(labels by target)": "(labels by --target)",
-    "load_err=False": "--no-errors",
-    "by combination and visits": "by --combination and --visits",
-    "target is empty. Name at least one label, or pass 'all'.": "--target is empty. Name at least one label, or all.",
-    "release and path_template belong": "--release and --path-template belong",
-    "path_template=": "--path-template ",
-    "path_template": "--path-template",
-    "pass release=... .": "name the release by --release.",
-    "Pass kind='apStar', or visits=False.": "Pass --kind apStar, or leave out --visits.",
-    "of the mirror as spectra": "of the mirror by --spectra",
-    "Repeat the call that was interrupted to resume that training, or remove the file to begin again.": (
-        "Give the file and the options of the interrupted training to resume it, or pass --overwrite to begin again."
-    ),
-    "Remove it to begin the training again, or choose another path.": "Pass --overwrite to begin the training again.",
-    "pass overwrite=True": "pass --overwrite",
-    "overwrite=True": "--overwrite",
-    "Leave such labels out of y and target.": "Name the other labels by --target.",
-    "leave out visits=True": "leave out --visits",
-    "with visits=True": "by --visits",
-    "columns names": "--columns names",
-    "out of the columns": "out of --columns",
-    "Rename those in `columns`.": "Leave them out of --columns.",
-}
-_DATASETS = {  # arguments of Python, and where their values stand in a file
-    r"^[Xy] (?=has|contains)": "The file ",
-    r"\bRow 0 of X has\b": "the spectrum has",
-    r"\bmedian flux of X\b": "median flux of the file",
-    r"\bx_err\b": "spectra_err",
-    r"\by_err\b": "<label>_err",
-    r"\brelease='": "--release '",
-}
 
 
 class SentenceGroup(click.Group):
@@ -60,7 +22,7 @@ class SentenceGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; the exit code is 1 after an error, and 130 after Ctrl-C."""
         try:
-            with _warnings_as_sentences():
+            with warnings_as_sentences():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(130)
@@ -71,42 +33,6 @@ class SentenceGroup(click.Group):
                 click.echo(traceback.format_exc(), err=True)
             print_error(error)
             ctx.exit(1)
-
-
-def print_error(error: Exception) -> None:
-    """Print an exception as a sentence, on the error stream.
-
-    Parameters
-    ----------
-    error : Exception
-        The exception.
-    """
-    message = _for_command_line(str(error))
-    if isinstance(error, OSError) and error.strerror:
-        message = error.strerror + (f": {error.filename}" if error.filename else "")
-    click.secho(f"Error: {message or type(error).__name__}", fg="red", err=True)
-
-
-def _for_command_line(message: str) -> str:
-    """Return a message of a Python function with the names of options and of datasets in a file."""
-    for python, option in _OPTIONS.items():
-        message = message.replace(python, option)
-    for python, dataset in _DATASETS.items():
-        message = re.sub(python, dataset, message)
-    return message
-
-
-@contextlib.contextmanager
-def _warnings_as_sentences() -> Iterator[None]:
-    """Print warnings of the library without file names and line numbers."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = _print_warning
-        yield
-
-
-def _print_warning(message: Warning | str, *args: Any, **kwargs: Any) -> None:
-    click.echo(f"Note: {_for_command_line(str(message))}", err=True)
 
 
 def _refuse_zero(ctx: click.Context, parameter: click.Parameter, value: int) -> int:
@@ -129,7 +55,12 @@ class _Limit(click.ParamType):
         """Return a float; None for off."""
         if value is None or isinstance(value, float):
             return value
-        return None if str(value).lower() == "off" else click.FLOAT.convert(value, param, ctx)
+        if str(value).lower() == "off":
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor off.", param, ctx)
 
 
 class _Numbers(click.ParamType):
@@ -202,7 +133,7 @@ def demo(**options: Any) -> None:
 @_cut("--min-snr", 200, "S/N per pixel must be above this.")
 @_cut("--max-snr", "off", "S/N per pixel must be below this.")
 @_cut("--max-vscatter", 1, "VSCATTER in km/s must be below this.")
-@_cut("--min-fe-h", -10000, "[Fe/H] must be above this; missing is -9999.")
+@_cut("--min-fe-h", -10000, "[Fe/H] must be above this. Above -9999, stars without [Fe/H] are left out, too.")
 @_cut("--min-location-id", 1, "LOCATION_ID must be above this.")
 @click.option("--starflag", type=click.Choice(["zero", "any"]), default="zero", help="STARFLAG of the stars.")
 @click.option("--aspcapflag", type=click.Choice(["zero", "any"]), default="zero", help="ASPCAPFLAG of the stars.")
@@ -253,8 +184,9 @@ def build(**options: Any) -> None:
     TABLE is the allStar table of DR14, DR16 or DR17, or astraAllStarASPCAP of SDSS-V (.fits or .fits.gz).
 
     Stars are selected as in Leung & Bovy (2019), unless limits are changed or switched off. Their spectra are divided
-    by their continuum and written with their labels to an HDF5 file for skbcnn train. What cannot be read is listed in
-    FILE.h5-left-out.csv. An interrupted command continues where it stopped when it is repeated.
+    by their continuum and written with their labels to an HDF5 file for skbcnn train. What is left out is listed in
+    FILE.h5-left-out.csv, and is no error: the exit code is 0. An interrupted command continues where it stopped when it
+    is repeated.
     """
     from skbcnn.cli.build import run_build
 
@@ -392,15 +324,12 @@ def predict(ctx: click.Context, **options: Any) -> None:
     used as they are, every row; they must be normalised. A note says if the file records another preparation than the
     model.
 
-    A command that was stopped or killed goes on where it ended if it is given again. Files and spectra that cannot be
-    used are listed beside the table, in NAME.fits-left-out.csv.
+    An interrupted command continues where it stopped when it is repeated. Files and spectra that cannot be used are
+    listed beside the table, in NAME.fits-left-out.csv, and the exit code is then 1.
     """
     from skbcnn.cli.predict import run_predict
 
-    failures = run_predict(**options)
-    for error in failures:
-        print_error(error)
-    ctx.exit(1 if failures else 0)
+    ctx.exit(1 if run_predict(**options) else 0)
 
 
 @skbcnn.command()
@@ -438,10 +367,10 @@ def evaluate(**options: Any) -> None:
 @_debug
 @click.pass_context
 def info(ctx: click.Context, paths: tuple[Path, ...]) -> None:
-    """Summarise models, catalogues and files of spectra.
+    """Summarise models, catalogues, tables and files of spectra.
 
-    PATHS are models, HDF5 files of skbcnn.write_h5 or of astroNN (datasets.h5), catalogues that skbcnn predict has
-    written, or apStar and aspcapStar files.
+    PATHS are models, HDF5 files in the datasets.h5 layout (of skbcnn build, skbcnn.write_h5 or astroNN), catalogues
+    that skbcnn predict has written, allStar and other tables, or apStar and aspcapStar files.
     """
     from skbcnn.cli.info import run_info
 

@@ -17,22 +17,23 @@ from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 from sklearn.pipeline import Pipeline
 
+from skbcnn._file_kinds import is_fits, kind_of_file
 from skbcnn._optional_dependencies import require_extra
 from skbcnn._prediction import Naming, column_names
 from skbcnn.catalog.table_files import recorded_metadata
-from skbcnn.cli.terminal_tables import decimals, print_summary, print_table
+from skbcnn.cli.terminal_tables import counted, decimals, print_summary, print_table
 from skbcnn.datasets import H5Loader, read_fits_spectra
 from skbcnn.datasets.h5 import ERROR_SUFFIX, column_key, dataset_names
 from skbcnn.persistence import load_folder
 from skbcnn.persistence.foreign.sdssv import SUFFIXES
+from skbcnn.persistence.model_folder import holds_model
 from skbcnn.survey import APOGEE_LABELS, bad_pixels, find_label, is_missing, label_unit
 
 _FEW = 1000  # spectra whose flux is read
 _MAX_COLUMNS = 20  # named on the screen
 _CATALOGUE = "catalogue"  # table in an HDF5 file
-_ORIGIN = (  # entries of the metadata of a catalogue; "predicted with" in those of earlier versions
-    *("model", "model fingerprint", "provenance", "skbcnn", "NumPy", "TensorFlow", "predicted with"),
-    *("posterior draws", "seed", "folder of the files"),
+_PREDICTED_WITH = (  # entries of the metadata of a catalogue; "predicted with" in those of earlier versions
+    *("skbcnn", "NumPy", "TensorFlow", "predicted with", "posterior draws", "seed", "folder of the files"),
 )
 _MARKS = (  # column of a catalogue, value above which a row is marked, and what that means
     ("do_not_use", 0, "should not be used"),
@@ -85,9 +86,10 @@ def _kind_of(path: Path) -> Callable[[Path], None]:
     for kind in _KINDS:
         if kind.recognises(path):
             return kind.describe
+    found = "a folder without a model" if path.is_dir() else kind_of_file(path) or "a file of an unknown kind"
     raise ValueError(
-        f"{path} is none of the files that skbcnn reads: model folders and zip files, HDF5 files in the datasets.h5 "
-        "layout, catalogues (.fits, .parquet, .csv, .ecsv, .h5), apStar and aspcapStar files."
+        f"{path} is {found}, expected a model (folder or zip file), an HDF5 file in the datasets.h5 layout, a "
+        "catalogue or another table (.fits, .parquet, .csv, .ecsv, .h5), or an apStar or aspcapStar file."
     )
 
 
@@ -95,7 +97,7 @@ def _kind_of(path: Path) -> Callable[[Path], None]:
 
 
 def _is_model(path: Path) -> bool:
-    return path.is_dir() or path.suffix.lower() in (".zip", *SUFFIXES)
+    return holds_model(path) if path.is_dir() else path.suffix.lower() in (".zip", *SUFFIXES)
 
 
 def _describe_model(path: Path) -> None:
@@ -106,14 +108,14 @@ def _describe_model(path: Path) -> None:
     if isinstance(model, Pipeline):
         click.echo(f"Pipeline: {', '.join(f'{name} ({type(step).__name__})' for name, step in model.steps)}.")
     click.echo(
-        f"It predicts {_counted(len(names), 'label')} from {regressor.n_features_in_} pixels, with "
+        f"It predicts {counted(len(names), 'label')} from {regressor.n_features_in_} pixels, with "
         f"{regressor.n_draws} draws."
     )
     _print_entries("Origin", regressor.provenance_)
     noise = "with" if regressor.noise_augmented_ else "without"
     is_recorded = "random_state" in regressor.provenance_ or regressor.random_state is None
     random_state = "" if is_recorded else f", with random_state {regressor.random_state}"
-    click.echo(f"Trained for {_counted(regressor.n_iter_, 'epoch')}, {noise} noise{random_state}.")
+    click.echo(f"Trained for {counted(regressor.n_iter_, 'epoch')}, {noise} noise{random_state}.")
     _print_entries("Preparation of the spectra", regressor.preprocessing_)
     error_model = regressor.error_model_
     if error_model is None:
@@ -220,7 +222,7 @@ def _is_catalogue(path: Path) -> bool:
         return True
     if h5py.is_hdf5(path):
         return _CATALOGUE in dataset_names(path)
-    if not _is_fits(path):
+    if not is_fits(path):
         return False
     with fits.open(path) as hdus:
         return len(hdus) > 1 and hdus[0].header.get("NAXIS") == 0 and isinstance(hdus[1], fits.BinTableHDU)
@@ -237,7 +239,12 @@ def _describe_catalogue(path: Path) -> None:
     stars = f" of {len(np.unique(table['star']))} stars" if "star" in table.colnames else ""
     click.echo(f"{len(table)} rows{stars}, {len(table.colnames)} columns.")
     recorded = recorded_metadata(table)
-    _print_entries("Origin", {name: recorded[name] for name in _ORIGIN if name in recorded})
+    if "model" in recorded:
+        fingerprint = f", fingerprint {recorded['model fingerprint']}" if "model fingerprint" in recorded else ""
+        _print_filled(f"Model: {recorded['model']}{fingerprint}.")
+    if "provenance" in recorded:
+        _print_filled(f"Origin of the model: {recorded['provenance']}.")
+    _print_entries("Predicted with", {name: recorded[name] for name in _PREDICTED_WITH if name in recorded})
     for name, limit, meaning in _MARKS:
         if name in table.colnames and table[name].dtype.kind in "biuf":
             n_marked = np.count_nonzero(np.ma.filled(np.ma.asarray(table[name]).astype(float), 0) > limit)
@@ -264,12 +271,6 @@ def _labels_in(table: Table, naming: Naming) -> list[str]:
 # FITS files of the survey -------------------------------------------------------------------------------------------
 
 
-def _is_fits(path: Path) -> bool:
-    with path.open("rb") as file:
-        start = file.read(9)
-    return start == b"SIMPLE  =" or path.suffix.lower() == ".gz"
-
-
 def _describe_spectra(path: Path) -> None:
     star = read_fits_spectra(path, visits=True)
     _print_title(path, f"{'normalised spectrum' if star.normalized else 'spectra'} of {star.object_id}")
@@ -290,7 +291,7 @@ _KINDS = (
     _Kind(_is_model, _describe_model),
     _Kind(_is_catalogue, _describe_catalogue),
     _Kind(_is_datasets, _describe_datasets),
-    _Kind(_is_fits, _describe_spectra),
+    _Kind(is_fits, _describe_spectra),
 )
 
 
@@ -304,13 +305,13 @@ def _print_entries(title: str, entries: Mapping[str, Any]) -> None:
         name: f"{len(value)} values" if isinstance(value, list) and len(value) > 9 else value
         for name, value in entries.items()
     }
-    text = f"{title}: {', '.join(f'{name} {value}' for name, value in shown.items()) or 'not recorded'}."
+    _print_filled(f"{title}: {', '.join(f'{name} {value}' for name, value in shown.items()) or 'not recorded'}.")
+
+
+def _print_filled(text: str) -> None:
+    """Print a sentence in lines that fit the terminal."""
     width = shutil.get_terminal_size().columns
     click.echo(textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -11,14 +11,14 @@ from sklearn.pipeline import Pipeline
 from skbcnn._prediction import Naming
 from skbcnn._provenance import was_synthetic
 from skbcnn.catalog import CatalogSummary, NoSpectraError, predict_catalog
-from skbcnn.catalog.spectra_files import Failure
 from skbcnn.cli.input_names import STANDARD_INPUT, named_spectra
 from skbcnn.cli.interruption import continued_later
+from skbcnn.cli.left_out import print_left_out
 from skbcnn.cli.output_paths import check_tables
 from skbcnn.cli.terminal_tables import print_labels
 from skbcnn.persistence import load_folder
 
-_MAX_LINES = 20  # of failures and of notes that are printed
+_MAX_LINES = 20  # of notes that are printed
 _SYNTHETIC = (
     "This model was trained on synthetic stars only, never on a real spectrum: its labels of real stars show how the "
     "tool works and are no measurements."
@@ -47,8 +47,8 @@ def run_predict(
     n_jobs: int | None,
     scheduler: str | None,
     overwrite: bool,
-) -> list[Exception]:
-    """Predict the labels of the spectra in some files, print them, and write them.
+) -> int:
+    """Predict the labels of the spectra in some files, print them and what was left out, and write them.
 
     Parameters
     ----------
@@ -86,13 +86,13 @@ def run_predict(
 
     Returns
     -------
-    failures : list of Exception
-        Errors of files and spectra that could not be predicted.
+    n_left_out : int
+        Number of files and spectra that could not be predicted.
 
     Raises
     ------
-    ValueError, OSError
-        If the model cannot be used, or a table cannot be written.
+    NoSpectraError, ValueError, OSError
+        If no spectrum could be predicted, the model cannot be used, or a table cannot be written.
     """
     named = [*sources, *([] if files_from is None else [files_from])]
     check_tables(out, overwrite, inputs=[model, *(path for path in named if path != STANDARD_INPUT)])
@@ -120,7 +120,8 @@ def run_predict(
                 verbose=1,
             )
     except NoSpectraError as error:
-        return [*_shown_failures(error.failures, None), error]
+        print_left_out(error.failures, None)
+        raise
     notes = [*_model_notes(regressor), *_shortened(summary.notes), *_noise_notes(summary), *_novelty_notes(summary)]
     click.echo("\n".join([*notes, ""]))
     where = f"All are in {out[0]}." if out else "Pass --out labels.fits to write all of them to a file."
@@ -134,16 +135,8 @@ def run_predict(
     )
     for path in summary.paths:
         click.echo(f"Wrote {path}")
-    return _shown_failures(summary.failures, summary.failures_path)
-
-
-def _shown_failures(failures: Sequence[Failure], listed: Path | None) -> list[Exception]:
-    """Return the errors to print: the first ones, and how many more there are."""
-    shown: list[Exception] = [ValueError(str(failure)) for failure in failures[:_MAX_LINES]]
-    if more := len(failures) - len(shown):
-        where = f"All are listed in {listed}." if listed else "Pass --out to list all of them in a file."
-        shown.append(ValueError(f"{more} more files or spectra could not be predicted. {where}"))
-    return shown
+    print_left_out(summary.failures, summary.failures_path)
+    return len(summary.failures)
 
 
 def _shortened(notes: list[str]) -> list[str]:

@@ -39,6 +39,29 @@ def stage(title: str) -> Iterator[None]:
     click.echo(f"  {time.perf_counter() - start:.1f} s")
 
 
+def counted(n: int, what: str) -> str:
+    """Return a number with its noun.
+
+    Parameters
+    ----------
+    n : int
+        Number.
+    what : str
+        Noun, which gets an s unless there is one.
+
+    Returns
+    -------
+    text : str
+
+    Examples
+    --------
+    >>> from skbcnn.cli.terminal_tables import counted
+    >>> counted(1, "epoch"), counted(2, "epoch")
+    ('1 epoch', '2 epochs')
+    """
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
 def decimals(spread: float) -> int:
     """Return the number of decimals that shows two digits of a spread.
 

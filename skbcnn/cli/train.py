@@ -1,5 +1,6 @@
 """``skbcnn train``: a model folder from an HDF5 file."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import numpy as np
 from skbcnn import __version__
 from skbcnn._resumable import locked_output, unfinished_folder
 from skbcnn._training_checkpoint import TrainingCheckpoint
+from skbcnn._training_data import number_held_out
 from skbcnn.apogee import ApogeeBCNNCensoredRegressor
 from skbcnn.cli.output_paths import check_model_folder
-from skbcnn.cli.terminal_tables import stage
-from skbcnn.cli.train_data import labels_to_train, star_of_each_spectrum
+from skbcnn.cli.terminal_tables import counted, stage
+from skbcnn.cli.train_data import labels_to_train, note_unused_visits, star_of_each_spectrum
 from skbcnn.cli.train_report import check_report_folder, report_folder, write_report
 from skbcnn.cli.train_settings import errors_name_the_recipe, training_parameters
 from skbcnn.datasets import H5Loader
@@ -89,6 +91,8 @@ def run_train(
     with locked_output(out):
         check_model_folder(out, overwrite)  # another process may have completed it
         stars = star_of_each_spectrum(loader, visits)
+        if not visits:
+            note_unused_visits(data)
         _note_preparation(data, preparation)
         checkpoint = TrainingCheckpoint(
             unfinished_folder(out) / "checkpoint.npz", keep=True, overwrite=overwrite, on_resume=_print_resumed
@@ -140,7 +144,7 @@ def _print_resumed(n_epochs: int) -> None:
 
 def _number_of(x: Any, stars: np.ndarray | None) -> str:
     """Return how many stars are trained on, and how many spectra they have."""
-    return f"{len(x)} stars" if stars is None else f"{len(x)} spectra of {len(set(stars))} stars"
+    return f"{len(x)} stars" if stars is None else f"{len(x)} spectra of {counted(len(set(stars)), 'star')}"
 
 
 def print_history(model: Any, n_spectra: int, stars: np.ndarray | None = None) -> None:
@@ -156,12 +160,13 @@ def print_history(model: Any, n_spectra: int, stars: np.ndarray | None = None) -
         Star of each spectrum, by which spectra were held out. None: each is of another star.
     """
     history = model.history_
-    if stars is None:
-        n_held_out = int(n_spectra * model.validation_fraction)
-        split = f"{n_spectra - n_held_out} training stars, {n_held_out} held-out stars"
-    else:
-        split = f"{model.validation_fraction:.0%} of the stars are held out, each with all its spectra"
-    click.echo(f"{split}; {model.n_iter_} epochs.")
+    n_stars = n_spectra if stars is None else len(set(stars))
+    n_held_out = number_held_out(n_stars, model.validation_fraction, of_groups=stars is not None)
+    whole = "" if stars is None else ", each with all its spectra"
+    click.echo(
+        f"{counted(n_stars - n_held_out, 'training star')}, {counted(n_held_out, 'held-out star')}{whole}; "
+        f"{counted(model.n_iter_, 'epoch')}."
+    )
     if model.interrupted_:
         click.echo("Interrupted before the last epoch; the best weights until then are kept.")
     key, text = ("val_loss", "Validation") if "val_loss" in history else ("data_loss", "Training")
@@ -169,11 +174,18 @@ def print_history(model: Any, n_spectra: int, stars: np.ndarray | None = None) -
         best = int(np.argmin(losses))
         click.echo(
             f"{text} loss: {losses[0]:.3f} in the first epoch, {losses[best]:.3f} in the best ({best + 1}), "
-            f"{losses[-1]:.3f} in the last; learning rate {history['lr'][0]:.2g} to {history['lr'][-1]:.2g}."
+            f"{losses[-1]:.3f} in the last; learning rate {_range_of_rates(history['lr'])}."
         )
     responses = model.validation_responses_
     if responses is not None and responses.elements:
         print_responses(responses)
+
+
+def _range_of_rates(rates: Sequence[float]) -> str:
+    """Return the learning rates of all epochs in words; the first epochs may warm up."""
+    first, last, largest = rates[0], rates[-1], max(rates)
+    warm_up = f"{first:.2g} to {largest:.2g} (warm-up)" if first < largest else f"{first:.2g}"
+    return warm_up if last == largest else f"{warm_up}, then to {last:.2g}"
 
 
 def print_responses(responses: ResponseMatrix) -> None:

@@ -1,11 +1,14 @@
 """Data of ``skbcnn train``: which labels and spectra of a file are used, and which spectra are of one star."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import numpy as np
 
+from skbcnn.cli.terminal_tables import counted
 from skbcnn.datasets import H5Loader
+from skbcnn.datasets.h5 import dataset_names
 from skbcnn.survey import APOGEE_LABELS, resolve_target
 
 _STAR_NAMES = ("APOGEE_ID", "sdss_id")  # datasets that hold the identifier of the star of each spectrum
@@ -46,6 +49,21 @@ def labels_to_train(loader: H5Loader, target: str | Sequence[str] | None) -> str
         return "all"
     click.echo(f"{loader.filename} has no {', '.join(absent)}; the other {len(present)} labels are used.")
     return present
+
+
+def note_unused_visits(data: Path) -> None:
+    """Say how many visits a file has that are not trained on.
+
+    Parameters
+    ----------
+    data : pathlib.Path
+        HDF5 file.
+    """
+    if "in_flag" not in dataset_names(data):
+        return
+    n_visits = int((H5Loader(data, load_combined=None).load_entry("in_flag") == 1).sum())
+    if n_visits:
+        click.echo(f"{data} has {counted(n_visits, 'visit')}, too, not trained on. Pass --visits to train on them.")
 
 
 def star_of_each_spectrum(loader: H5Loader, visits: bool) -> np.ndarray | None:

@@ -20,15 +20,16 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
+from skbcnn._file_kinds import GZIP, unreadable_fits
 from skbcnn.survey import N_APSTAR_PIXELS, apstar_wavelength, is_missing
 
 _COMBINATION_ROW = {"pixel": 0, "global": 1}
 _COMBINATION_NAMES = ("combined", "combined (global)")
 _MAX_PIXELS = 5000 * N_APSTAR_PIXELS  # of an image: more than any star has, so that a damaged header asks for no memory
-_GZIP = b"\x1f\x8b"  # first bytes of a gzipped file
 _READ_ERRORS = (OSError, EOFError, TypeError, ValueError, KeyError, AttributeError, MemoryError, fits.VerifyError)
 _LARGEST_OFFSET = 3e-6  # half a pixel, in log10 of the wavelength
 _SHAPES_OF_DETECTORS = ((3, 4096), (3, 2048))  # apVisit files, with and without dithering
+_EXPECTED = "an apStar or aspcapStar file"
 _MWM_EXTENSIONS = ("BOSS/", "APOGEE/")  # beginnings of the names in mwmStar and mwmVisit files
 N_COMBINATIONS = len(_COMBINATION_NAMES)  # the rows after these are visits
 
@@ -50,6 +51,11 @@ class SkippedRow(NamedTuple):
 
     row: int
     reason: str
+
+    @property
+    def name(self) -> str:
+        """Name of the row, as in `Spectra.row_names`."""
+        return _row_name(self.row)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +172,7 @@ def read_apstar(path: Source, *, visits: bool = False, combination: str = "pixel
     >>> star.flux.shape, star.row_names, star.snr
     ((1, 8575), ('combined',), array([150.]))
     >>> star.skipped[0].reason
-    'row 1, combined (global), has no flux but zeros'
+    'row 1, combined (global), has zero flux everywhere'
     """
     return _apstar(_read_file(path), visits=visits, combination=combination)
 
@@ -244,6 +250,24 @@ def read_fits_spectra(path: Source, *, visits: bool = False, combination: str = 
     return _aspcapstar(file) if _is_aspcapstar(file) else _apstar(file, visits=visits, combination=combination)
 
 
+def lost_rows(star: Spectra, visits: bool) -> list[SkippedRow]:
+    """Return the rows without a spectrum that were selected: not the other combination, and no visits unless wanted.
+
+    Parameters
+    ----------
+    star : Spectra
+        Spectra that were read.
+    visits : bool
+        Whether visits were selected.
+
+    Returns
+    -------
+    rows : list of SkippedRow
+    """
+    has_combined = any(name.startswith("combined") for name in star.row_names)
+    return [row for row in star.skipped if (visits if row.row >= N_COMBINATIONS else not has_combined)]
+
+
 class _File(NamedTuple):
     """Primary header and first three extensions, each of shape (n_rows, 8575)."""
 
@@ -290,11 +314,11 @@ def _has_flags(image: np.ndarray) -> bool:
 def _spectra(file: _File, selected: Sequence[int], *, normalized: bool) -> Spectra:
     """Take the selected rows of a file that are not empty. Normalised spectra have no pixel flags."""
     skipped = _empty_rows(file.flux, selected)
-    without = {row for row, _ in skipped}
+    without = dict(skipped)
     rows = [row for row in selected if row not in without]
     if not rows:
         raise ValueError(
-            f"{file.path} has no spectrum in the selected rows: {'; '.join(reason for _, reason in skipped)}. "
+            f"{file.path} has no spectrum in the selected rows: {'; '.join(without[row] for row in selected)}. "
             "Select other rows by combination and visits."
         )
     return Spectra(
@@ -316,7 +340,7 @@ def _empty_rows(flux: np.ndarray, selected: Sequence[int]) -> list[SkippedRow]:
     is_number = np.isfinite(flux)
     has_numbers = is_number.any(axis=1)
     has_light = (is_number & (flux != 0)).any(axis=1)
-    reasons = {True: "has no flux but zeros", False: "has no flux that is a number"}
+    reasons = {True: "has zero flux everywhere", False: "has no flux that is a number"}
     faults = {row: reasons[bool(has_numbers[row])] for row in np.flatnonzero(~has_light).tolist()}
     faults |= {row: f"is not among the {len(flux)} rows of the file" for row in selected if row >= len(flux)}
     return [SkippedRow(row, f"row {row}, {_row_name(row)}, {fault}") for row, fault in faults.items()]
@@ -370,10 +394,9 @@ def _read_file(source: Source) -> _File:
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except _READ_ERRORS as error:
-        raise OSError(
-            f"{path} cannot be read as FITS ({error}): it is another kind of file, or cut short. "
-            "Pass an apStar or aspcapStar file, or download it again."
-        ) from error
+        if not isinstance(source, str | PathLike):  # nor need the path be that of a file
+            raise OSError(f"{path} cannot be read as FITS ({error}). Pass {_EXPECTED}.") from error
+        raise OSError(unreadable_fits(path, error, _EXPECTED)) from error
     if is_of_mwm:
         raise ValueError(
             f"{path} is {_mwm_kind(path)} of SDSS-V, expected an apStar or aspcapStar file. Its extensions APOGEE/APO "
@@ -412,7 +435,7 @@ def _opened(source: Source) -> Iterator[fits.HDUList]:
         content = source.read()
         if isinstance(content, str):
             raise TypeError("the file is opened as text; open it with mode 'rb'")
-        if content.startswith(_GZIP):
+        if content.startswith(GZIP):
             content = gzip.decompress(content)
         with fits.open(BytesIO(content)) as hdus:
             yield hdus

@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike
 
 from skbcnn._chunks import row_chunks
 from skbcnn._error_level import MAX_FLUX_ERROR
+from skbcnn._file_kinds import is_fits, kind_of_file
 from skbcnn._flux_level import are_near_one
 from skbcnn._moved import find_moved_names
 from skbcnn._paths import as_path
@@ -59,7 +60,8 @@ class H5Loader:
     load_err : bool, default=False
         Whether `load` returns the errors, too.
     target : "all", str or sequence of str, default="all"
-        Labels, in any spelling; ``"all"`` is the 22 labels of the DR14 network.
+        Labels, in any spelling; ``"all"`` is the 22 labels of the DR14 network. `label_names` has those of them that
+        are in the file.
     exclude9999 : bool, default=False
         Whether to omit rows in which a label of `target` is missing.
 
@@ -179,7 +181,8 @@ class H5Loader:
     def label_names(self) -> list[str]:
         """Labels of the DR14 network that the file has, by their canonical names, in the order of the network.
 
-        A release may lack some: DR17 has no phosphorus. Pass the list as `target` to load all that there are.
+        A release may lack some: DR17 has no phosphorus. To load all that there are, set `target` to them, and pass them
+        as `target` of the model, too: ``loader.target = loader.label_names``.
         """
         found = {label_key(name) for name in self.column_names}
         return [name for name in APOGEE_LABELS if name in found]
@@ -342,6 +345,8 @@ class _Table:
     def _absence(self, absent: Sequence[str]) -> str:
         suggestion = "".join(f" {hint}" for name in absent for hint in self._hints(str(name)))
         remedy = " or load with load_err=False" if any(_is_error(name) for name in absent) else ""
+        if not remedy and any(label_key(name) for name in absent) and any(map(label_key, self.names)):
+            remedy = ": loader.target = loader.label_names takes all labels that it has"
         names = self.names[:_MAX_NAMES]
         if more := len(self.names) - len(names):
             names.append(f"and {more} more")
@@ -377,16 +382,16 @@ def _open(filename: str | PathLike[str]) -> Iterator[_Table]:
 def _unreadable(path: Path, error: Exception) -> str:
     if path.stat().st_size == 0:
         return f"{path} is empty, expected an HDF5 file. Copy or download it again."
-    if _is_fits(path):
-        return f"{path} is a FITS file, expected HDF5. Read apStar and aspcapStar files with read_apstar and the like."
     if not h5py.is_hdf5(path):
-        return f"{path} cannot be read as HDF5 ({error}). Pass a file in the datasets.h5 layout; write_h5 makes one."
+        kind = kind_of_file(path)
+        wrong = f"cannot be read as HDF5 ({error})" if kind is None else f"is {kind}, expected an HDF5 file"
+        made_by = (
+            "build_dataset (skbcnn build) makes one of an allStar table and spectra; read_apstar reads spectra."
+            if is_fits(path)
+            else "write_h5 makes one."
+        )
+        return f"{path} {wrong}. Pass a file in the datasets.h5 layout: {made_by}"
     return f"{path} is HDF5 but cannot be read ({error}): cut short or damaged. Copy or download it again."
-
-
-def _is_fits(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(9) == b"SIMPLE  ="
 
 
 def _existing(filename: str | PathLike[str]) -> Path:

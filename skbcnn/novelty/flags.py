@@ -81,9 +81,9 @@ class NoveltyFlag(IntFlag):
 
 
 BIT_MEANINGS = {
-    NoveltyFlag.UNCERTAIN_LOGG: "total std of log g above 0.2 dex and 0.075 log g",
-    NoveltyFlag.UNCERTAIN_TEFF: "total std of Teff above 300 K",
-    NoveltyFlag.UNCERTAIN_FE_H: "total std of [Fe/H] above 0.12 [Fe/H] (SDSS-V; not a fault)",
+    NoveltyFlag.UNCERTAIN_LOGG: "total standard deviation of log g above 0.2 dex and above 0.075 times log g",
+    NoveltyFlag.UNCERTAIN_TEFF: "total standard deviation of Teff above 300 K",
+    NoveltyFlag.UNCERTAIN_FE_H: "total standard deviation of [Fe/H] above 0.12 times [Fe/H] (rule of SDSS-V: no fault)",
     NoveltyFlag.NO_RESULT: "no labels",
     NoveltyFlag.SPECTRUM_NOVEL: "spectrum unlike the training spectra",
     NoveltyFlag.BAD_PIXELS: "too many bad pixels",

@@ -13,6 +13,7 @@ from typing import Any
 
 from skbcnn import __version__
 from skbcnn._atomic_writes import atomic_path
+from skbcnn._file_kinds import kind_of_file
 from skbcnn._paths import as_path
 from skbcnn.persistence.foreign.astronn import PARAMETERS, from_astronn, is_astronn
 from skbcnn.persistence.foreign.sdssv import SUFFIXES, from_sdssv
@@ -34,7 +35,7 @@ from skbcnn.persistence.model_files import (
 )
 from skbcnn.persistence.pipeline_document import PIPELINE, check_savable, regressor_of
 from skbcnn.persistence.regressor_document import MODEL_ENTRIES
-from skbcnn.persistence.safe_files import ModelFolderError, kind_of_file, parse_json, wrap_read_errors
+from skbcnn.persistence.safe_files import ModelFolderError, parse_json, wrap_read_errors
 from skbcnn.persistence.savable_classes import REGRESSORS
 from skbcnn.persistence.weights_file import decode_arrays, encode_arrays
 from skbcnn.survey.bitmask import with_bit_numbers
@@ -187,16 +188,31 @@ def load_folder(path: str | Path) -> Any:
 
 def _check_holds_model(folder: Path) -> None:
     """Raise if a folder has no file of a model, and name the model folders in it."""
-    if any((folder / name).exists() for name in (DOCUMENT, WEIGHTS, PARAMETERS)):
-        return
-    if (folder / _CHECKPOINT).exists():
+    if (folder / _CHECKPOINT).exists() and not _has_file_of_model(folder):
         raise ModelFolderError(
             f"{folder} holds the checkpoint of an unfinished training, which is no model yet. Repeat the training to "
             "finish it, and pass the model that it saves."
         )
+    if holds_model(folder):
+        return
     inner = sorted(str(entry) for entry in folder.iterdir() if entry.is_dir() and _is_model(entry))
     advice = f"Pass the model folder in it: {' or '.join(inner[:3])}." if inner else "Pass the path of a model folder."
     raise ModelFolderError(f"{folder} has no file {DOCUMENT}, so it is no model. {advice}")
+
+
+def holds_model(folder: Path) -> bool:
+    """Return whether a folder has a file of a model, or of an unfinished training.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder.
+    """
+    return _has_file_of_model(folder) or (folder / _CHECKPOINT).exists()
+
+
+def _has_file_of_model(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (DOCUMENT, WEIGHTS, PARAMETERS))
 
 
 def _is_model(folder: Path) -> bool:
@@ -209,9 +225,9 @@ def _no_model(path: Path) -> str:
         if _is_model(path.parent):
             return f"{path} is a file of a model. Pass the folder it lies in, {path.parent}."
         return (
-            f"{path} is {kind_of_file(path)}, expected the folder or {_ZIP} file of a model that save_folder wrote, a "
-            f"folder of astroNN, or a checkpoint of SDSS-V ({', '.join(SUFFIXES)}). Weights alone are no model: pass "
-            "the folder."
+            f"{path} is {kind_of_file(path) or 'a file'}, expected the folder or {_ZIP} file of a model that "
+            f"save_folder wrote, a folder of astroNN, or a checkpoint of SDSS-V ({', '.join(SUFFIXES)}). Weights alone "
+            "are no model: pass the folder."
         )
     return f"There is no folder or {_ZIP} file {path}. Give the path of a model that save_folder wrote."
 

@@ -40,39 +40,8 @@ _LOCATOR, _LOCATOR_SIGNATURE = struct.Struct("<4sLQL"), b"PK\6\7"  # record befo
 _END64, _END64_SIGNATURE = struct.Struct("<4sQ2H2L4Q"), b"PK\6\6"  # last record for files of more than 4 GB
 
 
-_SIGNATURES = {  # first bytes of files, and what they are
-    b"SIMPLE  =": "a FITS file",
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file",
-    b"PAR1": "a Parquet file",
-    b"PK\3\4": "a zip file",
-    b"\x1f\x8b": "a gzipped file",
-    b"\x80": "a pickle",
-}
-_ARRAYS = ".npz"  # suffix of the zip files of NumPy
-
-
 class ModelFolderError(ValueError):
     """A folder or file that holds no model, or a model that is damaged or has an unknown format."""
-
-
-def kind_of_file(path: Path) -> str:
-    """Return what a file is, by its first bytes.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        File.
-
-    Returns
-    -------
-    kind : str
-        Such as "an HDF5 file"; "a file" if it is none that is known.
-    """
-    if path.suffix.lower() == _ARRAYS:
-        return f"a file of arrays ({_ARRAYS}), such as the checkpoint of an unfinished training"
-    with path.open("rb") as file:
-        start = file.read(max(map(len, _SIGNATURES)))
-    return next((kind for signature, kind in _SIGNATURES.items() if start.startswith(signature)), "a file")
 
 
 # Errors

@@ -46,6 +46,12 @@ def sample_notes(file: LabelledFile, sample: Sample) -> Iterator[str]:
     ------
     note : str
     """
+    if was_trained_on(file):
+        yield (
+            f"The model was trained on {file.path.name}, so these are figures of training stars, except for the few "
+            "that were held out. They do not tell how accurate the labels of other stars are: evaluate stars that the "
+            "model has not seen."
+        )
     if file.is_synthetic:
         yield "The spectra of the file are synthetic."
     if len(file.rows) < file.n_of_kind:
@@ -63,6 +69,25 @@ def sample_notes(file: LabelledFile, sample: Sample) -> Iterator[str]:
         yield f"Left out: {len(file.left_out)} of {n_all} spectra, which cannot be used (first: row {row}, {reason})."
     if sample.explanation is not None:
         yield sample.explanation
+
+
+def was_trained_on(file: LabelledFile) -> bool:
+    """Return whether a model was trained on a file, by the name and the number of spectra that the model records.
+
+    Parameters
+    ----------
+    file : LabelledFile
+        File to evaluate, with its model.
+
+    Returns
+    -------
+    was_trained_on : bool
+    """
+    provenance = getattr(file.model, "provenance_", {})
+    first = provenance.get("first_training", provenance)
+    n_combined = file.n_rows - file.n_of_kind if file.visits else file.n_of_kind
+    same_number = first.get("n_spectra", n_combined) in (n_combined, file.n_rows)
+    return first.get("training_data") == file.path.name and same_number
 
 
 def unknown_labels(sample: Sample) -> list[str]:

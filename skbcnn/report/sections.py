@@ -131,8 +131,8 @@ def _data_facts(evaluation: Evaluation) -> dict[str, str]:
         "Evaluated": f"{spectra_text(len(sample))} ({file.kind}), of {spectra_text(file.n_rows)} in the file"
         + (", chosen at random" if len(file.rows) < file.n_of_kind else ""),
     }
-    other, n_others = "combined spectra" if file.visits else "visits", file.n_rows - file.n_of_kind
-    facts["Not evaluated"] = f"{format_integer(n_others)} {other}" if n_others else f"the file has no {other}"
+    if n_others := file.n_rows - file.n_of_kind:
+        facts["Not evaluated"] = f"{format_integer(n_others)} {'combined spectra' if file.visits else 'visits'}"
     if file.has_star_names:
         facts["Stars"] = format_integer(len(np.unique(sample.stars)))
     if sample.snr is not None and np.isfinite(sample.snr).any():

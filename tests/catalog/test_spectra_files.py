@@ -12,6 +12,7 @@ from astropy.io import fits
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator
 
+from skbcnn._left_out import LeftOut
 from skbcnn.catalog.spectra_files import open_spectra
 from skbcnn.datasets import read_apstar, write_h5
 from skbcnn.preprocessing import ContinuumNormalizer, SpectraNormalizer, prepare_spectra
@@ -42,9 +43,8 @@ def read(paths, recorded=DR17, **options):
     """Return the spectra of the parts of files that have any, all notes, and all failures."""
     opened = open_spectra(RecordedModel(recorded), paths, **options)
     loaded = [opened.loader.load(part) for part in opened.parts]
-    notes = opened.notes + [note for spectra in loaded for note in spectra.notes]
     failures = opened.failures + [failure for spectra in loaded for failure in spectra.failures]
-    return [spectra for spectra in loaded if len(spectra.X)], notes, failures
+    return [spectra for spectra in loaded if len(spectra.X)], opened.notes, failures
 
 
 @pytest.fixture
@@ -75,7 +75,6 @@ def test_spectra_of_fits_files_are_prepared():
     assert rows.columns["snr"][0] == pytest.approx(154.155, abs=0.01)
     assert rows.columns["ra"][0] == pytest.approx(263.478474)
     assert notes == failures == []
-    assert rows.n_single == 1  # the second star has one visit
 
 
 def test_visits_and_another_combination():
@@ -90,17 +89,15 @@ def test_combination_of_the_model_is_read():
     assert notes == []
 
 
-def test_visits_without_spectrum_are_named_if_they_were_selected(tmp_path):
+def test_visits_without_spectrum_are_left_out_if_they_were_selected(tmp_path):
     path = tmp_path / "apStar.fits"
     path.write_bytes(gzip.decompress(GIANT.read_bytes()))
     with fits.open(path, mode="update") as hdus:
         hdus[1].data[3] = 0
-    for visits, notes in (
-        (True, ["2M17335483-2753043 (apStar.fits): row 3, visit 2, has no flux but zeros"]),
-        (False, []),
-    ):
-        found = read([path], visits=visits)[1]
-        assert [note.partition(";")[0] for note in found] == notes
+    detail = "row 3, visit 2, has zero flux everywhere"
+    expected = LeftOut(str(path), "visit 2", "the spectrum is empty", detail, "2M17335483-2753043")
+    assert read([path], visits=True)[2] == [expected]
+    assert read([path], visits=False)[2] == []
 
 
 def test_a_chip_without_continuum_is_filled_on_request(tmp_path):
@@ -165,6 +162,7 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(tmp_path):
     names.insert(0, "absent.h5")  # HDF5 files are looked at first
     assert [Path(failure.file).name for failure in failures] == names
     assert all(name in str(failure) for name, failure in zip(names, failures, strict=True))
+    assert "text.fits is a text file, expected an apStar or aspcapStar file." in failures[1].detail
 
 
 def test_one_spectrum_of_a_file_that_cannot_be_normalised(tmp_path):
@@ -290,7 +288,7 @@ def test_rows_of_hdf5_files_that_cannot_be_used_are_named(tmp_path):
     (rows,), _, failures = read([path])
     assert list(np.flatnonzero(rows.unusable)) == [1, 2, 3, 4]
     assert [failure.spectrum for failure in failures] == ["row 1", "row 2", "row 3", "row 4"]
-    reasons = ["contains NaN", "negative or NaN", "every pixel is marked as bad", "more than half of the flux errors"]
+    reasons = ["contains NaN", "negative or NaN", "every pixel is marked as bad", "More than half of the flux errors"]
     assert all(reason in str(failure) for reason, failure in zip(reasons, failures, strict=True))
     assert np.isfinite(rows.X).all()
     assert (rows.X[5, 5], rows.x_err[5, 5]) == (1, 0)
@@ -331,12 +329,16 @@ def test_columns_come_along(tmp_path):
 
 
 def test_columns_of_a_table_come_along(tmp_path):
-    of_files = {"table_row": np.array([4, 5, 8]), "FIELD": np.array(["a", "b", "c"])}
+    of_files = {
+        "table_row": np.array([4, 5, 8]),
+        "table_star": np.array(["p", "q", "r"]),
+        "FIELD": np.array(["a", "b", "c"]),
+    }
     paths = [GIANT, tmp_path / "absent.fits", DWARF]
     (rows,), _, (failure,) = read(paths, of_files=of_files, visits=True)
     assert list(rows.requested["table_row"]) == [4] * 4 + [8]
     assert list(rows.requested["FIELD"]) == ["a"] * 4 + ["c"]
-    assert failure.file == str(tmp_path / "absent.fits")
+    assert failure == LeftOut(str(tmp_path / "absent.fits"), "", "there is no such file", "", "q", 5)
     parts = open_spectra(RecordedModel(DR17), paths, of_files=of_files, chunk_size=8).parts
     assert [list(part.of_files["FIELD"]) for part in parts] == [["a", "b"], ["c"]]
 

@@ -63,8 +63,17 @@ def test_the_catalogue_has_every_star_and_columns_of_the_table(mirror, model, tm
     np.testing.assert_array_equal(table["STARFLAG"], of_table["STARFLAG"])
     assert table["file"][0] == mirror.stars["path"][0]
     with summary.failures_path.open(encoding="utf-8") as file:
-        listed = [row["file"] for row in csv.DictReader(file)]
-    assert sorted(listed) == sorted(str(mirror.root / star["path"]) for star in mirror.stars if star["kind"] in lost)
+        listed = list(csv.DictReader(file))
+    kinds = {mirror.stars["kind"][int(row["row"])]: row for row in listed}
+    assert {kind: row["reason"] for kind, row in kinds.items()} == {
+        "missing file": "there is no such file",
+        "corrupt file": "the file cannot be read",
+        "no flux": "the file has no spectrum",
+        "no continuum": "the spectrum cannot be normalised",
+    }
+    for kind in lost:
+        (star,) = mirror.of_kind(kind)
+        assert (kinds[kind]["file"], kinds[kind]["star"]) == (str(mirror.root / star["path"]), star["star"])
     assert any(note.startswith("1 row(s) of the table are duplicates of other rows") for note in summary.notes)
 
 
@@ -101,7 +110,7 @@ def test_a_table_needs_its_mirror(mirror, model, tmp_path):
         predict_catalog(model, mirror.table, tmp_path / "a.fits", spectra=tmp_path)
     with pytest.raises(ValueError, match="There are 2 sources, expected one table of stars"):
         predict_catalog(model, [mirror.table] * 2, tmp_path / "a.fits", spectra=mirror.root)
-    with pytest.raises(OSError, match=r"cannot be read as FITS .*Pass the allStar or astraAllStarASPCAP table"):
+    with pytest.raises(OSError, match=r"is a text file, expected the allStar or astraAllStarASPCAP table"):
         predict_catalog(model, __file__, tmp_path / "a.fits", spectra=mirror.root)
     assert list(tmp_path.iterdir()) == []
 

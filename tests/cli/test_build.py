@@ -77,6 +77,7 @@ def test_options_reach_the_function(mirror, tmp_path):
     assert not set(mirror.of_kind("cool")["star"]) & stars
     assert (loader.load_entry("in_flag") == 1).any()
     assert " visits, with 21 of the 22 labels of the default target, and M and alpha." in output
+    assert "--out model --visits\n" in output
     flagged = loader.load_entry("APOGEE_ID") == mirror.of_kind("flagged")["star"][0]
     assert (loader.load_entry("Mg")[flagged] > -9999).all()
     recorded = loader.preprocessing
@@ -171,4 +172,4 @@ def test_no_process_at_all(mirror, tmp_path):
 def test_limits_are_numbers_or_off(mirror, tmp_path, value):
     result = run("build", mirror.table, "--spectra", mirror.root, "--out", tmp_path / "d.h5", "--min-snr", value)
     assert result.exit_code == 2
-    assert f"'{value}' is not a valid float" in result.stderr
+    assert f"'{value}' is neither a number nor off." in result.stderr

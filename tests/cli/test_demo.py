@@ -34,7 +34,7 @@ def test_every_file(demo):
 def test_output(demo):
     out, output = demo
     assert f"{N_TEST} synthetic test stars at S/N 100, against their true labels without noise" in output
-    assert "36 training stars, 4 held-out stars; 1 epochs." in output
+    assert "36 training stars, 4 held-out stars; 1 epoch." in output
     assert f"skbcnn predict {out / 'model'} apStar-....fits --out labels.fits" in output
     assert all(f"\n{name} " in output for name in APOGEE_LABELS)
 

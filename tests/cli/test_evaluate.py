@@ -60,6 +60,21 @@ def test_residuals_on_the_terminal_and_a_page(files, network, stars, tmp_path):
     assert "could not be drawn" not in page
 
 
+@pytest.mark.parametrize(
+    ("name", "n_spectra", "is_named"), [("stars.h5", 30, True), ("stars.h5", 29, False), ("a.h5", 30, False)]
+)
+def test_a_file_that_the_model_was_trained_on(files, network, tmp_path, no_figures, name, n_spectra, is_named):
+    model = save_folder(
+        network, tmp_path / "model", provenance={"training_data": name, "n_spectra": n_spectra, "random_state": 0}
+    )
+    output = succeed("evaluate", model, files / "stars.h5", "--html", tmp_path / "r.html")
+    sentence = "The model was trained on stars.h5, so these are figures of training stars, except for the few"
+    assert (sentence in output) is is_named
+    page = (tmp_path / "r.html").read_text()
+    assert (sentence in page) is is_named
+    assert "the file has no visits" not in page
+
+
 def test_visits_draws_and_reference(files, tmp_path, no_figures):
     options = ("--visits", "--n-draws", 3, "--reference", "ASPCAP", "--html", tmp_path / "r.html")
     output = succeed("evaluate", files / "model", files / "visits.h5", *options)

@@ -1,5 +1,7 @@
 """``skbcnn info``: what it says of each kind of file."""
 
+import gzip
+
 import h5py
 import numpy as np
 import pytest
@@ -96,7 +98,7 @@ def test_a_catalogue(network, stars, tmp_path, suffix):
     lines = lines_of(write_table(table, tmp_path / f"catalogue{suffix}"))
     assert lines[0].endswith(": a catalogue")
     assert f"5 rows of 5 stars, {len(table.colnames)} columns." in lines
-    assert "Origin: model giants." in lines
+    assert "Model: giants." in lines
     assert f"{table['do_not_use'].sum()} rows should not be used (column do_not_use)." in lines
     teff = next(line for line in lines if line.startswith("teff "))
     assert float(teff.split()[2]) == pytest.approx(np.median(prediction.mean[:, 0]), abs=1)
@@ -141,7 +143,7 @@ def test_survey_files(tmp_path):
     assert any(line.startswith("combined 154 829.8 ") for line in lines)
     visit = next(line for line in lines if line.startswith("visit 1 "))
     assert visit == "visit 1 67 830 14.4 %"  # with the gaps, which are 0 in visits
-    assert any("combined (global), has no flux" in line for line in lines)
+    assert any("combined (global), has zero flux everywhere" in line for line in lines)
 
 
 def test_what_cannot_be_read_does_not_hide_the_rest(tmp_path):
@@ -151,7 +153,7 @@ def test_what_cannot_be_read_does_not_hide_the_rest(tmp_path):
     fits_named_csv.write_bytes(DWARF.read_bytes()[:5000])
     result = run("info", text, tmp_path / "absent", fits_named_csv, DWARF)
     assert result.exit_code == 1
-    assert "notes.txt is none of the files that skbcnn reads" in result.stderr
+    assert "notes.txt is a text file, expected a model" in result.stderr
     assert "There is no file or folder" in result.stderr
     assert "other.csv cannot be read: " in result.stderr
     assert "2M19485057+5005279" in result.stdout
@@ -168,7 +170,17 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_a_long_origin_is_wrapped_and_not_cut(tmp_path, suffix):
     provenance = " ".join(f"training_{number} real" for number in range(20))
     path = write_table(Table({"a": [1.0]}, meta={"model": "m", "provenance": provenance}), tmp_path / f"a{suffix}")
-    lines = succeed("info", path, columns=60).splitlines()[2:-1]
+    lines = succeed("info", path, columns=60).splitlines()[3:-2]
     assert len(lines) > 3
     assert max(map(len, lines)) <= 60
-    assert " ".join(map(str.strip, lines)) == f"Origin: model m, provenance {provenance}."
+    assert " ".join(map(str.strip, lines)) == f"Origin of the model: {provenance}."
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [("x.png", b"\x89PNG", "a PNG picture"), ("x.gz", gzip.compress(b"text"), "a gzipped text file")],
+)
+def test_what_other_files_are(tmp_path, name, content, kind):
+    (tmp_path / name).write_bytes(content)
+    assert f"{name} is {kind}, expected a model" in refuse("info", tmp_path / name)
+    assert "is a folder without a model, expected a model" in refuse("info", tmp_path)

@@ -78,7 +78,6 @@ def test_notes_come_before_one_line_a_star(model):
     output = succeed("predict", model, GIANT, DWARF)
     first_table = output.index("teff")
     assert 0 <= output.index("This model was trained on synthetic stars only") < first_table
-    assert output.index("1 file(s) have no second combined spectrum") < first_table
     block = output[first_table : output.index("\n\n", first_table)]
     assert len(block.splitlines()) == 4  # two of header, two stars
     for star in ("2M17335483-2753043", "2M19485057+5005279"):
@@ -209,8 +208,8 @@ def test_many_spectra(stars, model, tmp_path):
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(model, tmp_path):
     result = run("predict", model, tmp_path / "absent.fits", DWARF, "--out", tmp_path / "l.csv")
     assert result.exit_code == 1
-    (error,) = (line for line in result.stderr.splitlines() if line.startswith("Error: "))
-    assert "absent.fits" in error
+    assert result.stderr.startswith(f"Left out: {tmp_path / 'absent.fits'}: there is no such file\n")
+    assert "Error" not in result.stderr
     assert list(Table.read(tmp_path / "l.csv")["star"]) == ["2M19485057+5005279"]
     assert len(star_lines(result.stdout, "2M19485057+5005279")) >= 1
 
@@ -240,7 +239,9 @@ def test_a_pipeline_is_refused(model, tmp_path):
 
 
 def test_absent_model(tmp_path):
-    assert "There is no folder" in refuse("predict", tmp_path / "absent", DWARF)
+    error = refuse("predict", tmp_path / "absent", DWARF)
+    assert "There is no folder" in error
+    assert "Give the path of a model that skbcnn train wrote." in error
 
 
 def test_damaged_model(model, tmp_path):
@@ -342,7 +343,7 @@ def test_a_scheduler_that_is_not_there(model, tmp_path, monkeypatch):
         ("model.h5", b"\x89HDF\r\n\x1a\n", "is an HDF5 file, expected the folder"),
         ("checkpoint.npz", b"PK\3\4", "such as the checkpoint of an unfinished training, expected the folder"),
         ("model.pickle", b"\x80\x04", "is a pickle, expected the folder"),
-        ("model.txt", b"", "is a file, expected the folder"),
+        ("model.txt", b"\xff", "is a file, expected the folder"),
     ],
 )
 def test_a_file_that_is_no_model(tmp_path, name, content, kind):
@@ -363,10 +364,11 @@ def test_failures_are_printed_and_listed(stars, model, tmp_path):
     result = run("predict", model, tmp_path / "a.h5", "--out", tmp_path / "l.csv")
     assert result.exit_code == 1
     listed = tmp_path / "l.csv-left-out.csv"
-    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert len(errors) == 21
-    assert "a.h5, row 0: spectra contains NaN" in errors[0]
-    assert f"5 more files or spectra could not be predicted. All are listed in {listed}" in errors[20]
+    lines = result.stderr.splitlines()
+    assert [line.startswith("Left out: ") for line in lines] == [True] * 10 + [False] * 2
+    assert "a.h5, row 0: spectra contains NaN" in lines[0]
+    assert lines[10] == "25 files and spectra are left out (the flux is not finite: 25)."
+    assert lines[11] == f"All that is left out is listed in {listed}."
     assert len(listed.read_text().splitlines()) == 26
     assert len(Table.read(tmp_path / "l.csv")) == 30
 
@@ -399,11 +401,12 @@ def test_the_list_of_failures_gives_no_advice_for_python(model, tmp_path):
         hdus[1].data[:, 300:3300] = np.nan  # a chip
     run("predict", model, DWARF, damaged, absent, dead, "--out", tmp_path / "l.csv")
     with (tmp_path / "l.csv-left-out.csv").open(encoding="utf-8") as file:
-        reasons = {row["file"]: row["reason"] for row in csv.DictReader(file)}
-    assert reasons[str(absent)] == "There is no such file."
-    assert "continuum that is not positive" in reasons[str(dead)]
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+    assert (rows[str(absent)]["reason"], rows[str(absent)]["detail"]) == ("there is no such file", "")
+    assert rows[str(dead)]["reason"] == "the spectrum cannot be normalised"
+    assert "continuum that is not positive" in rows[str(dead)]["detail"]
     for path in (damaged, dead):
-        assert not [part for part in ("=", ". ", str(path)) if part in reasons[str(path)]]
+        assert not [part for part in ("=", ". ", str(path)) if part in rows[str(path)]["detail"]]
 
 
 @pytest.mark.slow

@@ -144,7 +144,8 @@ def test_ctrl_c_saves_the_model(data, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("target", "sentence"), [("teff,unobtainium", "'unobtainium' is not a label"), ("alpha", "has no alpha")]
+    ("target", "sentence"),
+    [("teff,unobtainium", "'unobtainium' is not a label"), ("alpha", "Without --target, all labels")],
 )
 def test_labels_that_are_not_in_the_file(data, tmp_path, target, sentence):
     assert sentence in refuse("train", data, "--out", tmp_path / "model", "--target", target)
@@ -154,7 +155,12 @@ def test_labels_that_are_not_in_the_file(data, tmp_path, target, sentence):
     ("name", "content", "sentence"),
     [
         ("cut.h5", None, "cut short or damaged"),
-        ("text.h5", b"no data", "cannot be read as HDF5"),
+        ("text.h5", b"no data", "text.h5 is a text file, expected an HDF5 file"),
+        (
+            "allStar.fits",
+            b"SIMPLE  =",
+            "a FITS file, expected an HDF5 file. Pass a file in the datasets.h5 layout: skbcnn build makes",
+        ),
         ("absent", b"", "There is no file"),
     ],
 )
@@ -226,7 +232,8 @@ def train_visits(visits, out, *more):
 def test_recipe_visits_and_labels(visits, tmp_path):
     output = succeed(*train_visits(visits, tmp_path / "model", "--max-epochs", 2, "--lr", 0.002))
     assert "Training on 40 spectra of 20 stars" in output
-    assert "50% of the stars are held out, each with all its spectra; 2 epochs." in output
+    assert "not trained on" not in output
+    assert "10 training stars, 10 held-out stars, each with all its spectra; 2 epochs." in output
     assert "; the other 2 labels are used" in output
     model = load_folder(tmp_path / "model")
     assert (model.lr, model.num_hidden, model.n_draws) == (0.002, (8, 8, 4, 4, 2), 4)
@@ -235,6 +242,26 @@ def test_recipe_visits_and_labels(visits, tmp_path):
     assert (model.provenance_["n_stars"], model.provenance_["n_spectra"]) == (20, 40)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model-report"]
     assert Table.read(tmp_path / "model-report" / "residuals.csv")["n"][0] == 20
+
+
+def test_visits_that_are_not_trained_on_are_counted(visits, tmp_path):
+    command = [word for word in train_visits(visits, tmp_path / "model", "--max-epochs", 1) if word != "--visits"]
+    output = succeed(*command)
+    assert f"{visits} has 20 visits, too, not trained on. Pass --visits to train on them." in output
+    assert "10 training stars, 10 held-out stars; 1 epoch." in output
+
+
+@pytest.mark.parametrize(
+    ("rates", "words"),
+    [
+        ([0.0003, 0.003, 0.001], "0.0003 to 0.003 (warm-up), then to 0.001"),
+        ([0.0003, 0.003], "0.0003 to 0.003 (warm-up)"),
+        ([0.003, 0.0001], "0.003, then to 0.0001"),
+        ([0.003], "0.003"),
+    ],
+)
+def test_learning_rates_in_words(rates, words):
+    assert train_module._range_of_rates(rates) == words
 
 
 def test_spectra_of_a_star_are_on_one_side(visits, tmp_path, monkeypatch):

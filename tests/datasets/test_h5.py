@@ -259,7 +259,7 @@ def test_absent_file_names_what_was_tried(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"), [(b"", "is empty"), (b"teff,logg\n4500,2\n", "cannot be read as HDF5")]
+    ("content", "sentence"), [(b"", "is empty"), (b"teff,logg\n4500,2\n", "is a text file, expected an HDF5 file")]
 )
 def test_not_hdf5(tmp_path, content, sentence):
     (tmp_path / "stars.h5").write_bytes(content)
@@ -276,8 +276,14 @@ def test_truncated(path, kept):
 
 
 def test_absent_labels_are_named_all_at_once(path):
-    with pytest.raises(ValueError, match=r"has no logg, Al\. .*It has .*teff.*target"):
+    with pytest.raises(ValueError, match=r"has no logg, Al\. .*It has .*teff.*target") as caught:
         loader_of(path, target=["teff", "logg", "Al"]).load()
+    assert str(caught.value).endswith(
+        "(labels by target): loader.target = loader.label_names takes all labels that it has."
+    )
+    loader = loader_of(path)
+    loader.target = loader.label_names  # as the message says
+    assert loader.load()[1].shape[1] == len(loader.label_names)
 
 
 def test_absent_errors_are_named(path):

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from skbcnn import __version__
 from skbcnn._atomic_writes import atomic_path, created_h5, link_target
-from skbcnn._left_out import COLUMNS, check_left_out, left_out_path, left_out_table
+from skbcnn._left_out import LeftOut, check_left_out, left_out_path, left_out_table
 from skbcnn._optional_dependencies import require_extra
 from skbcnn._paths import as_path
 from skbcnn._resumable import ResumableJob, is_finished_work, resumable_job
@@ -27,7 +27,7 @@ from skbcnn._sklearn import Interval, validate_parameter_constraints
 from skbcnn._worker_processes import interrupts_kept_here
 from skbcnn.datasets.building.cuts import Cuts
 from skbcnn.datasets.building.paths import check_some_exist, mirror_root
-from skbcnn.datasets.building.selection import LeftOut, Selection, select_stars
+from skbcnn.datasets.building.selection import Selection, select_stars
 from skbcnn.datasets.building.spectra import LostSpectrum, read_prepared
 from skbcnn.datasets.building.tables import opened_table
 from skbcnn.datasets.h5 import name_of_new_file
@@ -347,15 +347,15 @@ def _write_all(
         job.output() as temporary,
         created_h5(temporary) as file,
         atomic_path(left_out) as temporary_table,
-        left_out_table(temporary_table, *LeftOut._fields[len(COLUMNS) :]) as table,
+        left_out_table(temporary_table) as write_left_out,
     ):
-        table.writerows(selection.left_out())
+        write_left_out(selection.left_out())
         writer = H5RowWriter(file, preprocessing)
         file.attrs[_RECORD] = json.dumps(record)
         for number, chunk in enumerate(tqdm(chunks, desc="Writing", unit="part", disable=_is_silent(verbose))):
             arrays, of_chunk = job.load(number)
             lost = [_left_out(selection, chunk.start, LostSpectrum(*values)) for values in of_chunk["left_out"]]
-            table.writerows(lost)
+            write_left_out(lost)
             counts.update(row.reason for row in lost)
             odd.update(of_chunk["notes"])
             if len(arrays["position"]):

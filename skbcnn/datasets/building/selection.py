@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skbcnn._left_out import LeftOut
 from skbcnn.datasets.building.cuts import Cuts, rejections
 from skbcnn.datasets.building.paths import mirror_paths, template_fields
 from skbcnn.datasets.building.tables import StarTable
@@ -25,33 +26,6 @@ _IDENTIFIERS = {  # columns of the output, and the quantities that they hold
 }
 _1M_TELESCOPE = "apo1m"
 SAME_FILE = "its file is that of an earlier row"
-
-
-class LeftOut(NamedTuple):
-    """What is not in a training set: a row of its list.
-
-    Attributes
-    ----------
-    file : str
-        Path of the file; empty for a star that was not selected.
-    spectrum : str
-        Name of the spectrum in the file; empty for all.
-    reason : str
-        Why it was left out, in a few words.
-    detail : str
-        More about it, such as the message of an error; may be empty.
-    star : str
-        Name of the star.
-    row : int
-        Row of the table, from 0.
-    """
-
-    file: str
-    spectrum: str
-    reason: str
-    detail: str
-    star: str
-    row: int
 
 
 class Selection(NamedTuple):

@@ -8,18 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from skbcnn._error_level import HighFluxErrorsError
-from skbcnn._left_out import cause
-from skbcnn.datasets.fits import N_COMBINATIONS, SkippedRow, Spectra, read_apstar, read_aspcapstar
+from skbcnn._left_out import EMPTY, cause, fault_of_file, fault_of_spectrum
+from skbcnn.datasets.fits import Spectra, lost_rows, read_apstar, read_aspcapstar
 from skbcnn.datasets.h5_writer import pack_spectra
 from skbcnn.preprocessing.preparation import ModelPreparation
-
-_NO_FILE = "there is no such file"
-_UNREADABLE = "the file cannot be read"
-_NO_SPECTRUM = "the file has no spectrum"
-_LOST_ROW = "the spectrum is empty"
-_NO_CONTINUUM = "the spectrum cannot be normalised"
-_NO_SIGNAL = "the S/N of the spectrum is below 1"
 
 
 class LostSpectrum(NamedTuple):
@@ -34,7 +26,7 @@ class LostSpectrum(NamedTuple):
     reason : str
         Why, in a few words that are the same for all such spectra.
     detail : str
-        What the error says, without advice; empty if there is none.
+        What the error says; empty if there is none.
     """
 
     position: int
@@ -89,12 +81,9 @@ def _read(
         else:
             star = read_apstar(path, visits=visits, combination=preparation.combination)
     except (OSError, ValueError) as error:
-        reason = _UNREADABLE if isinstance(error, OSError) else _NO_SPECTRUM
-        is_absent = isinstance(error, FileNotFoundError)
-        reason, detail = (_NO_FILE, "") if is_absent else (reason, cause(error, path))
-        left_out.append(LostSpectrum(position, "", reason, detail))
+        left_out.append(LostSpectrum(position, "", *fault_of_file(error)))
         return None
-    left_out += [LostSpectrum(position, "", _LOST_ROW, row.reason) for row in _lost_rows(star, visits)]
+    left_out += [LostSpectrum(position, row.name, EMPTY, row.reason) for row in lost_rows(star, visits)]
     return star
 
 
@@ -109,8 +98,7 @@ def _prepared(
     prepared = preparation.prepare_each(star.flux, star.error, star.bitmask, normalized=star.normalized)
     for name, fault in zip(star.row_names, prepared.faults, strict=True):
         if fault is not None:
-            reason = _NO_SIGNAL if isinstance(fault, HighFluxErrorsError) else _NO_CONTINUUM
-            left_out.append(LostSpectrum(position, name, reason, cause(fault)))
+            left_out.append(LostSpectrum(position, name, *fault_of_spectrum(fault)))
     notes.update(cause(note) for note in prepared.notes if note is not None)
     kept = np.array([fault is None for fault in prepared.faults])
     return {
@@ -120,12 +108,6 @@ def _prepared(
         "in_flag": np.array([name.startswith("visit") for name in star.row_names], dtype=np.int8)[kept],
         "snr": star.snr[kept],
     }
-
-
-def _lost_rows(star: Spectra, visits: bool) -> list[SkippedRow]:
-    """Return the rows without a spectrum that were selected: not the other combination, and no visits unless wanted."""
-    has_combined = any(name.startswith("combined") for name in star.row_names)
-    return [row for row in star.skipped if (visits if row.row >= N_COMBINATIONS else not has_combined)]
 
 
 def _packed(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
+from skbcnn._file_kinds import GZIP, unreadable_fits
 from skbcnn.survey import APOGEE_LABELS, MISSING, find_label, is_missing
 from skbcnn.survey.releases import (
     ABUNDANCE_ERRORS,
@@ -28,7 +29,6 @@ from skbcnn.survey.releases import (
 )
 
 _READ_ERRORS = (OSError, EOFError, TypeError, ValueError, KeyError, IndexError, zlib.error, fits.VerifyError)
-_GZIP = b"\x1f\x8b"  # first bytes of a gzipped file
 _XTENSION = b"XTENSION"  # first bytes of an extension
 _SYMBOLS_EXTENSION, _SYMBOLS = 3, "ELEM_SYMBOL"
 _NUMBERS = {"sdss_id", "healpix", "location_id", "ra", "dec", "snr"}  # quantities; flags are read by other functions
@@ -366,10 +366,7 @@ def opened_table(path: Path, release: int | str | None, folder: Path) -> Iterato
         try:
             tables, symbols = _read_tables(stack.enter_context(_unpacked(path, folder)), stack)
         except _READ_ERRORS as error:
-            raise OSError(
-                f"{path} cannot be read as FITS ({error}): it is another kind of file, or cut short. Pass the allStar "
-                "or astraAllStarASPCAP table of a release, or download it again."
-            ) from error
+            raise OSError(unreadable_fits(path, error, "the allStar or astraAllStarASPCAP table")) from error
         found = wanted or _recognise(path, tables, symbols)
         if found.extension not in tables:
             raise ValueError(
@@ -413,7 +410,7 @@ def _check_length(file: BinaryIO, hdus: fits.HDUList) -> None:
 def _unpacked(path: Path, folder: Path) -> Iterator[BinaryIO]:
     """Yield an open file that is not gzipped, which can be read by columns."""
     with path.open("rb") as file:
-        is_zipped = file.read(2) == _GZIP
+        is_zipped = file.read(2) == GZIP
         file.seek(0)
         if not is_zipped:
             yield file

@@ -167,7 +167,7 @@ def test_a_table_that_was_cut_short_is_refused(mirrors, tmp_path, n_bytes):
         path = tmp_path / mirror.table.name
         path.write_bytes(mirror.table.read_bytes()[:-n_bytes])
         with (
-            pytest.raises(OSError, match=r"cannot be read as FITS \(.*not complete\): it is another"),
+            pytest.raises(OSError, match=r"cannot be read as FITS \(.*not complete\): it is cut short"),
             opened_table(path, release, tmp_path),
         ):
             pass
@@ -244,7 +244,10 @@ def test_a_table_that_is_cut_short(mirror, tmp_path, zipped):
 def test_no_table(mirror, tmp_path):
     text = tmp_path / "stars.csv"
     text.write_text("APOGEE_ID,TEFF\n")
-    with pytest.raises(OSError, match="cannot be read as FITS"), opened_table(text, None, tmp_path):
+    with (
+        pytest.raises(OSError, match=r"stars\.csv is a text file, expected the allStar"),
+        opened_table(text, None, tmp_path),
+    ):
         pass
     spectrum = mirror.root / mirror.kept["path"][0]
     with (
