@@ -178,7 +178,8 @@ def test_a_long_origin_is_wrapped_and_not_cut(tmp_path, suffix):
 
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
-    [("x.png", b"\x89PNG", "a PNG picture"), ("x.gz", gzip.compress(b"text"), "a gzipped text file")],
+    [("x.png", b"\x89PNG", "a PNG picture"), ("x.gz", gzip.compress(b"text", mtime=0), "a gzipped text file")],
+    ids=["png", "gz"],
 )
 def test_what_other_files_are(tmp_path, name, content, kind):
     (tmp_path / name).write_bytes(content)
