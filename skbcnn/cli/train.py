@@ -109,8 +109,10 @@ def run_train(
         n_spectra = len(y)
         print_history(model, n_spectra, stars)
         synthetic = "synthetic" in columns and bool(np.all(loader.load_entry("synthetic")))
+        model.set_params(verbose=0)  # the progress bar is for training only
+        files = write_report(model, report, plots=not no_plots)  # first: once the model is there, the work is done
         save_folder(
-            model.set_params(verbose=0),  # the progress bar is for training only
+            model,
             out,
             preprocessing=preparation,
             provenance={
@@ -122,7 +124,6 @@ def run_train(
             },
             overwrite=overwrite,
         )
-        files = write_report(model, report, plots=not no_plots)
         checkpoint.remove()
     state = "The model of the interrupted training" if model.interrupted_ else "The model"
     click.echo(f"{state} is in {out}, the report on its training in {report} ({', '.join(files)}).")

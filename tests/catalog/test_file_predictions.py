@@ -189,7 +189,9 @@ def test_long_integers_of_files_that_are_joined_keep_their_digits(tiny_model, ti
 
 
 def test_a_file_with_a_column_that_cannot_be_read_does_not_stop_the_others(tiny_model, tiny_data, path, tmp_path):
-    bad = write_h5(tmp_path / "bad.h5", tiny_data.X, {"teff": tiny_data.y[:, 0]}, extra={"APOGEE_ID": np.zeros((30, 2))})
+    bad = write_h5(
+        tmp_path / "bad.h5", tiny_data.X, {"teff": tiny_data.y[:, 0]}, extra={"APOGEE_ID": np.zeros((30, 2))}
+    )
     summary = predict_catalog(tiny_model, [bad, path], ())
     assert summary.n_rows == 30
     assert [Path(failure.file).name for failure in summary.failures] == ["bad.h5"]

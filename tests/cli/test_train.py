@@ -314,6 +314,18 @@ def test_the_same_command_resumes_and_another_is_refused(visits, tmp_path, monke
     assert contents(tmp_path / "model") == resumed
 
 
+def test_a_report_that_cannot_be_written_costs_no_training(visits, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError("The disk is full.")
+
+    command = train_visits(visits, tmp_path / "model", "--max-epochs", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr("skbcnn.cli.train.write_report", fail)
+        assert "The disk is full." in refuse(*command)
+    assert "Resuming the unfinished training after epoch 2." in succeed(*command)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model-report"]
+
+
 def test_overwrite_begins_again_if_the_unfinished_training_is_another(visits, tmp_path, monkeypatch):
     command = train_visits(visits, tmp_path / "model", "--max-epochs", 2)
     with monkeypatch.context() as patch:
