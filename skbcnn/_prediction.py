@@ -492,7 +492,7 @@ def _symbol(name: str) -> str:
 
 
 def _capitalized(text: str) -> str:
-    """Return a description that begins with a capital, unless it begins with the name or symbol of a label."""
+    """Return a description with a capital first letter, but do not change the name or symbol of a label."""
     return text[0].upper() + text[1:] if text in _PARAMETERS.values() else text
 
 

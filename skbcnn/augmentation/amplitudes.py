@@ -32,9 +32,9 @@ class Augmentation:
         Standard deviations of the constant, the slope and the curvature of the continuum error on each chip: of the
         coefficients of Legendre polynomials, in units of the continuum.
     bad_pixels : float, default=0.03
-        Mean share of bad pixels. The share of a spectrum is drawn uniformly from 0 to twice this value; beside the
-        pixels that are bad already, runs of 1 to 5 pixels are set to 1, as the normalisation sets them, until it is
-        reached. At most 0.4.
+        Mean share of bad pixels. The share of each spectrum is drawn uniformly from 0 to twice this value. Pixels that
+        are already bad count. The others are set to 1, as the normalisation sets bad pixels, in runs of 1 to 5 pixels,
+        until the share is reached. At most 0.4.
     pairs : float, default=3.0
         Largest factor k of extrapolated pairs. Half of the spectra x_i are replaced by ``x_i + k (x_i - x_j)`` and
         their labels likewise, where j is a star with similar context labels. 0: none.

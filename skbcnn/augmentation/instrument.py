@@ -95,7 +95,7 @@ class InstrumentEffects:
         return factors
 
     def _with_bad_pixels(self, x: np.ndarray, share_before: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """Set runs of pixels to 1, in place, beside the share of each spectrum that is bad already."""
+        """Set runs of pixels to 1, in place, until the share of bad pixels, now `share_before`, is reached."""
         mean_length = (1 + _LONGEST_RUN) / 2
         share = random.uniform(0, 2 * self.augmentation.bad_pixels, len(x))
         share_of_good = (share - share_before).clip(min=0) / (1 - share_before).clip(min=1 / self.n_pixels)

@@ -128,7 +128,7 @@ def read_h5_rows(path: Path, rows: np.ndarray, near_one: bool, columns: Sequence
 
 
 def unusable_columns(path: Path) -> list[str]:
-    """Return what is wrong with columns of a file that stay empty in the catalogue, as sentences.
+    """Return a sentence about each optional column that cannot be used, and stays empty in the catalogue.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def unusable_columns(path: Path) -> list[str]:
 
 
 def _stars(path: Path, rows: np.ndarray) -> np.ndarray:
-    """Return the star of each row: the number of the row if the file does not tell."""
+    """Return the name of the star of each row, or the number of the row if the file has no names."""
     if _STAR.lower() not in dataset_names(path):
         return np.array([f"row {row}" for row in rows])
     stars = read_rows(path, [_STAR], rows)[_STAR]
@@ -157,7 +157,7 @@ def _stars(path: Path, rows: np.ndarray) -> np.ndarray:
 
 
 def _optional_numbers(path: Path, name: str, rows: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return a column of numbers, and what is wrong with it; NaN if it is absent or something is."""
+    """Return a column of numbers and an error message; the numbers are NaN if the column is absent or wrong."""
     fault = ""
     try:
         if (values := read_numbers(path, name, rows)) is not None:

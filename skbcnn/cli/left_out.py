@@ -32,4 +32,4 @@ def print_left_out(left_out: Sequence[LeftOut], listed: Path | None) -> None:
     if NOT_NORMALISED in reasons:
         click.echo("With --no-continuum fill, spectra that cannot be normalised on one chip are used, too.", err=True)
     if left_out and listed is not None:
-        click.echo(f"All that is left out is listed in {listed}.", err=True)
+        click.echo(f"The complete list is in {listed}.", err=True)

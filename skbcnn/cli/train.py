@@ -108,26 +108,34 @@ def run_train(
                 model.fit(x, y, x_err=x_err, y_err=y_err, groups=stars, checkpoint=checkpoint)
         n_spectra = len(y)
         print_history(model, n_spectra, stars)
-        synthetic = "synthetic" in columns and bool(np.all(loader.load_entry("synthetic")))
         model.set_params(verbose=0)  # the progress bar is for training only
         files = write_report(model, report, plots=not no_plots)  # first: once the model is there, the work is done
         save_folder(
             model,
             out,
             preprocessing=preparation,
-            provenance={
-                "training_data": "synthetic" if synthetic else data.name,
-                "n_stars": n_spectra if stars is None else len(set(stars)),
-                "n_spectra": n_spectra,
-                "random_state": "none" if model.random_state is None else model.random_state,
-                "skbcnn": __version__,
-            },
+            provenance=_provenance(model, loader, data, n_spectra, stars),
             overwrite=overwrite,
         )
         checkpoint.remove()
     state = "The model of the interrupted training" if model.interrupted_ else "The model"
     click.echo(f"{state} is in {out}, the report on its training in {report} ({', '.join(files)}).")
     click.echo(f"Predict with: skbcnn predict {out} SPECTRA... --out labels.fits")
+
+
+def _provenance(
+    model: ApogeeBCNNCensoredRegressor, loader: H5Loader, data: Path, n_spectra: int, stars: np.ndarray | None
+) -> dict[str, Any]:
+    """Return what a model folder records about its training."""
+    is_marked = "synthetic" in dataset_names(data)
+    synthetic = is_marked and bool(np.all(loader.load_entry("synthetic")))
+    return {
+        "training_data": "synthetic" if synthetic else data.name,
+        "n_stars": n_spectra if stars is None else len(set(stars)),
+        "n_spectra": n_spectra,
+        "random_state": "none" if model.random_state is None else model.random_state,
+        "skbcnn": __version__,
+    }
 
 
 def _note_preparation(data: Path, preprocessing: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ def labels_to_train(loader: H5Loader, target: str | Sequence[str] | None) -> str
 
 
 def note_unused_visits(data: Path) -> None:
-    """Say how many visits a file has that are not trained on.
+    """Print how many visits of a file are not used.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def note_unused_visits(data: Path) -> None:
         return
     n_visits = int((H5Loader(data, load_combined=None).load_entry("in_flag") == 1).sum())
     if n_visits:
-        click.echo(f"{data} has {counted(n_visits, 'visit')}, too, not trained on. Pass --visits to train on them.")
+        click.echo(f"{data} also has {counted(n_visits, 'visit')}, which are not used. Pass --visits to train on them.")
 
 
 def star_of_each_spectrum(loader: H5Loader, visits: bool) -> np.ndarray | None:

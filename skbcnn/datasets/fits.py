@@ -251,7 +251,7 @@ def read_fits_spectra(path: Source, *, visits: bool = False, combination: str = 
 
 
 def lost_rows(star: Spectra, visits: bool) -> list[SkippedRow]:
-    """Return the rows without a spectrum that were selected: not the other combination, and no visits unless wanted.
+    """Return the selected rows that have no spectrum: visits only if they were selected, and no other combination.
 
     Parameters
     ----------

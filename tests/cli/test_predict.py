@@ -368,7 +368,7 @@ def test_failures_are_printed_and_listed(stars, model, tmp_path):
     assert [line.startswith("Left out: ") for line in lines] == [True] * 10 + [False] * 2
     assert "a.h5, row 0: spectra contains NaN" in lines[0]
     assert lines[10] == "25 files and spectra are left out (the flux is not finite: 25)."
-    assert lines[11] == f"All that is left out is listed in {listed}."
+    assert lines[11] == f"The complete list is in {listed}."
     assert len(listed.read_text().splitlines()) == 26
     assert len(Table.read(tmp_path / "l.csv")) == 30
 

@@ -247,7 +247,7 @@ def test_recipe_visits_and_labels(visits, tmp_path):
 def test_visits_that_are_not_trained_on_are_counted(visits, tmp_path):
     command = [word for word in train_visits(visits, tmp_path / "model", "--max-epochs", 1) if word != "--visits"]
     output = succeed(*command)
-    assert f"{visits} has 20 visits, too, not trained on. Pass --visits to train on them." in output
+    assert f"{visits} also has 20 visits, which are not used. Pass --visits to train on them." in output
     assert "10 training stars, 10 held-out stars; 1 epoch." in output
 
 

@@ -1,5 +1,7 @@
 """`evaluate` and what its result holds."""
 
+import re
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -11,7 +13,7 @@ from skbcnn.preprocessing import SpectraNormalizer
 from skbcnn.report import evaluate
 from skbcnn.report.figures import _median_spectrum, _similar_spectra
 from skbcnn.report.model_facts import model_facts
-from tests.report.conftest import N_STARS, NAMES
+from tests.report.conftest import N_STARS, NAMES, write_stars
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,13 @@ def test_page_of_few_stars_says_what_is_missing(network, tmp_path, stars, n_star
     assert "There is no table by S/N: the file does not have it." in page
     assert "There is no table by effective temperature (K): each range has fewer than 20 spectra." in page
     assert "Not evaluated" not in page  # the file has no visits
+
+
+def test_page_says_how_many_spectra_of_the_other_kind_the_file_has(network, tmp_path, stars):
+    path = write_stars(tmp_path / "x.h5", *(values[:60] for values in stars), in_flag=[0, 0, 1] * 20)
+    for visits, others in ((False, "20 visits"), (True, "40 combined spectra")):
+        page = evaluate(network, path, visits=visits).to_html(tmp_path / f"{visits}.html").read_text()
+        assert re.search(f"Not evaluated</t[hd]><td[^>]*>{others}<", page)
 
 
 def test_number_of_draws_leaves_the_model_alone(network, path):
