@@ -34,6 +34,7 @@ from skbcnn._regressor_parameters import (
     noise_range,
     training_recipe,
 )
+from skbcnn._repeated_stars import merge_repeated
 from skbcnn._sklearn import check_sample_weight, fit_context
 from skbcnn._training_augmentation import active_augmentation, training_augmentation
 from skbcnn._training_checkpoint import TrainingCheckpoint
@@ -436,7 +437,8 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             those of `y`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each star in the loss, the validation loss and the statistics of the normalisers. Only ratios
-            matter; stars of weight 0 are left out.
+            matter; stars of weight 0 are left out. A star of weight 2 counts as the same star given twice, and gives
+            the same model bit for bit.
         groups : array-like of shape (n_samples,), default=None
             Name or number of the star of each spectrum, if there are several spectra of a star. All spectra of a star
             are then either held out or trained on, and `validation_fraction` is the share of the stars. Not together
@@ -645,7 +647,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         stars = Stars(X, y, y_err, weight, x_err, group_numbers(groups, len(X)))
         if str(self.input_norm_mode) != "255":  # which is for flux of 0 to 255
             _flux_level.warn_of_flux_level(X, self._flux_limits, type(self).__name__)
-        return usable_stars(stars, self.target_names_, may_be_empty=continues)
+        return merge_repeated(usable_stars(stars, self.target_names_, may_be_empty=continues))
 
     def _spectra_to_learn(self, given, X, x_err, argument, training_x):
         """Return finite spectra and flux errors, which the training needs if it adds noise."""

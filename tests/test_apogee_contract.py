@@ -342,7 +342,6 @@ def test_it_learns(easy):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="as for CensoredBCNNRegressor: two copies can be in different batches, or one held out")
 def test_weight_two_is_two_copies(X, y):
     weight = np.random.default_rng(4).integers(0, 5, size=N_STARS)
     weighted, repeated = fit(X, y, weight), fit(X.repeat(weight, axis=0), y.repeat(weight, axis=0))

@@ -21,26 +21,15 @@ TRANSFORMERS = [
 ]
 
 
-def known_failures(estimator):
-    """Return the one check that fails, and why. scikit-learn's own SGDRegressor is excused from it for this reason."""
-    if not isinstance(estimator, CensoredBCNNRegressor):
-        return {}
-    return {
-        "check_sample_weight_equivalence_on_dense_data": "Batches, dropout and held-out samples are drawn by row: a "
-        "row of weight 2 is drawn once, and two copies of weight 1 have dropout of their own and can be in different "
-        "batches, or one of them held out."
-    }
-
-
 @pytest.mark.filterwarnings("ignore:The median flux of X is")  # the data of some checks are near 100
-@parametrize_with_checks([REGRESSOR, *TRANSFORMERS], expected_failed_checks=known_failures)
+@parametrize_with_checks([REGRESSOR, *TRANSFORMERS])
 def test_sklearn_contract(estimator, check):
     check(estimator)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The median flux of X is")
-@parametrize_with_checks([REGRESSOR_WITH_WINDOW], expected_failed_checks=known_failures)
+@parametrize_with_checks([REGRESSOR_WITH_WINDOW])
 def test_sklearn_contract_of_labels_with_windows(estimator, check):
     check(estimator)
 
