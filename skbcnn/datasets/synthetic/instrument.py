@@ -157,7 +157,7 @@ def _runs_to_mask(first: np.ndarray, length: np.ndarray, n_pixels: int) -> np.nd
 _VISIT_SHIFT = 0.2  # pixels, 1 sigma
 _VISIT_VARIANCE = 1.0  # pixels squared: the largest broadening of the line-spread function
 _VISIT_CONTINUUM = 0.004  # 1 sigma of each term
-_VISIT_BAD_RUNS, _VISIT_RUN_LENGTH = 65, 6  # runs per spectrum, and longest run: 3 % of the pixels
+_VISIT_BAD_RUNS, _VISIT_RUN_LENGTH = 31, 6  # further runs in a spectrum, and longest run: 3 % bad pixels in all
 _EDGE = 64  # pixels
 
 

@@ -129,7 +129,7 @@ def make_apogee_spectra(
     Single visits have four further effects: a residual shift (standard deviation 0.2 pixel); a line-spread function
     that is broader by a variance between 0 and 1 pixel squared; a relative continuum error with a constant, a slope and
     a curvature (Legendre polynomials) on each chip, each with a standard deviation of 0.004, which the continuum fit
-    does not remove; and 3 % more bad pixels, in runs of 1 to 6.
+    does not remove; and more bad pixels, in runs of 1 to 6: 3 % instead of 1.6 %.
 
     Unlike in nature: strengths and excitations of atomic lines are drawn at random, radiative transfer is a closed form
     (a line's residual flux is a power of ``1 + optical depth``), and label noise is Gaussian and independent.
