@@ -102,6 +102,7 @@ FITTED_STATE: Mapping[str, FittedAttribute] = MappingProxyType(
         "error_model_": FittedAttribute(Storage.OBJECT, None, _ANY_TRAINING),
         "interval_scores_": FittedAttribute(Storage.ARRAY, None, _ANY_TRAINING, shape=("n_scores", "n_labels")),
         "interval_noise_": FittedAttribute(Storage.ARRAY, None, _ANY_TRAINING, shape=("n_scores",)),
+        "interval_error_model_": FittedAttribute(Storage.OBJECT, None, _ANY_TRAINING),
         "validation_residuals_": FittedAttribute(Storage.OBJECT, None, _ANY_TRAINING),
         "validation_responses_": FittedAttribute(Storage.OBJECT, None, _ANY_TRAINING),
         "_uncalibrated": FittedAttribute(Storage.JSON, Uncalibrated.UNKNOWN, _ANY_FIT),

@@ -179,13 +179,14 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
     def predict_interval(self, X, coverage=0.9, x_err=None):
         """Predict intervals that contain a given share of the labels, whatever the distribution of the residuals.
 
-        These are split-conformal intervals [1]_: the mean plus or minus a multiple of the total standard deviation,
-        chosen such that the intervals of the calibration stars contain their labels. The calibration stars are those
-        held out in `fit`, or those passed to `fit_error_model`. For stars of the same kind, the probability that the
-        interval contains the label of the catalogue is at least `coverage`. If `y_err` was given for the calibration
-        stars, the intervals are shorter and are for the true label; this holds as far as the predicted and the
-        catalogue errors are right up to a common factor. If the spectra of the calibration stars differ in noise and
-        there are enough of them, each interval is based on stars of similar noise.
+        These are split-conformal intervals [1]_: the mean plus or minus a multiple of a standard deviation, chosen such
+        that the intervals of the calibration stars contain their labels. The calibration stars are those held out in
+        `fit`, or those passed to `fit_error_model`. Without `y_err` of these stars, the standard deviation is the total
+        one, and for stars of the same kind the probability that the interval contains the label of the catalogue is at
+        least `coverage`. With `y_err`, it is the one that these stars calibrated; the intervals are shorter and are for
+        the true label, which holds as far as the calibrated and the catalogue errors are right up to a common factor.
+        If the spectra of the calibration stars differ in noise and there are enough of them, each interval is based on
+        stars of similar noise.
 
         Parameters
         ----------
@@ -223,7 +224,8 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         intervals.check(coverage)  # before the work
         X, x_err = self._check_input_of_draws(X, x_err)
         noise = self._pixel_noise(X, x_err) if intervals.depend_on_noise else None
-        return intervals.bounds(self._prediction(X, x_err, noise), coverage, noise)
+        prediction = self._prediction(X, x_err, noise)
+        return intervals.bounds(self._with_interval_std(prediction, noise), coverage, noise)
 
     @default_settings()
     def fit_error_model(self, X, y, x_err=None, y_err=None):
@@ -232,8 +234,9 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         `fit` does so with its held-out stars. Some hundred stars calibrate all labels together; some thousand are
         needed to calibrate each label by itself. Stars that are too faint or too many to train on are suitable.
 
-        This replaces `error_model_` (for ``predict_std(X, kind="calibrated")``), `interval_scores_` and
-        `interval_noise_` (for `predict_interval`). The other standard deviations do not change.
+        This replaces `error_model_` (for ``predict_std(X, kind="calibrated")``), `interval_scores_`,
+        `interval_noise_` and `interval_error_model_` (for `predict_interval`). The other standard deviations do not
+        change.
 
         Parameters
         ----------
@@ -461,8 +464,17 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         y, y_err = self._like_prediction(y), self._like_prediction(y_err)
         noise = noise if noise is not None and np.median(noise) > 0 else None
         self.error_model_ = fit_error_model(prediction, y, y_err, noise, star)
-        self.interval_scores_ = interval_scores(prediction, y, y_err)[:n_scores]
         self.interval_noise_ = None if noise is None else noise[:n_scores]
+        # Label errors hide from the scores that `total` is wrong. Without them, scores in units of `total`, to which
+        # these stars were not fitted, keep the guarantee of the coverage.
+        self.interval_error_model_ = None if y_err is None else self.error_model_
+        self.interval_scores_ = interval_scores(self._with_interval_std(prediction, noise), y, y_err)[:n_scores]
+
+    def _with_interval_std(self, prediction, noise):
+        """Return a prediction whose total standard deviations are those that the interval scores are in units of."""
+        if self.interval_error_model_ is None:
+            return prediction
+        return replace(prediction, total=self.interval_error_model_.std(prediction, noise))
 
     def _like_prediction(self, columns):
         """Return columns of labels in the shape of a prediction: 1-D for a single label."""

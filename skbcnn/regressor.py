@@ -229,9 +229,12 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         Calibration of the standard deviations. None with fewer than 20 held-out stars, and after `partial_fit`.
     interval_scores_ : ndarray of shape (n_stars, n_labels) or None
         Absolute residuals of the calibration stars (held out in `fit`, or passed to `fit_error_model`), in units of
-        their total standard deviation; used by `predict_interval`.
+        their total standard deviation, or of that of `interval_error_model_`; used by `predict_interval`.
     interval_noise_ : ndarray of shape (n_stars,) or None
         Noise of the spectra of these stars. None if it is unknown or about equal for all.
+    interval_error_model_ : ErrorModel or None
+        Calibration of the standard deviations by these stars. None if their label errors were not given; the intervals
+        are then multiples of the total standard deviation.
     validation_residuals_ : dict of str to tuple of (float, float, int), or None
         Residuals of the held-out stars by label: median and `mad_std` of predicted minus known label, in label units
         and with noise as in the training, and number of stars.

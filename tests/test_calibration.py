@@ -177,15 +177,12 @@ class TestFitErrorModel:
         assert (plain.predict_std(X[:5], kind="calibrated") > 0).all()
 
     def test_flux_errors_are_carried_into_the_draws(self, model):
-        X, y, errors, _ = draw(200, seed=6)
-        x_err = np.full_like(X, 0.05)
+        X, y, *_ = draw(200, seed=6)
         without, with_errors = (
-            pickle.loads(pickle.dumps(model)).fit_error_model(X, y, x_err=given, y_err=errors)
-            for given in (None, x_err)
+            pickle.loads(pickle.dumps(model)).fit_error_model(X, y, x_err=x_err).interval_scores_[:, 0]
+            for x_err in (None, np.full_like(X, 0.05))
         )
-        assert (
-            with_errors.interval_scores_[:, 0] < without.interval_scores_[:, 0]
-        ).mean() > 0.7  # larger standard deviations
+        assert (with_errors < without).mean() > 0.7  # larger standard deviations
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -220,13 +217,27 @@ class TestIntervals:
         within = ((lower <= truth) & (truth <= upper)).mean(axis=0)
         assert_allclose(within, coverage, atol=0.06)
 
-    def test_symmetric_multiples_of_the_standard_deviation(self, model):
-        X, *_ = draw(30, seed=2)
-        lower, upper = model.predict_interval(X)
-        prediction = model.predict_distribution(X)
+    @pytest.mark.parametrize(("label_errors", "kind"), [(True, "calibrated"), (False, "total")])
+    def test_symmetric_multiples_of_the_standard_deviation(self, model, label_errors, kind):
+        X, y, errors, _ = draw(200, seed=2)  # too few for levels of noise
+        again = pickle.loads(pickle.dumps(model)).fit_error_model(X, y, y_err=errors if label_errors else None)
+        lower, upper = again.predict_interval(X)
+        prediction = again.predict_distribution(X)
         assert_allclose((lower + upper) / 2, prediction.mean, rtol=1e-12)
-        factor = interval_factor(model.interval_scores_, 0.9)
-        assert_allclose((upper - lower) / 2, prediction.total * factor, rtol=1e-9)
+        factor = interval_factor(again.interval_scores_, 0.9)
+        assert_allclose((upper - lower) / 2, getattr(prediction, kind) * factor, rtol=1e-9)
+
+    def test_large_label_errors_do_not_hide_that_the_total_std_is_too_small(self, model):
+        X, y, errors, _ = draw(3000, seed=6, x_err=0.1, y_err=0.5)
+        again = pickle.loads(pickle.dumps(model)).fit_error_model(X, y, y_err=errors)
+        X, _, _, truth = draw(3000, seed=7, x_err=0.1)
+        lower, upper = again.predict_interval(X)
+        assert_allclose(((lower <= truth) & (truth <= upper)).mean(axis=0), 0.9, atol=0.05)
+
+    def test_do_not_depend_on_repeat_visits(self, model):
+        X = draw(60, seed=6)[0]
+        again = pickle.loads(pickle.dumps(model)).fit_noise_model(X, np.arange(30).repeat(2))
+        assert_array_equal(again.predict_interval(X), model.predict_interval(X))
 
     def test_coverage_that_needs_more_stars_is_refused_before_the_work(self, model, monkeypatch):
         monkeypatch.setattr(CensoredBCNNRegressor, "_moments", None)

@@ -379,6 +379,7 @@ def _responses_from_json(entry: Mapping[str, Any], label_names: Sequence[str]) -
 
 _CONVERTERS: Mapping[str, _Converter] = {
     "error_model_": _Converter(_error_model_to_json, _error_model_from_json),
+    "interval_error_model_": _Converter(_error_model_to_json, _error_model_from_json),
     "validation_residuals_": _Converter(_residuals_to_json, _residuals_from_json),
     "validation_responses_": _Converter(_responses_to_json, _responses_from_json),
 }
