@@ -10,6 +10,7 @@ rates of the catalogues with that of a prediction of arrays in memory.
 """
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from tests.survey_mirror import write_mirror
 SIZES = (1000, 10_000, 50_000)
 STAGES = ("build", "train, 3 epochs", "predict, datasets.h5", "predict, apStar files", "predict, datasets.h5, on Dask")
 _INTERVAL = 0.1  # s between two looks at the memory
+_ENVIRONMENT = dict(os.environ)  # a local cluster limits the threads of all processes that are started later
 _IN_MEMORY = """
 import sys, time
 from skbcnn import load_folder
@@ -57,7 +59,7 @@ def measured(*arguments):
     command = [sys.executable, "-m", "skbcnn", *map(str, arguments)]
     start, before, largest = time.monotonic(), _time_of_children(), 0
     with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=_ENVIRONMENT)
         while process.poll() is None:
             largest = max(largest, sum(map(_anonymous_memory, _family(process.pid))))
             time.sleep(_INTERVAL)
@@ -112,8 +114,8 @@ def stages_of(folder, n_stars):
         on_dask = ["--out", folder / "from_dask.fits", "--scheduler", cluster.scheduler_address]
         results.append(measured("predict", model, data, *on_dask))
     command = [sys.executable, "-c", _IN_MEMORY, model, data]
-    in_memory = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
-    return results, in_memory
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, env=_ENVIRONMENT)
+    return results, float(ended.stdout.split()[-1])
 
 
 def save_picture(sizes, results, path):
