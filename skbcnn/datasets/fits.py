@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
@@ -471,14 +472,21 @@ def _check_grid(path: Path, header: fits.Header) -> None:
         return
     first = start - step * (np.nan_to_num(reference, nan=1.0) - 1)
     found = first, first + step * (N_APSTAR_PIXELS - 1)
-    expected = np.log10(apstar_wavelength()[[0, -1]])
-    if np.abs(found - expected).max() > _LARGEST_OFFSET:
+    expected = _ends_of_grid()
+    if max(abs(found[0] - expected[0]), abs(found[1] - expected[1])) > _LARGEST_OFFSET:
         raise ValueError(
             f"The wavelengths of {path} are on another grid: its header has CRVAL1={start:g} and CDELT1={step:g}, "
             f"so that pixels 1 and {N_APSTAR_PIXELS} are at {found[0]:.6g} and {found[1]:.6g}, expected log10 of the "
             f"vacuum wavelength in Angstrom, {expected[0]:.6g} and {expected[1]:.6g}. Interpolate the spectra to the "
             "apStar grid, and write them to an HDF5 file with write_h5."
         )
+
+
+@cache
+def _ends_of_grid() -> tuple[float, float]:
+    """Return log10 of the first and the last wavelength of the apStar grid."""
+    first, last = np.log10(apstar_wavelength()[[0, -1]]).tolist()
+    return first, last
 
 
 def _checked_images(path: Path, images: Sequence[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
