@@ -220,12 +220,11 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         """
         check_is_fitted(self)
         self._uncalibrated.refuse(self.interval_scores_, "prediction intervals")
-        intervals = Intervals(self.interval_scores_, self.interval_noise_)
+        intervals = self._intervals()
         intervals.check(coverage)  # before the work
         X, x_err = self._check_input_of_draws(X, x_err)
         noise = self._pixel_noise(X, x_err) if intervals.depend_on_noise else None
-        prediction = self._prediction(X, x_err, noise)
-        return intervals.bounds(self._with_interval_std(prediction, noise), coverage, noise)
+        return intervals.bounds(self._prediction(X, x_err, noise), coverage, noise)
 
     @default_settings()
     def fit_error_model(self, X, y, x_err=None, y_err=None):
@@ -468,13 +467,12 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         # Label errors hide from the scores that `total` is wrong. Without them, scores in units of `total`, to which
         # these stars were not fitted, keep the guarantee of the coverage.
         self.interval_error_model_ = None if y_err is None else self.error_model_
-        self.interval_scores_ = interval_scores(self._with_interval_std(prediction, noise), y, y_err)[:n_scores]
+        std = None if y_err is None else self.error_model_.std(prediction, noise)
+        self.interval_scores_ = interval_scores(prediction, y, y_err, std)[:n_scores]
 
-    def _with_interval_std(self, prediction, noise):
-        """Return a prediction whose total standard deviations are those that the interval scores are in units of."""
-        if self.interval_error_model_ is None:
-            return prediction
-        return replace(prediction, total=self.interval_error_model_.std(prediction, noise))
+    def _intervals(self):
+        """Return the intervals of the calibration stars, of which there must be some."""
+        return Intervals(self.interval_scores_, self.interval_noise_, self.interval_error_model_)
 
     def _like_prediction(self, columns):
         """Return columns of labels in the shape of a prediction: 1-D for a single label."""

@@ -487,6 +487,8 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues, groups)
             given = validation_data_of(validation_data, X_val, y_val, x_err_val, y_err_val, groups=groups)
             validation = self._check_validation_data(given, stars)
+            identity = None if checkpoint is None else training_identity(self, stars, validation, continues)
+            stars = merge_repeated(stars)
             if self.calibration_cv is not None:  # refuse what cannot be divided before the work
                 refuse_lazy_cross_fitting(X, self.calibration_cv)
                 fold_numbers(len(stars.x), self.calibration_cv, stars.group)
@@ -497,7 +499,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             random_state = check_random_state(self.random_state)
             if checkpoint is not None:
                 checkpoint = TrainingCheckpoint.of(checkpoint)
-                checkpoint.begin(training_identity(self, stars, validation, continues))
+                checkpoint.begin(identity)
                 random_state = checkpoint.random_state(random_state)
             training, held_out = stars, validation
             if validation is None:
@@ -565,7 +567,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         refuse_after_fork("partial_fit")
         with unchanged_on_failure(self):
             continues = hasattr(self, "weights_")
-            stars = self._check_training_data(X, y, x_err, y_err, sample_weight, continues)
+            stars = merge_repeated(self._check_training_data(X, y, x_err, y_err, sample_weight, continues))
             was_calibrated = continues and is_calibrated(self)
             forget(self, "partial_fit" if continues else "fit")
             if not continues:
@@ -650,7 +652,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         stars = Stars(X, y, y_err, weight, x_err, group_numbers(groups, len(X)))
         if str(self.input_norm_mode) != "255":  # which is for flux of 0 to 255
             _flux_level.warn_of_flux_level(X, self._flux_limits, type(self).__name__)
-        return merge_repeated(usable_stars(stars, self.target_names_, may_be_empty=continues))
+        return usable_stars(stars, self.target_names_, may_be_empty=continues)
 
     def _spectra_to_learn(self, given, X, x_err, argument, training_x):
         """Return finite spectra and flux errors, which the training needs if it adds noise."""

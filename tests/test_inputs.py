@@ -232,7 +232,8 @@ class TestHeldOutStars:
         )
         for part in parts.values():
             rows = [np.flatnonzero((x == normal_stars.X).all(axis=1))[0] for x in part.x]
-            assert_array_equal(part.group, normal_stars.visits[rows])
+            expected = normal_stars.visits[rows]
+            assert_array_equal(part.group[:, None] == part.group, expected[:, None] == expected)
 
     @pytest.mark.parametrize(
         ("groups", "message"),

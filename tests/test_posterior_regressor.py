@@ -16,7 +16,7 @@ def model(tiny_model):
 
 @pytest.fixture(scope="module")
 def single_label_model(tiny_data):
-    X = np.vstack([tiny_data.X] * 8)  # 24 held-out stars calibrate it
+    X = np.vstack([tiny_data.X + shift for shift in range(8)])  # 24 held-out stars calibrate it
     return CensoredBCNNRegressor(max_epochs=1, n_draws=5, random_state=0).fit(X, X[:, 0])
 
 
@@ -54,7 +54,7 @@ class TestSampleY:
     @pytest.mark.parametrize("with_noise", [False, True])
     def test_mean_and_covariance_are_those_of_the_prediction(self, model, tiny_data, with_noise):
         """The prediction, too, averages many draws."""
-        n, x_err = 4000, tiny_data.X_err[:5] if with_noise else None
+        n, x_err = 1000, tiny_data.X_err[:5] if with_noise else None
         prediction = model.set_params(n_draws=n).predict_distribution(tiny_data.X[:5], x_err=x_err, keep_draws=True)
         samples = model.sample_y(tiny_data.X[:5], n_samples=n, x_err=x_err)
         assert_allclose((samples.mean(axis=2) - prediction.mean) / prediction.total, 0, atol=5 / n**0.5)

@@ -145,7 +145,8 @@ class TestPrediction:
     def test_finiteness_is_checked_once(self, tiny_data, method, monkeypatch):
         model = CensoredBCNNRegressor(validation_fraction=0.5, max_epochs=1, n_draws=2, random_state=0)
         model.set_params(calibrate=method != "partial_fit")
-        X, y = np.resize(tiny_data.X, (60, 40)), np.resize(tiny_data.X[:, :1], (60, 1))
+        X = np.concatenate([tiny_data.X, 1.01 * tiny_data.X])
+        y = X[:, :1]
         model.fit(X, y)
         checked = []
         monkeypatch.setattr(_validation, "check_finite_spectra", lambda X: checked.append(X.shape))

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from skbcnn._masked import fill_masked, plain_numbers
 from skbcnn._validation import as_numbers
-from skbcnn.calibration.error_model import NOISE_EXPECTED, check_noise
+from skbcnn.calibration.error_model import NOISE_EXPECTED, ErrorModel, check_noise
 from skbcnn.calibration.residuals import check_prediction, residuals_and_errors
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ class Intervals:
         From `interval_scores`.
     noise : ndarray of shape (n_stars,) or None
         Noise of the spectra of these stars. None: intervals do not depend on noise.
+    error_model : ErrorModel or None
+        Calibration of the standard deviations that the scores are in units of. None: they are in units of the total
+        ones. It may depend on the noise only if `noise` is given.
 
     Examples
     --------
@@ -55,6 +58,7 @@ class Intervals:
 
     scores: np.ndarray
     noise: np.ndarray | None = None
+    error_model: ErrorModel | None = None
 
     @property
     def depend_on_noise(self) -> bool:
@@ -115,11 +119,14 @@ class Intervals:
                 raise ValueError("These intervals depend on the noise of the spectra. Pass `noise`, one for each.")
             noise = check_noise(noise, len(prediction.total))
             factors = interval_factors_by_noise(self.scores, self.noise, coverage, noise)
-        half_width = prediction.total * (factors[..., 0] if prediction.total.ndim == 1 else factors)
+        std = prediction.total if self.error_model is None else self.error_model.std(prediction, noise)
+        half_width = std * (factors[..., 0] if std.ndim == 1 else factors)
         return prediction.mean - half_width, prediction.mean + half_width
 
 
-def interval_scores(prediction: Prediction, y: ArrayLike, y_err: ArrayLike | None = None) -> np.ndarray:
+def interval_scores(
+    prediction: Prediction, y: ArrayLike, y_err: ArrayLike | None = None, std: np.ndarray | None = None
+) -> np.ndarray:
     """Return absolute residuals in units of their standard deviation.
 
     Parameters
@@ -130,11 +137,13 @@ def interval_scores(prediction: Prediction, y: ArrayLike, y_err: ArrayLike | Non
         Their labels; NaN or -9999 where missing.
     y_err : array-like of the shape of `y`, or table, default=None
         Errors of these labels, added in quadrature to the standard deviations; 0, or missing, where unknown.
+    std : ndarray of the shape of ``prediction.total``, default=None
+        Standard deviations of the predicted labels. None: the total ones.
 
     Returns
     -------
     scores : ndarray of shape (n_samples, n_labels)
-        ``|y - mean| / sqrt(total**2 + y_err**2)``, NaN where a label is missing, and infinite where a residual has a
+        ``|y - mean| / sqrt(std**2 + y_err**2)``, NaN where a label is missing, and infinite where a residual has a
         standard deviation of 0.
 
     Examples
@@ -148,10 +157,10 @@ def interval_scores(prediction: Prediction, y: ArrayLike, y_err: ArrayLike | Non
     array([ 3.,  1., nan])
     """
     residual, errors = residuals_and_errors(prediction, y, y_err)
-    residual, total = np.abs(residual), prediction.total.reshape(residual.shape)
-    total = total if errors is None else np.hypot(total, errors)
+    residual, std = np.abs(residual), (prediction.total if std is None else std).reshape(residual.shape)
+    std = std if errors is None else np.hypot(std, errors)
     without_std = np.where(residual > 0, np.inf, residual)  # 0 and NaN stay
-    return np.divide(residual, total, out=without_std, where=total > 0)
+    return np.divide(residual, std, out=without_std, where=std > 0)
 
 
 def interval_factor(scores: ArrayLike, coverage: float) -> np.ndarray:

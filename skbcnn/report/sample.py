@@ -155,7 +155,7 @@ def _intervals(model: CensoredBCNNRegressor) -> Intervals | None:
     """Return the intervals of a model; None if it has none, or too few calibration stars for this coverage."""
     if model.interval_scores_ is None:
         return None
-    intervals = Intervals(model.interval_scores_, model.interval_noise_)
+    intervals = model._intervals()
     try:
         intervals.check(INTERVAL_COVERAGE)
     except ValueError:

@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skbcnn import Prediction
 from skbcnn.calibration import (
+    ErrorModel,
     Intervals,
     fit_error_model,
     fit_noise_model,
@@ -111,6 +112,14 @@ class TestIntervals:
         assert_array_equal(-lower, [[1, 10], [2, 20]])
         with pytest.raises(ValueError, match="depend on the noise of the spectra"):
             intervals.bounds(predicted(0 * one, one), 0.9)
+
+    def test_scores_and_bounds_in_units_of_calibrated_standard_deviations(self):
+        one = np.ones((2, 1))
+        error_model = ErrorModel(("0",), np.array([2.0]), np.array([0.5]), np.array([30]), "known labels")
+        stars = predicted(0 * one, 2 * one)  # calibrated: 2 * 2 + 0.5
+        assert_allclose(interval_scores(stars, 9 * one, 6 * one, error_model.std(stars)), 9 / 7.5)
+        _, upper = Intervals(self.scores[:, :1], error_model=error_model).bounds(stars, 0.9)
+        assert_allclose(upper, 2 * 4.5)
 
     def test_single_label_in_one_dimension(self):
         lower, upper = Intervals(self.scores[:, :1]).bounds(predicted(np.zeros(3), np.ones(3)), 0.9)
