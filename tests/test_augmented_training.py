@@ -225,7 +225,7 @@ class TestContextLabels:
         model.fit(X, y[:, : len(target or APOGEE_LABELS)])
         assert len(model.context_labels_) == model.spec_.n_supervised == n_supervised
 
-    @pytest.mark.parametrize("changes", [{"windows": {}}, {"target": ["Mg"]}])
+    @pytest.mark.parametrize("changes", [{"windows": {}}, pytest.param({"target": ["Mg"]}, marks=pytest.mark.slow)])
     def test_networks_without_any_context_learn(self, apogee_data, changes):
         X, y = apogee_data
         model = ApogeeBCNNCensoredRegressor(**TINY | {"target": ["Fe", "Mg"]} | changes)

@@ -39,11 +39,10 @@ class TestEachSpectrumAlone:
         for ours, expected in zip(apart, together, strict=True):
             assert_array_equal(ours, expected[rows])
 
-    @pytest.mark.parametrize("with_errors", [False, True])
-    @pytest.mark.parametrize("chunk", [1, 7, 300])
+    @pytest.mark.parametrize(("chunk", "with_errors"), [(1, False), (7, True), (60, False)])
     def test_chunk_size(self, chunk, with_errors, tiny_model, many, monkeypatch):
         """Chunk sizes agree to single precision: sums are rounded in another order."""
-        X, x_err = many[0], many[1] if with_errors else None
+        X, x_err = many[0][:60], many[1][:60] if with_errors else None
         expected = tiny_model.predict_distribution(X, x_err=x_err)
         monkeypatch.setattr(posterior, "MAX_CHUNK", chunk)
         ours = pickle.loads(pickle.dumps(tiny_model)).predict_distribution(X, x_err=x_err)

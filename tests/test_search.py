@@ -219,7 +219,7 @@ class TestMetaEstimators:
         with pytest.warns(UserWarning, match="lowest values of .*Mg, Al lie far below"):
             model.fit(*data)
 
-    @pytest.mark.parametrize("meta", [MultiOutputRegressor, RegressorChain])
+    @pytest.mark.parametrize("meta", [MultiOutputRegressor, pytest.param(RegressorChain, marks=pytest.mark.slow)])
     def test_one_model_for_each_label(self, data, meta):
         X, y = data
         network = CensoredBCNNRegressor(num_hidden=(8, 8, 4, 4, 2), max_epochs=1, n_draws=3, random_state=0)

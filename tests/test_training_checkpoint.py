@@ -57,9 +57,11 @@ def fit(parameters, stars, checkpoint=None, killed_after=(), **arguments):
     "changes",
     [
         {},
-        {"lr_schedule": "plateau", "reduce_lr_patience": 1, "lr": 0.1, "warmup_epochs": 0},
+        pytest.param(
+            {"lr_schedule": "plateau", "reduce_lr_patience": 1, "lr": 0.1, "warmup_epochs": 0}, marks=pytest.mark.slow
+        ),
         {"early_stopping": True, "n_iter_no_change": 1, "lr": 0.1, "warmup_epochs": 0},
-        {"noise_augmentation": (0, 2), "validation_fraction": 0},
+        pytest.param({"noise_augmentation": (0, 2), "validation_fraction": 0}, marks=pytest.mark.slow),
         pytest.param({"augmentation": {}}, marks=pytest.mark.slow),
         {"calibration_cv": 2},
     ],

@@ -9,17 +9,18 @@ from skbcnn.network.spec import NetworkSpec
 from skbcnn.survey import APOGEE_LABELS, apogee_windows
 
 OTHER_SHAPES = {
-    "no windows": {"windows": (None,) * 6},
-    "no free context units": {"num_hidden": (8, 7, 4, 3, 0)},
-    "only windows": {"windows": ((0, 1),) * 6},
-    "no context": {"windows": ((0, 1),) * 6, "num_hidden": (8, 7, 4, 3, 0)},
+    "no windows, long filter": {"windows": (None,) * 6, "filter_len": 20, "pool_length": 3},
+    "no free context units, decreasing activation": {"num_hidden": (8, 7, 4, 3, 0), "activation": "silu"},
+    "only windows, no overhang": {"windows": ((0, 1),) * 6, "filter_len": 1, "pool_length": 2},
+    "no context, long pool": {
+        "windows": ((0, 1),) * 6,
+        "num_hidden": (8, 7, 4, 3, 0),
+        "filter_len": 2,
+        "pool_length": 11,
+    },
     "3 pixels": {"n_pixels": 3, "windows": (None, (0,), (1, 2), (0,), None, None)},
     "1 pixel": {"n_pixels": 1, "windows": (None, (0,), None, None, None, None)},
     "other settings": {"filter_len": 3, "pool_length": 1, "activation": "tanh", "maxnorm": None, "l2": 0.0},
-    "no overhang": {"filter_len": 1, "pool_length": 2},
-    "long filter": {"filter_len": 20, "pool_length": 3},
-    "long pool": {"filter_len": 2, "pool_length": 11},
-    "decreasing activation": {"activation": "silu"},
     "context in hidden layers": {"context_layer": "hidden", "activation": "silu"},
 }
 
@@ -38,7 +39,7 @@ def small_spec():
 
 @pytest.fixture(params=OTHER_SHAPES)
 def other_spec(request, small_spec):
-    """Networks that differ from the small one in one aspect."""
+    """Networks that differ from the small one in one or two aspects."""
     return dataclasses.replace(small_spec, **OTHER_SHAPES[request.param])
 
 

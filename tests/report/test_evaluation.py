@@ -65,7 +65,7 @@ def test_few_stars_have_no_responses(network, tmp_path, stars):
     assert "responses need at least" in evaluation.no_responses
 
 
-@pytest.mark.parametrize("n_stars", [1, 15])
+@pytest.mark.parametrize("n_stars", [1, pytest.param(15, marks=pytest.mark.slow)])
 def test_page_of_few_stars_says_what_is_missing(network, tmp_path, stars, n_stars):
     X, _, y, _ = (values[50 : 50 + n_stars] for values in stars)
     path = write_h5(tmp_path / "x.h5", X, dict(zip(NAMES, y.T, strict=True)))
@@ -79,11 +79,13 @@ def test_page_of_few_stars_says_what_is_missing(network, tmp_path, stars, n_star
     assert "Not evaluated" not in page  # the file has no visits
 
 
-def test_page_says_how_many_spectra_of_the_other_kind_the_file_has(network, tmp_path, stars):
+@pytest.mark.parametrize(
+    ("visits", "others"), [(False, "20 visits"), pytest.param(True, "40 combined spectra", marks=pytest.mark.slow)]
+)
+def test_page_says_how_many_spectra_of_the_other_kind_the_file_has(network, tmp_path, stars, visits, others):
     path = write_stars(tmp_path / "x.h5", *(values[:60] for values in stars), in_flag=[0, 0, 1] * 20)
-    for visits, others in ((False, "20 visits"), (True, "40 combined spectra")):
-        page = evaluate(network, path, visits=visits).to_html(tmp_path / f"{visits}.html").read_text()
-        assert re.search(f"Not evaluated</t[hd]><td[^>]*>{others}<", page)
+    page = evaluate(network, path, visits=visits).to_html(tmp_path / "x.html").read_text()
+    assert re.search(f"Not evaluated</t[hd]><td[^>]*>{others}<", page)
 
 
 def test_number_of_draws_leaves_the_model_alone(network, path):
