@@ -449,8 +449,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         validation_data : tuple of (X, y), (X, y, x_err) or (X, y, x_err, y_err), default=None
             Held-out stars, each item in the form of the argument of that name. They take the place of a share of `X`:
             `validation_fraction` is not used, and they measure the validation loss and, without `calibration_cv`,
-            calibrate the model. The flux
-            errors are needed with `noise_augmentation`.
+            calibrate the model. The flux errors are needed with `noise_augmentation`.
         X_val, y_val, x_err_val, y_err_val : array-like, default=None
             The same as `validation_data`, one by one. A pipeline can transform `X_val`
             (``Pipeline(..., transform_input=["X_val"])``).

@@ -63,6 +63,12 @@ class ErrorModel:
         """Whether the calibrated standard deviations depend on the noise of the spectra."""
         return self.noise_slope is not None
 
+    @property
+    def not_calibrated(self) -> tuple[str, ...]:
+        """Labels that too few stars have: their standard deviations are the total ones."""
+        unchanged = (self.scale == 1) & (self.offset == 0)
+        return tuple(name for name, is_unchanged in zip(self.label_names, unchanged, strict=True) if is_unchanged)
+
     def std(self, prediction: Prediction, noise: ArrayLike | None = None) -> np.ndarray:
         """Return the calibrated standard deviations of a prediction.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from skbcnn._paths import as_path
+from skbcnn.persistence.model_files import DOCUMENT
 
 Sources: TypeAlias = str | PathLike[str] | Sequence[str | PathLike[str]]
 """Files of spectra, and folders of such files."""
@@ -31,8 +32,8 @@ def spectra_of(sources: Sources) -> list[Path]:
     -------
     paths : list of pathlib.Path
         Absolute paths of the files in the order in which they are named; those of a folder sorted by name, without
-        hidden ones, and without tables and visits of the survey (allStar, apVisit, ...). What does not exist is among
-        them.
+        hidden ones, saved models, and tables and visits of the survey (allStar, apVisit, ...). What does not exist is
+        among them.
 
     Raises
     ------
@@ -75,8 +76,11 @@ def spectra_of(sources: Sources) -> list[Path]:
 
 
 def _spectra_in(folder: Path) -> Iterator[Path]:
-    """Yield the files of spectra in a folder and the folders in it, sorted."""
+    """Yield the files of spectra in a folder and the folders in it, sorted, without those of saved models."""
     for parent, folders, names in os.walk(folder):
+        if DOCUMENT in names:
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and _SPECTRA.fullmatch(name) and not _OTHER_PRODUCTS.match(name):

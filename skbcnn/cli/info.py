@@ -121,7 +121,9 @@ def _describe_model(path: Path) -> None:
     if error_model is None:
         click.echo(f"Not calibrated: {regressor._uncalibrated.cause}.")
     else:
-        click.echo(f"Calibrated with {error_model.source} ({error_model.n_differences.max()}).")
+        names = error_model.not_calibrated
+        without = f", without {', '.join(names)}, which too few of these have" if names else ""
+        click.echo(f"Calibrated with {error_model.source} ({error_model.n_differences.max()}){without}.")
     click.echo()
     residuals = regressor.validation_residuals_ or {}
     rows = []

@@ -14,6 +14,7 @@ from skbcnn.catalog import CatalogSummary, NoSpectraError, predict_catalog
 from skbcnn.cli.input_names import STANDARD_INPUT, named_spectra
 from skbcnn.cli.interruption import continued_later
 from skbcnn.cli.left_out import print_left_out
+from skbcnn.cli.messages import about_calibration
 from skbcnn.cli.output_paths import check_tables
 from skbcnn.cli.terminal_tables import print_labels
 from skbcnn.persistence import load_folder
@@ -163,9 +164,10 @@ def _metadata(regressor: Any, path: Path) -> dict[str, str]:
 
 def _model_notes(regressor: Any) -> list[str]:
     """Return what the user must know about the model."""
-    if not was_synthetic(regressor.provenance_):
-        return []
-    return [_CONTINUED if "later_trainings" in regressor.provenance_ else _SYNTHETIC]
+    notes = []
+    if was_synthetic(regressor.provenance_):
+        notes.append(_CONTINUED if "later_trainings" in regressor.provenance_ else _SYNTHETIC)
+    return [*notes, *about_calibration(regressor)]
 
 
 def _noise_notes(summary: CatalogSummary) -> list[str]:

@@ -213,11 +213,9 @@ def _lead_columns(table: DataTable) -> tuple[list[str], list[list[str]]]:
 
 
 def _cells(values: Column, errors: Column, plus_minus: str) -> list[str]:
-    """Return values with their errors as text, with two digits of a typical error."""
-    known = _known(errors)
-    digits = decimals(np.median(known)) if len(known) else 3
+    """Return values with their errors as text, with two digits of each error."""
     return [
-        f"{v:z.{digits}f} {plus_minus} {e:.{digits}f}" if np.isfinite(v) else ""
+        f"{v:z.{decimals(e)}f} {plus_minus} {e:.{decimals(e)}f}" if np.isfinite(v) else ""
         for v, e in zip(values, errors, strict=True)
     ]
 

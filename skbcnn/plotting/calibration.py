@@ -211,7 +211,7 @@ class ErrorCalibrationDisplay(MultiPanelDisplay):
             )
 
     def _panel_axes(self, ax):
-        return several_axes(ax, (PAGE_WIDTH, 3.7), n_columns=2)
+        return several_axes(ax, (PAGE_WIDTH, 4.0), n_columns=2)
 
     def _draw(self, axes):
         self._draw_coverage(axes[0])

@@ -192,7 +192,7 @@ def _calibration(sample: Sample, reference_name: str) -> ReportFigure:
         )
 
     return ReportFigure(
-        (7.0, 3.8),
+        (7.0, 4.1),
         draw,
         "Left: share of the reference labels within the central interval of each nominal coverage. A line below the "
         "diagonal means that the error bars are too small. Of labels with right error bars, 95 of 100 lines are in the "

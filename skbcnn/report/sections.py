@@ -367,7 +367,7 @@ def _novelty(evaluation: Evaluation) -> Blocks:
         return
     order = outside[np.argsort(-np.nan_to_num(sample.novelty[outside]), kind="stable")][:_N_NOVEL]
     yield PageTable(
-        f"{_most_novel(len(order), len(outside))} out of the distribution",
+        f"{_most_novel(len(order), len(outside))} out-of-distribution",
         ("Star", "Row", "S/N", "Novelty", "Why"),
         [
             [

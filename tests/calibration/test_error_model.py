@@ -29,6 +29,11 @@ def test_table():
     assert table["offset"][0] == 3
 
 
+def test_labels_that_too_few_stars_have_are_named():
+    model = ErrorModel(("teff", "P", "V"), np.array([1.5, 1, 1]), np.array([0, 0, 0.1]), np.array([40, 12, 40]), "")
+    assert model.not_calibrated == ("P",)
+
+
 def test_dependence_on_noise_by_hand():
     model = ErrorModel(
         NAMES, np.array([2.0, 1.0]), np.array([0.0, 1.0]), np.array([9, 9]), "", np.array([1.0, 0.5]), (1.0, 4.0)

@@ -26,6 +26,8 @@ def test_other_files_of_a_folder_are_left_out(folder):
         "b/allStar-r12.fits",
         "b/asVisit-1.fits",
         "b/a.txt",
+        "b/model/model.json",
+        "b/model/weights.h5",
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).touch()

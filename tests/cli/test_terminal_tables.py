@@ -43,6 +43,14 @@ def star_lines(lines, star=""):
     return [line for line in lines if line.startswith(f"2M{star}")]
 
 
+def test_each_error_has_two_digits(printed):
+    stars = table(3, ["logg"])
+    stars["logg"][:] = [1.23, 2.345, 3.4567]
+    stars["logg_err_calibrated"][:] = [21.4, 0.346, 0.0123]
+    cells = [" ".join(line.split()[-3:]).replace("±", "+-") for line in star_lines(printed(stars, ["logg"]))]
+    assert cells == ["1 +- 21", "2.35 +- 0.35", "3.457 +- 0.012"]
+
+
 @pytest.mark.parametrize("columns", [40, 80, 240])
 def test_lines_fit_the_terminal(printed, columns):
     lines = printed(table(), columns=columns)
