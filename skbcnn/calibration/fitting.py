@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MIN_DIFFERENCES = 20  # fewer do not determine two parameters
 _AT_BOUND = 1e-6
+_TOO_SMALL = 0.34  # median of residuals in label errors; at least 0.67 if these are right
 _OUTLIER = 5.0  # standard deviations: larger differences are not noise
 _MAX_ROUNDS = 10  # of fitting and leaving out outliers
 _DOF = 8.0  # degrees of freedom of the Student distribution
@@ -77,7 +78,8 @@ def fit_error_model(
     Warns
     -----
     UserWarning
-        If the predicted standard deviation of a label is 0 for most stars.
+        If the predicted standard deviation of a label is 0 for most stars, or its residuals are so small that the label
+        errors must be wrong.
 
     See Also
     --------
@@ -123,6 +125,7 @@ def fit_error_model(
     noise_range = None if noise is None else _noise_range(noise, len(residual))
     log_noises = None if noise is None or noise_range is None else log_noise(noise, *noise_range)
     _check_stds(total, np.isfinite(residual), prediction.label_names)
+    _warn_of_large_label_errors(residual, label_error, prediction.label_names)
     weight = np.ones_like(residual)
     log_expected = np.zeros(residual.shape[1])
     if star is not None:
@@ -231,6 +234,21 @@ def _check_stds(total: np.ndarray, is_known: np.ndarray, label_names: Sequence[s
         warn_user(
             f"prediction.total is 0 for most stars with a known {', '.join(without)}, so that the errors of these "
             "labels stay as they are. Pass the prediction of a model with dropout and a predicted variance."
+        )
+
+
+def _warn_of_large_label_errors(residual: np.ndarray, label_error: np.ndarray, label_names: Sequence[str]) -> None:
+    """Warn of label errors that cannot be right, because the residuals, which include them, are much smaller."""
+    wrong = []
+    for name, residuals, errors in zip(label_names, residual.T, label_error.T, strict=True):
+        known = np.isfinite(residuals) & (errors > 0)
+        if known.sum() >= MIN_DIFFERENCES and np.median(np.abs(residuals[known]) / errors[known]) < _TOO_SMALL:
+            wrong.append(str(name))
+    if wrong:
+        warn_user(
+            f"The residuals of {', '.join(wrong)} are much smaller than the label errors, which are part of them. The "
+            "label errors are too large, so that the calibrated errors and intervals come out too small. Are they in "
+            "the unit of the labels, and standard deviations? Correct y_err, or set it to 0 where it is not known."
         )
 
 

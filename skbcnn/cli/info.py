@@ -121,8 +121,8 @@ def _describe_model(path: Path) -> None:
     if error_model is None:
         click.echo(f"Not calibrated: {regressor._uncalibrated.cause}.")
     else:
-        names = error_model.not_calibrated
-        without = f", without {', '.join(names)}, which too few of these have" if names else ""
+        sparse = error_model.not_calibrated
+        without = f", without {', '.join(sparse)}, which too few of these have" if sparse else ""
         click.echo(f"Calibrated with {error_model.source} ({error_model.n_differences.max()}){without}.")
     click.echo()
     residuals = regressor.validation_residuals_ or {}

@@ -29,6 +29,9 @@ _OPTIONS = {  # advice for Python, and the same for the command line
         "Give the file and the options of the interrupted training to resume it, or pass --overwrite to begin again."
     ),
     "Remove it to begin the training again, or choose another path.": "Pass --overwrite to begin the training again.",
+    "Load them (H5Loader.load, or dataset[:]), or pass calibration_cv=None, with which": (
+        "Leave out --stream, or calibration_cv, without which"
+    ),
     "pass overwrite=True": "pass --overwrite",
     "overwrite=True": "--overwrite",
     "Leave such labels out of y and target.": "Name the other labels by --target.",

@@ -45,6 +45,14 @@ class TestKnownLabels:
         assert_allclose(fit_error_model(stars, labels, y_err).std(stars) / std, 1, atol=0.25)
         assert_allclose(fit_error_model(stars, labels).std(stars) / std, 10**0.5, atol=0.2)
 
+    def test_label_errors_that_are_much_larger_than_the_residuals_are_warned_of(self, std, rng):
+        truth = rng.normal(size=std.shape)
+        labels = truth + std * rng.normal(size=std.shape)
+        stars = predicted(truth, 0.1 * std)
+        fit_error_model(stars, labels, std)  # right: no warning
+        with pytest.warns(UserWarning, match=r"residuals of Al are much smaller than the label errors"):
+            fit_error_model(stars, labels, std * [1, 3])
+
     def test_missing_labels_are_ignored(self, std, rng):
         truth = rng.normal(size=std.shape)
         stars = predicted(truth + std * rng.normal(size=std.shape), std)

@@ -1,6 +1,8 @@
 """``skbcnn info``: what it says of each kind of file."""
 
 import gzip
+from copy import deepcopy
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -56,6 +58,14 @@ def test_a_model(network, tmp_path):
     assert float(lines[-1].split()[3]) == pytest.approx(bias, abs=0.01)
     assert float(lines[-1].split()[4]) == pytest.approx(scatter, abs=0.01)
     assert lines[-1].split()[5] == str(n)
+
+
+def test_a_model_without_calibration_of_one_label(network, tmp_path):
+    model = deepcopy(network)
+    error_model = model.error_model_
+    model.error_model_ = replace(error_model, scale=np.array([1.5, 1]), offset=np.zeros(2))
+    lines = lines_of(save_folder(model, tmp_path / "model"))
+    assert "Calibrated with known labels (30), without Mg, which too few of these have." in lines
 
 
 def test_a_pipeline_without_calibration(tmp_path):

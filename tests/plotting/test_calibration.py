@@ -164,7 +164,7 @@ class TestPlot:
 
     def test_in_a_new_figure(self, stars, check_pyplot_figure):
         display = ErrorCalibrationDisplay.from_predictions(*stars, label_names=NAMES)
-        assert check_pyplot_figure(display.figure_) == (7, 3.7)
+        assert check_pyplot_figure(display.figure_) == (7, 4)
 
     @pytest.mark.parametrize("n_labels", [1, 22])
     def test_text_is_legible(self, n_labels, check_legible):

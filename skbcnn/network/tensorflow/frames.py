@@ -8,6 +8,7 @@ Both convolutions keep the number of pixels (`NetworkSpec.padding`). So the fram
 pixels before the spectrum, and the frames of the spectrum twice as many.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from skbcnn.network.spec import NetworkSpec
 
-_MAX_ENTRIES = 2**26  # of `toeplitz`: 256 MB
+_MAX_ENTRIES = 2**26  # of `toeplitz`, and of the kernel of the second convolution: 256 MB
 _PREFERRED_SIZE = 8  # pixels of a frame; 16 were measured to be slower
 
 
@@ -115,9 +116,10 @@ class Frames:
         Raises
         ------
         ValueError
-            If filters and pools are so large that the array would not fit in memory.
+            If filters and pools are so large that the array, or a kernel, would not fit in memory.
         """
-        if self.n_taps * self.size**2 * self.spec.kernel_size > _MAX_ENTRIES:
+        n_entries = self.n_taps * self.size**2 * max(self.spec.kernel_size, math.prod(self.spec.num_filters))
+        if n_entries > _MAX_ENTRIES:
             raise ValueError(
                 f"filter_len={self.spec.filter_len} and pool_length={self.spec.pool_length} are too large together for "
                 f"spectra of {self.spec.n_pixels} pixels. Use smaller ones; the published network has 8 and 4."

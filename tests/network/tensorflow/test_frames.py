@@ -52,7 +52,7 @@ def test_toeplitz():
     assert_array_equal(kernel[:, 7], 7 * [0] + [10, 20, 30] + 6 * [0])
 
 
-@pytest.mark.parametrize("sizes", [(7514, 4), (8, 7514), (10**18, 10**18)])
+@pytest.mark.parametrize("sizes", [(7514, 4), (8, 7514), (1, 7514), (10**18, 10**18)])
 def test_filters_and_pools_that_need_too_much_memory(sizes):
     with pytest.raises(ValueError, match=rf"filter_len={sizes[0]} and pool_length={sizes[1]} are too large together"):
         frames_of(7514, *sizes).toeplitz()
