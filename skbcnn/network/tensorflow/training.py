@@ -90,29 +90,37 @@ def train(
     batches = Batches(stars, recipe.batch_size, seed_order, margins, recipe.noise, recipe.augmentation)
     held_out = None if validation is None else Batches(validation, recipe.batch_size, margins=margins)
     monitor = "data_loss" if validation is None else "val_loss"
-    best, callbacks = KeepBest(monitor), recipe_callbacks(recipe, monitor)
     epochs: list[dict[str, float]] = []
     interrupted = False
     with POOL.lend(spec, recipe.clipnorm) as pooled:
+        best, callbacks = KeepBest(monitor), recipe_callbacks(recipe, monitor)
         set_weights(pooled.network, initial_weights(spec, seed_weights) if start is None else start)
         try:
             steps = _reset(pooled, recipe.lr, seed_masks)
-            _run(steps, batches, held_out, [best, *callbacks], recipe.max_epochs, epochs, checkpoint)
+            with _closing(callbacks, checkpoint):
+                _run(steps, batches, held_out, [best, *callbacks], recipe.max_epochs, epochs, checkpoint)
         except KeyboardInterrupt:
             interrupted = pooled.discard = True  # the step that was interrupted may be incomplete
             if best.weights is None:
                 raise  # nothing was learnt that is worth keeping
             warn_user("Training interrupted by user; the best weights so far are kept.")
-        finally:
-            for callback in callbacks:
-                if isinstance(callback, ProgressBar):
-                    callback.close()
-            if checkpoint is not None:
-                checkpoint.flush()
         use_best = interrupted or recipe.stop_after is not None or best.is_last
         weights = best.weights if use_best and best.weights is not None else get_weights(pooled.network)
     _check_converged(weights, [figures[monitor] for figures in epochs], recipe)
     return TrainedNetwork(weights, _history(epochs), interrupted)
+
+
+@contextmanager
+def _closing(callbacks: Sequence[keras.callbacks.Callback], checkpoint: TrainingCheckpoint | None) -> Iterator[None]:
+    """Close the progress bar after the block, before any message is printed, and write what the checkpoint holds."""
+    try:
+        yield
+    finally:
+        for callback in callbacks:
+            if isinstance(callback, ProgressBar):
+                callback.close()
+        if checkpoint is not None:
+            checkpoint.flush()
 
 
 def _reset(pooled: PooledNetwork, lr: float, seed_masks: int) -> TrainingSteps:

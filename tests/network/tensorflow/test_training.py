@@ -346,6 +346,13 @@ class TestCtrlC:
         assert len(bars) == 1
         assert bars[0].bar.n == 2
 
+    def test_the_bar_is_closed_before_the_message(self, spec, monkeypatch, bars):
+        self.press_at(monkeypatch, epoch=1, batch=0)
+        n_closed = []
+        monkeypatch.setattr(training, "warn_user", lambda message: n_closed.append(len(bars)))
+        train(spec, dataclasses.replace(RECIPE, verbose=1), STARS, HELD_OUT, seed=0)
+        assert n_closed == [1]
+
     def test_nothing_is_kept_of_an_unfinished_first_epoch(self, spec, monkeypatch, bars):
         self.press_at(monkeypatch, epoch=0, batch=2)
         with pytest.raises(KeyboardInterrupt):
