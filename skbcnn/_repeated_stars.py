@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from skbcnn._chunks import row_chunks
+from skbcnn._validation_data import group_numbers
 from skbcnn.network.training_recipe import Stars
 
 _DIGEST = 16  # bytes
@@ -45,7 +46,7 @@ def merge_repeated(stars: Stars) -> Stars:
     if len(first) == len(number) and np.ptp(stars.weight) == 0:
         return stars
     merged = stars.take(first)._replace(weight=np.bincount(number, stars.weight))
-    return merged if merged.group is None else merged._replace(group=_in_order_of_occurrence(merged.group))
+    return merged._replace(group=group_numbers(merged.group, len(first)))
 
 
 def _keys(stars: Stars) -> np.ndarray:
@@ -78,9 +79,3 @@ def _digests(stars: Stars, rows: np.ndarray) -> np.ndarray:
         for of_star in zip(*spectra, strict=True)
     ]
     return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, _DIGEST)
-
-
-def _in_order_of_occurrence(group: np.ndarray) -> np.ndarray:
-    """Return group numbers that count from 0 in the order in which the groups occur."""
-    _, first, number = np.unique(group, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[number.ravel()]

@@ -51,10 +51,10 @@ class TestKeptDraws:
 
 
 class TestSampleY:
-    @pytest.mark.parametrize("with_noise", [False, True])
+    @pytest.mark.parametrize("with_noise", [False, pytest.param(True, marks=pytest.mark.slow)])
     def test_mean_and_covariance_are_those_of_the_prediction(self, model, tiny_data, with_noise):
         """The prediction, too, averages many draws."""
-        n, x_err = 1000, tiny_data.X_err[:5] if with_noise else None
+        n, x_err = 4000, tiny_data.X_err[:5] if with_noise else None
         prediction = model.set_params(n_draws=n).predict_distribution(tiny_data.X[:5], x_err=x_err, keep_draws=True)
         samples = model.sample_y(tiny_data.X[:5], n_samples=n, x_err=x_err)
         assert_allclose((samples.mean(axis=2) - prediction.mean) / prediction.total, 0, atol=5 / n**0.5)

@@ -96,8 +96,8 @@ def train(
         best, callbacks = KeepBest(monitor), recipe_callbacks(recipe, monitor)
         set_weights(pooled.network, initial_weights(spec, seed_weights) if start is None else start)
         try:
-            steps = _reset(pooled, recipe.lr, seed_masks)
             with _closing(callbacks, checkpoint):
+                steps = _reset(pooled, recipe.lr, seed_masks)
                 _run(steps, batches, held_out, [best, *callbacks], recipe.max_epochs, epochs, checkpoint)
         except KeyboardInterrupt:
             interrupted = pooled.discard = True  # the step that was interrupted may be incomplete
