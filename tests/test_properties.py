@@ -39,7 +39,15 @@ class TestEachSpectrumAlone:
         for ours, expected in zip(apart, together, strict=True):
             assert_array_equal(ours, expected[rows])
 
-    @pytest.mark.parametrize(("chunk", "with_errors"), [(1, False), (7, True), (60, False)])
+    @pytest.mark.parametrize(
+        ("chunk", "with_errors"),
+        [
+            (1, False),
+            (7, True),
+            (300, False),
+            *(pytest.param(*case, marks=pytest.mark.slow) for case in [(1, True), (7, False), (300, True)]),
+        ],
+    )
     def test_chunk_size(self, chunk, with_errors, tiny_model, many, monkeypatch):
         """Chunk sizes agree to single precision: sums are rounded in another order."""
         X, x_err = many[0][:60], many[1][:60] if with_errors else None

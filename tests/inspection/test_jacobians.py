@@ -47,7 +47,12 @@ class TestAgainstDifferences:
 
     @pytest.mark.parametrize(
         "parameters",
-        [{"num_hidden": (8, 8, 4, 4, 0), "n_draws": 53}, {"windows": None, "context_layer": "hidden"}],
+        [
+            {"num_hidden": (8, 8, 4, 4, 0), "n_draws": 53},
+            {"windows": None, "context_layer": "hidden"},
+            pytest.param({"num_hidden": (8, 8, 4, 4, 0)}, marks=pytest.mark.slow),
+            pytest.param({"n_draws": 53}, marks=pytest.mark.slow),
+        ],
     )
     def test_other_networks(self, fit_smooth, by_differences, X, parameters):
         model = fit_smooth(**parameters)
@@ -177,9 +182,10 @@ class TestOneLabel:
     def y(self, tiny_data):
         return tiny_data.X[:, 0] + tiny_data.X[:, 9]
 
-    def test_has_no_axis_of_labels(self, fit_smooth, X, y):
-        flat = fit_smooth(y, windows={"Mg": [0, 9]}, target=["Mg"])
-        column = fit_smooth(y[:, None], windows={"Mg": [0, 9]}, target=["Mg"])
+    @pytest.mark.parametrize("windows", [{"Mg": [0, 9]}, pytest.param(None, marks=pytest.mark.slow)])
+    def test_has_no_axis_of_labels(self, fit_smooth, X, y, windows):
+        flat = fit_smooth(y, windows=windows, target=["Mg"])
+        column = fit_smooth(y[:, None], windows=windows, target=["Mg"])
         assert jacobian(flat, X).shape == (5, 40)
         assert jacobian(flat, X, mean_output=True).shape == (40,)
         assert jacobian(column, X).shape == (5, 1, 40)

@@ -78,9 +78,10 @@ class TestAgainstNumPy:
         x = np.random.default_rng(1).normal(0, 0.5, size=(3, 7514)).astype(np.float32)
         self.assert_agree(dr14_spec, random_weights(dr14_spec), x, forward, 3e-5, with_dropout)
 
-    def test_other_shapes(self, other_spec, random_weights, forward):
+    @pytest.mark.parametrize("with_dropout", [True, pytest.param(False, marks=pytest.mark.slow)])
+    def test_other_shapes(self, other_spec, random_weights, forward, with_dropout):
         x = np.random.default_rng(1).normal(size=(3, other_spec.n_pixels)).astype(np.float32)
-        self.assert_agree(other_spec, random_weights(other_spec), x, forward, 2e-5, with_dropout=True)
+        self.assert_agree(other_spec, random_weights(other_spec), x, forward, 2e-5, with_dropout)
 
 
 def loss_of_labels(network, x, y):
