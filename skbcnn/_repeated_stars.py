@@ -50,7 +50,7 @@ def merge_repeated(stars: Stars) -> Stars:
 
 
 def _keys(stars: Stars) -> np.ndarray:
-    """Return bytes for each star that are equal for equal stars, and sort in the same way in any order of the stars."""
+    """Return a key for each star: equal for equal stars, and sorted in one way, whatever the order of the stars."""
     labels = _row_bytes(stars.y if stars.y_err is None else np.column_stack([stars.y, stars.y_err]))
     _, number, counts = np.unique(labels, return_inverse=True, return_counts=True)
     shared = np.flatnonzero(counts[number.ravel()] > 1)

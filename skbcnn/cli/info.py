@@ -122,7 +122,7 @@ def _describe_model(path: Path) -> None:
         click.echo(f"Not calibrated: {regressor._uncalibrated.cause}.")
     else:
         sparse = error_model.not_calibrated
-        without = f", without {', '.join(sparse)}, which too few of these have" if sparse else ""
+        without = f", except {', '.join(sparse)}: too few stars have these labels" if sparse else ""
         click.echo(f"Calibrated with {error_model.source} ({error_model.n_differences.max()}){without}.")
     click.echo()
     residuals = regressor.validation_residuals_ or {}

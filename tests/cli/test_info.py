@@ -65,7 +65,7 @@ def test_a_model_without_calibration_of_one_label(network, tmp_path):
     error_model = model.error_model_
     model.error_model_ = replace(error_model, scale=np.array([1.5, 1]), offset=np.zeros(2))
     lines = lines_of(save_folder(model, tmp_path / "model"))
-    assert "Calibrated with known labels (30), without Mg, which too few of these have." in lines
+    assert "Calibrated with known labels (30), except Mg: too few stars have these labels." in lines
 
 
 def test_a_pipeline_without_calibration(tmp_path):
