@@ -4,39 +4,29 @@ Both have flux and error in their first two extensions, on the 8575-pixel grid w
 differs: pixel flags in an apStar file, ASPCAP's model spectrum in an aspcapStar file.
 """
 
-import gzip
-import math
 import re
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyWarning
 
-from skbcnn._file_kinds import GZIP, unreadable_fits
+from skbcnn._file_kinds import unreadable_fits
+from skbcnn.datasets.fits_images import READ_ERRORS, Source, read_first_images
 from skbcnn.survey import N_APSTAR_PIXELS, apstar_wavelength, is_missing
 
 _COMBINATION_ROW = {"pixel": 0, "global": 1}
 _COMBINATION_NAMES = ("combined", "combined (global)")
-_MAX_PIXELS = 5000 * N_APSTAR_PIXELS  # of an image: more than any star has, so that a damaged header asks for no memory
-_READ_ERRORS = (OSError, EOFError, TypeError, ValueError, KeyError, AttributeError, MemoryError, fits.VerifyError)
 _LARGEST_OFFSET = 3e-6  # half a pixel, in log10 of the wavelength
 _SHAPES_OF_DETECTORS = ((3, 4096), (3, 2048))  # apVisit files, with and without dithering
 _EXPECTED = "an apStar or aspcapStar file"
 _MWM_EXTENSIONS = ("BOSS/", "APOGEE/")  # beginnings of the names in mwmStar and mwmVisit files
 N_COMBINATIONS = len(_COMBINATION_NAMES)  # the rows after these are visits
-
-
-Source: TypeAlias = str | PathLike[str] | BinaryIO | fits.HDUList
-"""What the readers take: the path of a file, an open file, or its HDUs."""
 
 
 class SkippedRow(NamedTuple):
@@ -384,21 +374,14 @@ def _read_file(source: Source) -> _File:
     """Read header and images of a file, and explain errors."""
     path = _path_of(source)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)  # if they matter here, an error follows below
-            with _opened(source) as hdus:
-                header, extensions = hdus[0].header, list(_extensions(hdus))
-                # names are read only where a spectrum is absent, because each takes as long as a tenth of the file
-                without_image = [hdu for hdu in extensions if not (hdu.is_image and hdu.shape)]
-                is_of_mwm = any(hdu.name.startswith(_MWM_EXTENSIONS) for hdu in without_image)
-                images = [None] if is_of_mwm else [_rows_of_image(hdu) for hdu in extensions]
+        header, images, other_names = read_first_images(source)
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         if not isinstance(source, str | PathLike):  # nor need the path be that of a file
             raise OSError(f"{path} cannot be read as FITS ({error}). Pass {_EXPECTED}.") from error
         raise OSError(unreadable_fits(path, error, _EXPECTED)) from error
-    if is_of_mwm:
+    if any(name.startswith(_MWM_EXTENSIONS) for name in other_names):
         raise ValueError(
             f"{path} is {_mwm_kind(path)} of SDSS-V, expected an apStar or aspcapStar file. Its extensions APOGEE/APO "
             "and APOGEE/LCO are tables: read one with astropy.table.Table.read(path, hdu='APOGEE/APO'), and pass its "
@@ -423,46 +406,11 @@ def _path_of(source: Source) -> Path:
     return Path(name if isinstance(name, str) else type(source).__name__)
 
 
-@contextmanager
-def _opened(source: Source) -> Iterator[fits.HDUList]:
-    """Yield the HDUs of a file. What the user opened stays open."""
-    if isinstance(source, fits.HDUList):
-        yield source
-    elif isinstance(source, str | PathLike):
-        with fits.open(source, memmap=False) as hdus:
-            yield hdus
-    else:
-        source.seek(0)
-        content = source.read()
-        if isinstance(content, str):
-            raise TypeError("the file is opened as text; open it with mode 'rb'")
-        if content.startswith(GZIP):
-            content = gzip.decompress(content)
-        with fits.open(BytesIO(content)) as hdus:
-            yield hdus
-
-
 def _mwm_kind(path: Path) -> str:
     """Return which of the two kinds of file of SDSS-V a path names."""
     name = path.name.lower()
     kinds = [kind for kind in ("mwmStar", "mwmVisit") if name.startswith(kind.lower())]
     return f"an {' or '.join(kinds or ['mwmStar', 'mwmVisit'])} file"
-
-
-def _extensions(hdus: fits.HDUList) -> Iterator[Any]:
-    """Yield up to three extensions; astropy reads later ones only when they are used."""
-    try:
-        for number in (1, 2, 3):
-            yield hdus[number]
-    except IndexError:
-        return
-
-
-def _rows_of_image(hdu: Any) -> np.ndarray | None:
-    """Return an image as rows; None if the extension is a table or empty."""
-    if hdu.is_image and (n_pixels := math.prod(hdu.shape)) > _MAX_PIXELS:
-        raise ValueError(f"an image has {n_pixels} pixels")
-    return np.atleast_2d(hdu.data) if hdu.is_image and hdu.data is not None else None
 
 
 def _check_grid(path: Path, header: fits.Header) -> None:
