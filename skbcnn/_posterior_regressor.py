@@ -17,6 +17,7 @@ from skbcnn._posterior_moments import count_draws_once, posterior_draws, posteri
 from skbcnn._prediction import Prediction, ratio_of_stds
 from skbcnn._training_data import are_noisier
 from skbcnn._training_warnings import warn_of_doubled_noise
+from skbcnn._user_warnings import warn_user
 from skbcnn._validation import check_label_errors, check_labels, finite_spectra
 from skbcnn.calibration import Intervals, fit_error_model, fit_noise_model, interval_scores
 from skbcnn.calibration.held_out import noise_varies
@@ -200,12 +201,17 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         Returns
         -------
         lower, upper : ndarray of shape (n_samples, n_labels) or (n_samples,)
-            Ends of the intervals, in label units.
+            Ends of the intervals, in label units; NaN for labels that too few calibration stars have.
 
         Raises
         ------
         ValueError
-            If there are no calibration stars, or too few for this coverage.
+            If there are no calibration stars, or too few for this coverage of any label.
+
+        Warns
+        -----
+        UserWarning
+            If too few calibration stars have some labels.
 
         Notes
         -----
@@ -221,7 +227,13 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         check_is_fitted(self)
         self._uncalibrated.refuse(self.interval_scores_, "prediction intervals")
         intervals = self._intervals()
-        intervals.check(coverage)  # before the work
+        available = intervals.available(coverage)  # before the work
+        if not available.all():
+            without = ", ".join(np.asarray(self.target_names_)[~available])
+            warn_user(
+                f"The intervals of {without} are NaN: too few calibration stars have these labels for a coverage of "
+                f"{coverage}."
+            )
         X, x_err = self._check_input_of_draws(X, x_err)
         noise = self._pixel_noise(X, x_err) if intervals.depend_on_noise else None
         return intervals.bounds(self._prediction(X, x_err, noise), coverage, noise)

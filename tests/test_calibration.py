@@ -234,6 +234,15 @@ class TestIntervals:
         lower, upper = again.predict_interval(X)
         assert_allclose(((lower <= truth) & (truth <= upper)).mean(axis=0), 0.9, atol=0.05)
 
+    def test_a_label_that_too_few_calibration_stars_have_is_nan_and_named(self, model):
+        X, y, errors, _ = draw(200, seed=2)
+        y[5:, 1] = np.nan
+        again = pickle.loads(pickle.dumps(model)).fit_error_model(X, y, y_err=errors)
+        with pytest.warns(UserWarning, match=r"The intervals of Al are NaN: too few calibration stars .* 0\.9"):
+            lower, upper = again.predict_interval(X)
+        assert np.isnan([lower[:, 1], upper[:, 1]]).all()
+        assert np.mean((lower[:, 0] <= y[:, 0]) & (y[:, 0] <= upper[:, 0])) > 0.8
+
     def test_do_not_depend_on_repeat_visits(self, model):
         X = draw(60, seed=6)[0]
         again = pickle.loads(pickle.dumps(model)).fit_noise_model(X, np.arange(30).repeat(2))

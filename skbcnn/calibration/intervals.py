@@ -50,7 +50,8 @@ class Intervals:
     >>> from skbcnn import Prediction
     >>> from skbcnn.calibration import Intervals
     >>> intervals = Intervals(np.arange(1.0, 10)[:, None])
-    >>> intervals.check(0.9)
+    >>> intervals.available(0.9)
+    array([ True])
     >>> one = np.ones((1, 1))
     >>> intervals.bounds(Prediction(5 * one, one, one, one, ("Al",)), coverage=0.8)
     (array([[-3.]]), array([[13.]]))
@@ -65,20 +66,25 @@ class Intervals:
         """Whether `bounds` needs the noise of the spectra."""
         return self.noise is not None
 
-    def check(self, coverage: float) -> None:
-        """Refuse a coverage that these stars cannot guarantee.
+    def available(self, coverage: float) -> np.ndarray:
+        """Return which labels have intervals of a coverage.
 
         Parameters
         ----------
         coverage : float
             Share of the labels within the intervals, above 0 and below 1.
 
+        Returns
+        -------
+        available : ndarray of bool of shape (n_labels,)
+            False for labels that too few of these stars have.
+
         Raises
         ------
         ValueError
-            If `coverage` is not between 0 and 1, or a label has too few scores for it.
+            If `coverage` is not between 0 and 1, or no label has enough scores for it.
         """
-        interval_factor(self.scores, coverage)
+        return ~np.isnan(interval_factor(self.scores, coverage))
 
     def bounds(
         self, prediction: Prediction, coverage: float, noise: np.ndarray | None = None
@@ -97,12 +103,12 @@ class Intervals:
         Returns
         -------
         lower, upper : ndarray of the shape of ``prediction.mean``
-            Ends of the intervals, in label units.
+            Ends of the intervals, in label units; NaN for labels without intervals, see `available`.
 
         Raises
         ------
         ValueError
-            If `check` refuses the coverage, the labels differ, or there is not one noise for each spectrum.
+            If no label has intervals of this coverage, the labels differ, or there is not one noise for each spectrum.
         """
         check_prediction(prediction)
         n_labels = prediction.total.shape[1] if prediction.total.ndim == 2 else 1
@@ -177,12 +183,12 @@ def interval_factor(scores: ArrayLike, coverage: float) -> np.ndarray:
     -------
     factor : ndarray of shape (n_labels,)
         The ``ceil((n + 1) * coverage)``-th smallest of n scores, which covers with a probability of at least
-        `coverage`.
+        `coverage`. NaN for a label with too few scores, if another label has enough.
 
     Raises
     ------
     ValueError
-        If `coverage` is not between 0 and 1, or a label has too few scores for it.
+        If `coverage` is not between 0 and 1, or all labels have too few scores for it.
 
     Examples
     --------
@@ -195,13 +201,15 @@ def interval_factor(scores: ArrayLike, coverage: float) -> np.ndarray:
         raise ValueError(f"coverage={coverage!r}, expected a share between 0 and 1, such as 0.9.")
     scores = _as_array(scores)
     n, rank = _n_and_rank(scores, coverage)
-    if (rank > n).any():
+    too_few = rank > n
+    if too_few.all():
         needed = int(np.ceil(coverage / (1 - coverage) - 1e-9))
         raise ValueError(
-            f"A coverage of {coverage} needs at least {needed} held-out stars of each label, and there are "
-            f"{n.min()} of one. Choose a lower coverage, or fit with more stars or a larger validation_fraction."
+            f"A coverage of {coverage} needs at least {needed} held-out stars of each label, and there are at most "
+            f"{n.max()}. Choose a lower coverage, or fit with more stars or a larger validation_fraction."
         )
-    return np.take_along_axis(np.sort(scores, axis=0), rank[None] - 1, axis=0)[0]  # NaN is sorted to the end
+    ordered = np.sort(scores, axis=0)  # with NaN at the end
+    return np.where(too_few, np.nan, np.take_along_axis(ordered, np.minimum(rank, n)[None] - 1, axis=0)[0])
 
 
 def interval_factors_by_noise(scores: ArrayLike, noise: ArrayLike, coverage: float, new_noise: ArrayLike) -> np.ndarray:
@@ -224,6 +232,7 @@ def interval_factors_by_noise(scores: ArrayLike, noise: ArrayLike, coverage: flo
     Returns
     -------
     factors : ndarray of shape (n_new, n_labels)
+        NaN where `interval_factor` is.
 
     Raises
     ------
@@ -246,11 +255,12 @@ def interval_factors_by_noise(scores: ArrayLike, noise: ArrayLike, coverage: flo
     """
     scores, new_noise = _as_array(scores), plain_numbers(new_noise, "new_noise", NOISE_EXPECTED)
     noise = check_noise(noise, len(scores))
+    available = ~np.isnan(interval_factor(scores, coverage))
     for n_levels in range(int(np.clip(len(noise) // _STARS_PER_LEVEL, 1, _MAX_LEVELS)), 0, -1):
         edges = np.quantile(noise, np.arange(1, n_levels) / n_levels)
         level = np.searchsorted(edges, noise)
         scores_by_level = [scores[level == number] for number in range(n_levels)]
-        if all((rank <= n).all() for n, rank in (_n_and_rank(some, coverage) for some in scores_by_level)):
+        if all((rank <= n)[available].all() for n, rank in (_n_and_rank(some, coverage) for some in scores_by_level)):
             break
     factors = np.array([interval_factor(some, coverage) for some in scores_by_level])
     return factors[np.searchsorted(edges, new_noise)]

@@ -7,6 +7,7 @@ parts are finished.
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from copy import copy
@@ -323,7 +324,8 @@ def _opened(
             )
         paths = spectra_of(sources)
         _check_not_read(outs, paths)
-        return paths, open_spectra(model, paths, chunk_size=chunk_size, columns=names, **reading)
+        opened = open_spectra(model, paths, chunk_size=chunk_size, columns=names, **reading)
+        return paths, opened._replace(notes=_named_twice(paths) + opened.notes)
     table = sources if isinstance(sources, str | PathLike) else list(sources)
     if isinstance(table, list):
         if len(table) != 1:
@@ -341,6 +343,14 @@ def _opened(
         model, found.paths, chunk_size=chunk_size, of_files=found.columns, folder=found.root, **reading
     )
     return inputs, opened._replace(notes=found.notes + opened.notes, failures=found.failures + opened.failures)
+
+
+def _named_twice(paths: Sequence[Path]) -> list[str]:
+    """Return a note if files are named more than once; none if each is named once."""
+    if not (several := [path for path, n in Counter(paths).items() if n > 1]):
+        return []
+    some = f"{several[0]} and {len(several) - 1} more are" if len(several) > 1 else f"{several[0]} is"
+    return [f"{some} named more than once. The catalogue has a row for each time."]
 
 
 def _check_outputs(outs: Sequence[Path], overwrite: bool) -> None:

@@ -41,9 +41,9 @@ class Sample:
         Kind of `std`.
     calibrated_by : str or None
         Origin of the calibration.
-    in_interval : ndarray of bool of shape (n_samples, n_labels) or None
-        Whether the reference label is within the 90 % interval of the model. None if the model has no intervals, or
-        too few calibration stars for them.
+    in_interval : ndarray of shape (n_samples, n_labels) or None
+        Whether the reference label is within the 90 % interval of the model: 1 or 0; NaN for labels without intervals.
+        None if no label has any.
     flags : ndarray of int32 of shape (n_samples,) or None
         `NoveltyFlag` bits. None if the model has no summary of its training set.
     novelty : ndarray of shape (n_samples,) or None
@@ -152,12 +152,12 @@ def predict_sample(model: CensoredBCNNRegressor, file: LabelledFile) -> Sample:
 
 
 def _intervals(model: CensoredBCNNRegressor) -> Intervals | None:
-    """Return the intervals of a model; None if it has none, or too few calibration stars for this coverage."""
+    """Return the intervals of a model; None if no label has intervals of this coverage."""
     if model.interval_scores_ is None:
         return None
     intervals = model._intervals()
     try:
-        intervals.check(INTERVAL_COVERAGE)
+        intervals.available(INTERVAL_COVERAGE)
     except ValueError:
         return None
     return intervals
@@ -166,10 +166,10 @@ def _intervals(model: CensoredBCNNRegressor) -> Intervals | None:
 def _within(
     model: CensoredBCNNRegressor, intervals: Intervals, spectra: Spectra, prediction: Prediction, y: np.ndarray
 ) -> np.ndarray:
-    """Return whether reference labels are within the intervals of the predictions."""
+    """Return whether reference labels are within the intervals of the predictions; NaN for labels without intervals."""
     noise = model._pixel_noise(spectra.X, spectra.x_err) if intervals.depend_on_noise else None
     lower, upper = map(columns_of, intervals.bounds(prediction, INTERVAL_COVERAGE, noise))
-    return (y >= lower) & (y <= upper)
+    return np.where(np.isnan(lower), np.nan, (y >= lower) & (y <= upper))
 
 
 def _novelty(assessment: Assessment) -> dict[str, np.ndarray]:

@@ -218,7 +218,8 @@ def _shares(z: np.ndarray, inside: np.ndarray | None) -> dict[str, float]:
     shares["median_z"] = float(np.median(z[known])) if n else np.nan
     shares["mad_std_z"] = float(mad_std(z[known])) if n else np.nan
     if inside is not None:
-        shares["in_interval"] = float(inside[known].mean()) if n else np.nan
+        comparable = known & ~np.isnan(inside)
+        shares["in_interval"] = float(inside[comparable].mean()) if comparable.any() else np.nan
     return shares
 
 

@@ -36,7 +36,7 @@ def test_each_label_has_its_own_factor():
 def test_smallest_number_of_stars(coverage, needed):
     assert np.isfinite(interval_factor(np.ones((needed, 1)), coverage))
     with pytest.raises(
-        ValueError, match=f"needs at least {needed} held-out stars of each label, and there are {needed - 1}"
+        ValueError, match=f"needs at least {needed} held-out stars of each label, and there are at most {needed - 1}"
     ):
         interval_factor(np.ones((needed - 1, 1)), coverage)
 
@@ -79,7 +79,7 @@ class TestByNoise:
         noise = np.arange(520.0)  # four levels, but few stars have the label
         scores = np.where(noise % 10 == 0, np.where(noise < 260, 1.0, 2.0), np.nan)[:, None]
         assert_array_equal(interval_factors_by_noise(scores, noise, 0.95, [0.0, 519.0]).ravel(), [1, 2])  # 26 of each
-        with pytest.raises(ValueError, match="needs at least 99 held-out stars of each label, and there are 52"):
+        with pytest.raises(ValueError, match=r"needs at least 99 held-out stars .*, and there are at most 52"):
             interval_factors_by_noise(scores, noise, 0.99, [0.0])
 
     def test_coverage_at_each_noise(self):
@@ -126,10 +126,22 @@ class TestIntervals:
         assert_array_equal([lower, upper], [[-2.0] * 3, [2.0] * 3])
 
     @pytest.mark.parametrize("noise", [None, np.arange(260.0)])
-    def test_check(self, noise):
-        assert Intervals(self.scores, noise).check(0.99) is None
+    def test_available(self, noise):
+        assert_array_equal(Intervals(self.scores, noise).available(0.99), [True, True])
         with pytest.raises(ValueError, match="needs at least 999 held-out stars"):
-            Intervals(self.scores, noise).check(0.999)
+            Intervals(self.scores, noise).available(0.999)
+
+    @pytest.mark.parametrize("noise", [None, np.arange(260.0)])
+    def test_a_label_that_too_few_stars_have_is_nan_and_does_not_change_the_others(self, noise):
+        scores = self.scores.copy()
+        scores[8:, 1] = np.nan
+        one = np.ones((2, 2))
+        some = Intervals(scores, noise)
+        assert_array_equal(some.available(0.9), [True, False])
+        lower, upper = some.bounds(predicted(0 * one, one), 0.9, np.array([3.0, 250.0]))
+        expected, _ = Intervals(self.scores, noise).bounds(predicted(0 * one, one), 0.9, np.array([3.0, 250.0]))
+        assert_array_equal(lower[:, 0], expected[:, 0])
+        assert np.isnan([lower[:, 1], upper[:, 1]]).all()
 
 
 class TestOtherArguments:

@@ -53,6 +53,12 @@ def test_intervals_count_known_labels_only(four, make_sample):
     assert list(tables.coverage(sample)["in_interval"]) == [0.8, 0.75, 1]
 
 
+def test_labels_without_intervals_do_not_count_in_the_share_of_all(four, make_sample):
+    inside = np.array([[1, NAN], [0, NAN], [1, NAN], [1, NAN]])
+    sample = make_sample(four.y, four.mean, four.std, in_interval=inside)
+    np.testing.assert_array_equal(tables.coverage(sample)["in_interval"], [0.75, 0.75, NAN])
+
+
 def many(make_sample, snr):
     """40 stars: residuals of 10 K at 4200 K in the first 20, and of -30 K at 4700 K in the others."""
     y = np.column_stack([np.repeat([4200.0, 4700.0], 20), np.full(40, NAN)])
