@@ -127,6 +127,8 @@ def window_axes(ax: Axes | Sequence[Axes] | None, panels: Sequence[Panel], text:
     -------
     axes : ndarray of matplotlib.axes.Axes of shape (n_panels,)
     """
+    from matplotlib.ticker import MaxNLocator
+
     n_columns = min(_PARTS_IN_A_ROW, len(panels))
     n_rows = -(-len(panels) // n_columns)
     several = ax is not None and np.size(np.array(ax, dtype=object)) > 1
@@ -137,7 +139,7 @@ def window_axes(ax: Axes | Sequence[Axes] | None, panels: Sequence[Panel], text:
     axes = axes[: len(panels)]
     for panel_ax, panel in zip(axes, panels, strict=True):
         panel_ax.set_xlim(panel.edges[[0, -1]])
-        panel_ax.locator_params(axis="x", nbins=3)
+        panel_ax.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10], integer=True))
         panel_ax.ticklabel_format(axis="x", useOffset=False)
     axes[n_columns * (n_rows - 1) + (len(panels) - n_columns * (n_rows - 1)) // 2].set_xlabel(text)
     return axes

@@ -202,7 +202,10 @@ class SpectrumDisplay(MultiPanelDisplay):
     def _flux_limits(self, panels):
         """Return the limits of the flux: good pixels without outliers, and space for the marks of bad pixels."""
         drawn = [self.flux[panel.pixels][self.good[panel.pixels]] for panel in panels]
+        if self.comparison is not None:
+            drawn += [self.comparison[panel.pixels] for panel in panels]
         values = np.concatenate(drawn)
+        values = values[np.isfinite(values)]
         low, high = range_without_outliers(values if len(values) else self.flux[self.good], tail=1)
         margin = 0.06 * (high - low) or 0.05
         return low - 2.5 * margin, high + margin

@@ -226,8 +226,8 @@ def _label_planes(sample: Sample, drawn: np.ndarray, reference_name: str) -> dic
         found["kiel"] = ReportFigure(
             _KIEL_SIZE,
             lambda figure: KielDisplay.from_predictions(mean, std, label_names=names, ax=figure.add_subplot()),
-            f"Kiel diagram of the predicted labels. The cross, or the numbers above, are "
-            f"the median standard deviations.{which}",
+            "Kiel diagram of the predicted labels. The typical error is that of the median standard "
+            f"deviations.{which}",
             "Predicted surface gravity against predicted effective temperature.",
         )
 
@@ -251,8 +251,8 @@ def _label_planes(sample: Sample, drawn: np.ndarray, reference_name: str) -> dic
         found[f"plane_{number}"] = ReportFigure(
             _SQUARE,
             plane(x_name, y_name),
-            f"[{y_name}] against [{_in_brackets(x_name)}]: predicted (blue) and reference (grey). The ellipse, "
-            f"or the numbers above, are the median standard deviations.{which}",
+            f"[{y_name}] against [{_in_brackets(x_name)}]: predicted (blue) and reference (grey). The "
+            f"typical error is that of the median standard deviations.{which}",
             f"Scatter plot of {y_name} against {x_name}.",
         )
     return found
@@ -338,8 +338,7 @@ def _model_figures(model: CensoredBCNNRegressor, file: LabelledFile, sample: Sam
             lambda figure: TrainingHistoryDisplay.from_estimator(model, ax=figure.add_subplot()),
             "Losses of the training in nats per measured label, and the learning rate. The training loss is computed "
             f"with dropout{' and from augmented spectra' if is_augmented(model) else ''}, the validation loss without, "
-            "so that it can be much lower. The point is the lowest validation loss; dashed lines mark where the "
-            "learning rate was halved.",
+            "so that it can be much lower. The point is the lowest validation loss.",
             "Loss and learning rate against the epoch of the training.",
         )
     windows = _windows(model)

@@ -327,11 +327,12 @@ def _response_table(responses: ResponseMatrix) -> PageTable:
     if responses.elements:
         note += (
             f" Mean own response of the elements: {number(responses.mean_own, 3)} {_PM} "
-            f"{number(responses.mean_own_error, 3)}; foreign (root mean square): {number(responses.rms_foreign, 3)}."
+            f"{number(responses.mean_own_error, 3)}; foreign: {number(responses.rms_foreign, 3)}."
         )
     note += (
-        " Units are those of the label per dex. Strongest: the label, apart from Teff and log g, with the largest "
-        "foreign response."
+        " Foreign: root mean square of the responses to the other elements, less what chance contributes. Units are "
+        "those of the label per dex. Strongest: the label, apart from Teff and log g, with the largest foreign "
+        "response."
     )
     return PageTable(
         "Own and foreign responses",

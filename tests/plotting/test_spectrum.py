@@ -122,6 +122,12 @@ class TestZoom:
         display = draw(flux, label_name="Zr", windows={"Zr": [30, 31]}, comparison=other, zoom=True)
         assert_allclose(artists(display.ax_)["comparison"].get_data(), [np.arange(15, 47), other[15:47]])
 
+    def test_limits_include_the_comparison(self):
+        flux, other = np.full(60, 0.9), np.full(60, 0.9)
+        other[30], other[31] = 0.2, np.nan
+        display = draw(flux, label_name="Zr", windows={"Zr": [30, 31]}, comparison=other, zoom=True)
+        assert display.ax_.get_ylim()[0] < 0.2
+
     def test_needs_a_label(self):
         with pytest.raises(ValueError, match=r"zoom=True, but label_name is None\. Name the label"):
             draw(np.ones(10), zoom=True)
