@@ -142,6 +142,9 @@ def main():
     parser.add_argument("--folder", type=Path, help="where to write the files: 14 GB for 50 000 stars")
     parser.add_argument("--picture", type=Path, help="figure to draw")
     arguments = parser.parse_args()
+    for folder in (arguments.folder, arguments.picture and arguments.picture.parent):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
     results, rates = [], []
     for n_stars in arguments.sizes:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:

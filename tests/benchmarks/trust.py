@@ -289,6 +289,8 @@ def compare(kind, seed, n_train, n_test, pictures):
 def run(arguments):
     """Train the models, and print all tables."""
     start = time.perf_counter()
+    if arguments.pictures:
+        arguments.pictures.mkdir(parents=True, exist_ok=True)  # rather than fail after half an hour
     for kind in KINDS:
         network = compare(kind, arguments.seed, arguments.n_train, arguments.n_test, arguments.pictures)
     scores = novelty_scores(network, arguments.seed + 4)
