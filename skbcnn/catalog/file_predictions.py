@@ -30,7 +30,7 @@ from skbcnn._optional_dependencies import require_extra
 from skbcnn._prediction import Naming
 from skbcnn._resumable import ResumableJob, is_finished_work, resumable_job, unfinished_folder
 from skbcnn._user_warnings import warn_user
-from skbcnn.catalog.part_predictions import ROWS, Layout, predict_part, reserved_columns
+from skbcnn.catalog.part_predictions import ROWS, Layout, part_of_catalogue, predict_spectra, reserved_columns
 from skbcnn.catalog.read_ahead import load_ahead
 from skbcnn.catalog.requested_columns import requested_names
 from skbcnn.catalog.spectra_files import CHUNK_SIZE, OpenedSpectra, open_spectra
@@ -38,6 +38,7 @@ from skbcnn.catalog.spectra_names import Sources, spectra_of
 from skbcnn.catalog.survey_files import files_of_table
 from skbcnn.catalog.table_files import check_table_name, write_blocks
 from skbcnn.network.backends import posterior_class
+from skbcnn.network.chunks import ordered_map
 from skbcnn.novelty import NoveltyFlag
 from skbcnn.novelty.causes import MAX_SPECTRA, explain_outside, suspect_rows
 from skbcnn.persistence.fingerprint import model_fingerprint
@@ -409,10 +410,12 @@ _Predicted: TypeAlias = Generator[tuple[int, dict[str, np.ndarray], dict[str, An
 def _predicted_here(
     model: CensoredBCNNRegressor, opened: OpenedSpectra, numbers: Sequence[int], naming: Naming, n_jobs: int | None
 ) -> _Predicted:
-    """Yield the predictions of parts, while the next ones are read."""
+    """Yield the predictions of parts, while the next ones are read, and the labels of one of them predicted."""
     parts = [opened.parts[number] for number in numbers]
-    for number, spectra in zip(numbers, load_ahead(opened.loader, parts, n_jobs), strict=True):
-        yield number, *predict_part(model, spectra, naming)
+    predicted = ((spectra, predict_spectra(model, spectra)) for spectra in load_ahead(opened.loader, parts, n_jobs))
+    finished = ordered_map(lambda part: part_of_catalogue(model, *part, naming), predicted, n_threads=2)
+    for number, (arrays, record) in zip(numbers, finished, strict=True):
+        yield number, arrays, record
 
 
 def _predicted_on_cluster(

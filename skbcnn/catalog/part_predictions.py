@@ -13,7 +13,7 @@ from astropy.table import Column, Table
 
 from skbcnn._global_settings import default_settings
 from skbcnn._left_out import LeftOut
-from skbcnn._prediction import Naming, column_names
+from skbcnn._prediction import Naming, Prediction, column_names
 from skbcnn.catalog.spectra_files import FIRST_COLUMNS, TABLE_ROW, LoadedSpectra
 from skbcnn.catalog.table_files import text_width
 from skbcnn.catalog.tables import prediction_table, quality_columns, star_column
@@ -29,11 +29,29 @@ _LONG = 2**53  # the integers from here on are not all floats
 _WIDTH_OF_NUMBER = 32  # characters, where a column holds numbers in some files and text in others
 
 
-@default_settings()
 def predict_part(
     model: CensoredBCNNRegressor, spectra: LoadedSpectra, naming: Naming
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Predict the labels of the spectra of a part.
+    """Predict the labels of the spectra of a part: both steps one after the other.
+
+    Parameters
+    ----------
+    model, spectra
+        As in `predict_spectra`.
+    naming
+        As in `part_of_catalogue`.
+
+    Returns
+    -------
+    arrays, record
+        From `part_of_catalogue`.
+    """
+    return part_of_catalogue(model, spectra, predict_spectra(model, spectra), naming)
+
+
+@default_settings()
+def predict_spectra(model: CensoredBCNNRegressor, spectra: LoadedSpectra) -> Prediction | None:
+    """Predict the labels of the spectra of a part: the first step, in which the network keeps all cores busy.
 
     Parameters
     ----------
@@ -41,6 +59,27 @@ def predict_part(
         Fitted.
     spectra : LoadedSpectra
         From `PartLoader.load`.
+
+    Returns
+    -------
+    prediction : Prediction or None
+        None if there is no spectrum.
+    """
+    return model._predict_counting_noise_once(spectra.X, spectra.x_err) if len(spectra.X) else None
+
+
+@default_settings()
+def part_of_catalogue(
+    model: CensoredBCNNRegressor, spectra: LoadedSpectra, prediction: Prediction | None, naming: Naming
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Assess predicted spectra, and make rows of the catalogue: the second step, on one core.
+
+    Parameters
+    ----------
+    model, spectra
+        As in `predict_spectra`.
+    prediction : Prediction or None
+        Result of `predict_spectra`.
     naming : {"skbcnn", "sdssv"}
         Names of the columns, as in `prediction_table`.
 
@@ -57,9 +96,9 @@ def predict_part(
         "n_renormalized": spectra.n_renormalized,
         "absent": spectra.absent,
     }
-    if len(spectra.X) == 0:
+    if prediction is None:
         return {}, record
-    table = _table(model, spectra, naming)
+    table = _table(model, spectra, prediction, naming)
     record["units"] = {name: str(column.unit) for name, column in table.columns.items() if column.unit}
     record["descriptions"] = {name: column.description for name, column in table.columns.items() if column.description}
     record["widths"] = {
@@ -95,9 +134,8 @@ def reserved_columns(model: CensoredBCNNRegressor, naming: Naming) -> list[str]:
     return [*FIRST_COLUMNS, TABLE_ROW, *of_labels, "noisier", "result_flags", "novelty", "do_not_use"]
 
 
-def _table(model: CensoredBCNNRegressor, spectra: LoadedSpectra, naming: Naming) -> Table:
+def _table(model: CensoredBCNNRegressor, spectra: LoadedSpectra, prediction: Prediction, naming: Naming) -> Table:
     """Return the catalogue of a part; the spectra were checked before."""
-    prediction = model._predict_counting_noise_once(spectra.X, spectra.x_err)
     assessment = None
     if model.domain_ is not None:
         assessment = model._assess_checked(spectra.X, prediction, spectra.x_err)

@@ -9,6 +9,7 @@ import io
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
@@ -228,6 +229,7 @@ def _fits_column(column: Column) -> Any:
     return quantity
 
 
+@cache  # of a unit that FITS lacks, astropy looks for similar names each time, which is slow
 def _is_fits_unit(unit: UnitBase) -> bool:
     try:
         unit.to_string("fits")

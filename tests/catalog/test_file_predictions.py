@@ -43,17 +43,17 @@ def read(path):
 
 
 def stop_after(n_parts, monkeypatch):
-    """Let the run fail when it predicts the next part after so many."""
-    predict_part = part_predictions.predict_part
+    """Let the run fail when it finishes the next part after so many."""
+    part_of_catalogue = part_predictions.part_of_catalogue
     n_left = [n_parts]
 
     def failing(*arguments):
         if n_left[0] == 0:
             raise KeyboardInterrupt
         n_left[0] -= 1
-        return predict_part(*arguments)
+        return part_of_catalogue(*arguments)
 
-    monkeypatch.setattr(file_predictions, "predict_part", failing)
+    monkeypatch.setattr(file_predictions, "part_of_catalogue", failing)
 
 
 @pytest.mark.parametrize("naming", ["skbcnn", "sdssv"])
@@ -416,17 +416,17 @@ def test_a_full_disk_keeps_what_is_finished(tiny_model, path, tmp_path, monkeypa
 
 
 def test_two_runs_on_one_catalogue(tiny_model, path, tmp_path, monkeypatch):
-    out, predict_part = tmp_path / "a.fits", file_predictions.predict_part
+    out, part_of_catalogue = tmp_path / "a.fits", file_predictions.part_of_catalogue
     refused = []
 
     def with_another_run(*arguments):
-        monkeypatch.setattr(file_predictions, "predict_part", predict_part)
+        monkeypatch.setattr(file_predictions, "part_of_catalogue", part_of_catalogue)
         with pytest.raises(BlockingIOError, match=r"Another process is writing .*a.fits") as caught:
             predict_catalog(tiny_model, path, out)
         refused.append(caught.value)
-        return predict_part(*arguments)
+        return part_of_catalogue(*arguments)
 
-    monkeypatch.setattr(file_predictions, "predict_part", with_another_run)
+    monkeypatch.setattr(file_predictions, "part_of_catalogue", with_another_run)
     predict_catalog(tiny_model, path, out)
     assert len(refused) == 1
     assert len(read(out)) == 30

@@ -377,7 +377,7 @@ def test_an_interrupted_command_says_that_it_goes_on(model, tmp_path, monkeypatc
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skbcnn.catalog.file_predictions.predict_part", interrupted)
+    monkeypatch.setattr("skbcnn.catalog.file_predictions.predict_spectra", interrupted)
     result = run("predict", model, DWARF, "--out", tmp_path / "l.fits")
     assert result.exit_code == 130
     assert "the same command goes on from there" in result.stderr
