@@ -1,7 +1,7 @@
 """Reading of the next spectra while others are predicted.
 
-HDF5 files are read by a thread. Preparing spectra of FITS files takes as long as predicting them, so that processes do
-it, which a thread waits for. These processes do not import TensorFlow.
+HDF5 files are read by a thread. FITS files are read and their spectra prepared by processes, which a thread waits for,
+because much of this work is in Python. These processes do not import TensorFlow.
 """
 
 import os
