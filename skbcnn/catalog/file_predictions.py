@@ -351,7 +351,7 @@ def _named_twice(paths: Sequence[Path]) -> list[str]:
     if not (several := [path for path, n in Counter(paths).items() if n > 1]):
         return []
     some = f"{several[0]} and {len(several) - 1} more are" if len(several) > 1 else f"{several[0]} is"
-    return [f"{some} named more than once. The catalogue has a row for each time."]
+    return [f"{some} named more than once. The catalogue repeats the spectra."]
 
 
 def _check_outputs(outs: Sequence[Path], overwrite: bool) -> None:
@@ -410,7 +410,7 @@ _Predicted: TypeAlias = Generator[tuple[int, dict[str, np.ndarray], dict[str, An
 def _predicted_here(
     model: CensoredBCNNRegressor, opened: OpenedSpectra, numbers: Sequence[int], naming: Naming, n_jobs: int | None
 ) -> _Predicted:
-    """Yield the predictions of parts, while the next ones are read, and the labels of one of them predicted."""
+    """Yield the predictions of parts. Meanwhile, the next parts are read, and the labels of one are predicted."""
     parts = [opened.parts[number] for number in numbers]
     predicted = ((spectra, predict_spectra(model, spectra)) for spectra in load_ahead(opened.loader, parts, n_jobs))
     finished = ordered_map(lambda part: part_of_catalogue(model, *part, naming), predicted, n_threads=2)

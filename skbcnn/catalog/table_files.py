@@ -229,7 +229,7 @@ def _fits_column(column: Column) -> Any:
     return quantity
 
 
-@cache  # of a unit that FITS lacks, astropy looks for similar names each time, which is slow
+@cache  # astropy is slow for units that FITS lacks, because it searches for similar names
 def _is_fits_unit(unit: UnitBase) -> bool:
     try:
         unit.to_string("fits")

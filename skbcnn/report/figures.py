@@ -226,8 +226,7 @@ def _label_planes(sample: Sample, drawn: np.ndarray, reference_name: str) -> dic
         found["kiel"] = ReportFigure(
             _KIEL_SIZE,
             lambda figure: KielDisplay.from_predictions(mean, std, label_names=names, ax=figure.add_subplot()),
-            "Kiel diagram of the predicted labels. The typical error is that of the median standard "
-            f"deviations.{which}",
+            f"Kiel diagram of the predicted labels. The typical error shows the median standard deviations.{which}",
             "Predicted surface gravity against predicted effective temperature.",
         )
 
@@ -252,7 +251,7 @@ def _label_planes(sample: Sample, drawn: np.ndarray, reference_name: str) -> dic
             _SQUARE,
             plane(x_name, y_name),
             f"[{y_name}] against [{_in_brackets(x_name)}]: predicted (blue) and reference (grey). The "
-            f"typical error is that of the median standard deviations.{which}",
+            f"typical error shows the median standard deviations.{which}",
             f"Scatter plot of {y_name} against {x_name}.",
         )
     return found
