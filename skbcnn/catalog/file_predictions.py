@@ -348,7 +348,7 @@ def _opened(
 
 def _named_twice(paths: Sequence[Path]) -> list[str]:
     """Return a note if files are named more than once; none if each is named once."""
-    if not (several := [path for path, n in Counter(paths).items() if n > 1]):
+    if not (several := [path for path, n in Counter(map(os.path.normpath, paths)).items() if n > 1]):
         return []
     some = f"{several[0]} and {len(several) - 1} more are" if len(several) > 1 else f"{several[0]} is"
     return [f"{some} named more than once. The catalogue repeats the spectra."]
