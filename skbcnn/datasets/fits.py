@@ -463,4 +463,11 @@ def _checked_images(path: Path, images: Sequence[np.ndarray | None]) -> tuple[np
             f"The first three extensions of {path} have shapes {flux.shape}, {error.shape} and {third.shape}, expected "
             "the same for all. The file is damaged or of another kind; download it again."
         )
+    for image, name in ((flux, "flux"), (error, "flux error")):
+        if image.dtype.kind != "f":
+            raise ValueError(
+                f"The {name} of {path} consists of integers ({image.dtype.name}), expected floating-point numbers, as "
+                "all files of the survey have them. The header is damaged (BITPIX), or the file is of another kind; "
+                "download it again."
+            )
     return flux, error, third

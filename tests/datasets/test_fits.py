@@ -1,5 +1,6 @@
 """Reading apStar and aspcapStar: the real files, the layouts that other releases write, and files that are neither."""
 
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -263,6 +264,14 @@ def test_extensions_of_different_shapes(tmp_path, odd):
     images[odd] = images[odd][:1]
     with pytest.raises(ValueError, match=r"have shapes .*\(1, 8575\).*expected the same"):
         read_apstar(write_fits(tmp_path / "apStar.fits", *images))
+
+
+def test_damaged_header_that_makes_integers_of_the_flux(tmp_path):
+    path = tmp_path / "apStar.fits"
+    damaged = re.sub(rb"(BITPIX  = {18})-32", rb"\1 32", DWARF.read_bytes(), count=1)
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"The flux of .*apStar\.fits consists of integers \(int32\)"):
+        read_apstar(path)
 
 
 @pytest.mark.parametrize(
