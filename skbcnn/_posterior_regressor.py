@@ -526,7 +526,7 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         noise = self._noise_of_calibration(X, x_err)
         if not keep_draws:
             return self._prediction(X, x_err, noise)
-        posterior = self._live.posterior(self.backend, self.spec_, self.weights_, self.seed_)
+        posterior = self._posterior()
         moments, draws = self._draws(posterior, X, x_err, self.n_draws)
         prediction = self._prediction(X, x_err, noise, moments)
         return replace(prediction, draws=draws[:, :, 0] if self._single_label else draws)
@@ -567,11 +567,15 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         """Return the noise of spectra, measured from pixel to pixel; None if the model has no `domain_`."""
         return None if self.domain_ is None else self.domain_._pixel_noise_checked(X, x_err)
 
-    def _moments(self, X, x_err, title="Predicting", n_draws=None):
+    def _posterior(self):
+        """Return the object that computes posterior draws."""
+        return self._live.posterior(self.backend, self.spec_, self.weights_, self.seed_)
+
+    def _moments(self, X, x_err, title="Predicting"):
         """Return mean and standard deviations (model, predictive, total) in label units: (4, n_samples, n_labels)."""
-        posterior = self._live.posterior(self.backend, self.spec_, self.weights_, self.seed_)
+        posterior = self._posterior()
         normalizers = self.spectra_normalizer_, self.label_normalizer_
-        options = {"n_draws": n_draws or self.n_draws, "verbose": self.verbose, "title": title}
+        options = {"n_draws": self.n_draws, "verbose": self.verbose, "title": title}
         moments = posterior_moments(posterior, *normalizers, X, x_err, **options)
         return self._with_total(moments, posterior, X, x_err, options)
 

@@ -5,6 +5,7 @@ intervals, `skbcnn.novelty` the comparison with the training set. `skbcnn.apogee
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
 
@@ -74,8 +75,6 @@ from skbcnn.network.forking import refuse_after_fork
 from skbcnn.network.training_recipe import Stars
 from skbcnn.novelty import TrainingDomain
 from skbcnn.preprocessing import LabelNormalizer, SpectraNormalizer
-
-_DRAWS_OF_REPEATS = 25  # of second exposures of the calibration stars, whose means hardly need more
 
 
 class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
@@ -766,16 +765,21 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         self._uncalibrated = Uncalibrated.NONE_HELD_OUT if held_out is None else Uncalibrated.FEW_HELD_OUT
         calibrating = calibration_stars(held_out)
         try:
-            exposures = model_std = None
+            exposures = moments = None
             cross_fits = self.calibration_cv is not None and stars is not None
             if calibrating is not None:
                 calibrating = calibrating._replace(group=None)  # each spectrum of a star tells something new
                 exposures = repeated(calibrating) if self._varies_spectra and not cross_fits else calibrating
-                exposures = exposures._replace(x=self._as_in_training(exposures))
-                moments = self._moments_of_exposures(exposures.x, len(calibrating.x))
-                model_std = moments[1, : len(calibrating.x)]
-            if training is not None:
-                self.domain_ = self._training_domain(training, model_std)
+            # what NumPy computes meanwhile leaves a core to the compiler
+            with nullcontext() if exposures is None else self._posterior().compiling(self.n_draws):
+                if exposures is not None:
+                    exposures = exposures._replace(x=self._as_in_training(exposures))
+                if training is not None:
+                    self.domain_ = self._training_domain(training)
+            if exposures is not None:
+                moments = self._moments(exposures.x, None, "Calibrating")
+                if training is not None:
+                    self.domain_ = self.domain_.with_model_limit(moments[1, : len(calibrating.x)])
             if cross_fits:
                 if self.interrupted_:
                     raise KeyboardInterrupt  # who ended the training does not wait for several others
@@ -803,15 +807,6 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
 
         return cross_predict(fit_and_predict, folds)
 
-    def _moments_of_exposures(self, x, n_stars):
-        """Return `_moments` of spectra; those after the first `n_stars` need fewer draws."""
-        first, again = x[:n_stars], x[n_stars:]
-        moments = self._moments(first, None, "Calibrating")
-        if len(again) == 0:
-            return moments
-        of_again = self._moments(again, None, "Calibrating (more exposures)", min(self.n_draws, _DRAWS_OF_REPEATS))
-        return np.concatenate([moments, of_again], axis=1)
-
     @property
     def _varies_spectra(self):
         """Whether an epoch of the training varies the spectra."""
@@ -824,8 +819,8 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             return as_other_exposures(stars.x, stars.x_err, augmentation, self._chips, random)
         return with_training_noise(stars, self._added_noise, random)
 
-    def _training_domain(self, training, model_std):
-        """Return the summary of the training set; `model_std` is the model uncertainty of the calibration stars."""
+    def _training_domain(self, training):
+        """Return the summary of the training set, without the limit of the model uncertainty."""
 
         def vary(x, x_err):
             random = np.random.default_rng([self.seed_, self.n_iter_, 1])
@@ -836,7 +831,6 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             training.x,
             training.y,
             training.x_err,
-            model_std=model_std,
             added_noise=self._added_noise[1],
             vary=None if augmentation is None else vary,
             random_state=self.seed_,

@@ -8,7 +8,8 @@ import numpy as np
 
 from skbcnn._chunks import row_chunks
 from skbcnn.calibration.fitting import MIN_DIFFERENCES
-from skbcnn.metrics import residual_table
+from skbcnn.metrics.label_pairs import check_pairs
+from skbcnn.metrics.residual_tables import residual_statistics
 from skbcnn.network.training_recipe import Stars
 
 if TYPE_CHECKING:
@@ -128,6 +129,6 @@ def label_residuals(y: np.ndarray, prediction: Prediction) -> dict[str, tuple[fl
     residuals : dict of str to tuple of (float, float, int)
         By label: median and robust standard deviation of predicted minus known label, and number of stars.
     """
-    table = residual_table(y, prediction.mean, label_names=prediction.label_names)
-    columns = (table[name].tolist() for name in ("label", "median_residual", "mad_std", "n"))
-    return {label: tuple(figures) for label, *figures in zip(*columns, strict=True)}
+    statistics = residual_statistics(check_pairs(y, prediction.mean))
+    figures = zip(*(statistics[name] for name in ("median_residual", "mad_std", "n")), strict=True)
+    return dict(zip(prediction.label_names, figures, strict=True))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import median_abs_deviation
 
 from skbcnn import _label_tables
-from skbcnn.metrics.label_pairs import check_pairs
+from skbcnn.metrics.label_pairs import Pairs, check_pairs
 from skbcnn.survey import label_unit
 
 if TYPE_CHECKING:
@@ -64,27 +65,47 @@ def residual_table(
      teff   3               0  14.826    K
        Mg   2             0.1 0.14826  dex
     """
-    from astropy.stats import mad_std  # imported here, because importing astropy is slow
-    from astropy.table import Table
+    from astropy.table import Table  # imported here, because importing astropy is slow
 
     names = _names_of_columns(label_names, y_true)
     units = [label_unit(name) for name in names] if units is None else _list_of_text(units)
     if len(units) != len(names):
         raise ValueError(f"There are {len(units)} units for {len(names)} labels. Pass one for each, '' for none.")
     pairs = check_pairs(_label_tables.label_columns(y_true, "y_true").renamed(names), y_pred)
-    residuals = [(pairs.y_pred - pairs.y_true)[pairs.counts[:, j], j] for j in range(len(names))]
-    table = Table(
-        {
-            "label": names,
-            "n": [len(column) for column in residuals],
-            "median_residual": [np.median(column) if len(column) else np.nan for column in residuals],
-            "mad_std": [mad_std(column) if len(column) else np.nan for column in residuals],
-            "unit": units,
-        }
-    )
+    table = Table({"label": names, **residual_statistics(pairs), "unit": units})
     table["median_residual"].format = "{:.4g}"
     table["mad_std"].format = "{:.5g}"
     return table
+
+
+def residual_statistics(pairs: Pairs) -> dict[str, list[float]]:
+    """Return the number, the median and the robust scatter of the residuals of each label.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        True and predicted labels. Those with a weight above 0 count, all equally.
+
+    Returns
+    -------
+    statistics : dict of str to list
+        ``n``, ``median_residual`` and ``mad_std``, as in `residual_table`.
+
+    Examples
+    --------
+    >>> from skbcnn.metrics.label_pairs import check_pairs
+    >>> from skbcnn.metrics.residual_tables import residual_statistics
+    >>> residual_statistics(check_pairs([4000.0, -9999.0, 5000.0], [4010.0, 4500.0, 5010.0]))
+    {'n': [2], 'median_residual': [10.0], 'mad_std': [0.0]}
+    """
+    residuals = [(pairs.y_pred - pairs.y_true)[pairs.counts[:, j], j] for j in range(pairs.counts.shape[1])]
+    return {
+        "n": [len(column) for column in residuals],
+        "median_residual": [float(np.median(column)) if len(column) else np.nan for column in residuals],
+        "mad_std": [
+            float(median_abs_deviation(column, scale="normal")) if len(column) else np.nan for column in residuals
+        ],
+    }
 
 
 def _names_of_columns(label_names: str | Sequence[str] | None, y_true: ArrayLike) -> list[str]:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -53,6 +53,21 @@ class BasePosterior(ABC):
 
     @abstractmethod
     def __init__(self, spec: NetworkSpec, weights: Mapping[str, np.ndarray], seed: int) -> None: ...
+
+    def compiling(self, n_draws: int) -> AbstractContextManager[None]:
+        """Prepare `moments` of spectra without flux errors, in a thread while the context runs.
+
+        Parameters
+        ----------
+        n_draws : int
+            Number of draws.
+
+        Returns
+        -------
+        compiling : context manager
+            It ends when all is prepared. By default there is nothing to prepare.
+        """
+        return nullcontext()
 
     def moments(self, chunks: Iterable[tuple[np.ndarray, np.ndarray | None]], n_draws: int) -> Iterator[Moments]:
         """Compute the moments of the draws, chunk by chunk.

@@ -9,7 +9,7 @@ training-like stars stay below. The network itself is not used, because its resp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -244,17 +244,32 @@ class TrainingDomain:
         components, (*limits, limit_of_noise) = _components_and_limits(x, bad, rng)
         if np.isfinite(limits[_BAD]):  # few stars give wide limits, even above 1
             limits[_BAD] = min(limits[_BAD], _MOST_BAD)
-        model_scale, limit_of_model = model_limit(model_std, labels.shape[1])
-        limits += [limit_of_noise * np.sqrt(1 + added_noise**2), limit_of_model]
+        limits += [limit_of_noise * np.sqrt(1 + added_noise**2), np.inf]  # the last is that of the model uncertainty
         label_range, label_margin = label_limits(labels)
-        return cls(
+        domain = cls(
             *components,
             inverse_limits=1 / np.array(limits),
             marks=marks,
             label_range=label_range,
             label_margin=label_margin,
-            model_scale=model_scale,
+            model_scale=np.zeros(labels.shape[1]),
         )
+        return domain if model_std is None else domain.with_model_limit(model_std)
+
+    def with_model_limit(self, model_std: ArrayLike) -> TrainingDomain:
+        """Return the domain with a limit of the model uncertainty.
+
+        Parameters
+        ----------
+        model_std : array-like of shape (n_stars, n_labels) or (n_stars,)
+            As in `learn`.
+
+        Returns
+        -------
+        domain : TrainingDomain
+        """
+        scale, limit = model_limit(model_std)
+        return replace(self, model_scale=scale, inverse_limits=np.append(self.inverse_limits[:-1], 1 / limit))
 
     def pixel_noise(self, x: ArrayLike, x_err: ArrayLike | None = None) -> np.ndarray:
         """Estimate the noise of spectra from their differences between pixels.

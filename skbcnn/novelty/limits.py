@@ -84,15 +84,13 @@ def label_limits(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([lowest, highest]), share * (highest - lowest)
 
 
-def model_limit(model_std: ArrayLike | None, n_labels: int) -> tuple[np.ndarray, float]:
+def model_limit(model_std: ArrayLike) -> tuple[np.ndarray, float]:
     """Return the median model standard deviation of each label, and the limit of `relative_spread`.
 
     Parameters
     ----------
-    model_std : array-like of shape (n_samples, n_labels) or (n_samples,), or None
+    model_std : array-like of shape (n_samples, n_labels) or (n_samples,)
         Model standard deviations of training-like stars.
-    n_labels : int
-        Number of labels.
 
     Returns
     -------
@@ -101,9 +99,9 @@ def model_limit(model_std: ArrayLike | None, n_labels: int) -> tuple[np.ndarray,
     limit : float
         Limit; infinite for fewer than 10 stars.
     """
-    columns = np.empty((0, n_labels)) if model_std is None else as_columns(model_std)
+    columns = as_columns(model_std)
     if len(columns) < _MIN_STARS:
-        return np.zeros(n_labels), np.inf
+        return np.zeros(columns.shape[1]), np.inf
     scale = np.median(columns, axis=0)
     limit = upper_limit(relative_spread(columns, scale), _MIN_MODEL_LIMIT) if scale.any() else np.inf
     return scale, limit

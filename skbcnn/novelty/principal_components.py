@@ -195,7 +195,7 @@ def concatenate(parts: Sequence[SpectrumStatistics]) -> SpectrumStatistics:
 
 def clip_flux(x: np.ndarray) -> np.ndarray:
     """Return flux as float32, limited to values whose squares can be summed."""
-    return np.clip(x, -_MAX_FLUX, _MAX_FLUX).astype(np.float32)
+    return np.clip(x, -_MAX_FLUX, _MAX_FLUX).astype(np.float32, copy=False)
 
 
 def find_bad_pixels(x: np.ndarray, x_err: np.ndarray | None, marks: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Moments of the posterior draws, computed by TensorFlow."""
 
 import functools
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,21 @@ class Posterior(BasePosterior):
         self.weights = weight_tensors(spec, weights)
         self.chunk = posterior_chunk_size(spec)
         self._draw_cache = DrawCache(spec, seed, functools.partial(mask_tensors, spec), tf.constant)
+
+    @contextmanager
+    def compiling(self, n_draws: int) -> Iterator[None]:
+        """Compile what the first prediction would compile, in a thread while the context runs.
+
+        Parameters
+        ----------
+        n_draws : int
+            Number of draws.
+        """
+        nothing = np.zeros((1, self.spec.n_pixels), dtype=np.float32)
+        with ThreadPoolExecutor(1) as thread:
+            compiled = thread.submit(self._chunk_moments, nothing, None, n_draws, False)
+            yield
+            compiled.result()
 
     def _threads(self) -> AbstractContextManager[int]:
         return nullcontext(N_THREADS)

@@ -153,6 +153,21 @@ class TestEachSpectrumAlone:
         assert (mixed[0].mean != mixed[1].mean).all()
 
 
+class TestCompiling:
+    def test_leaves_nothing_to_compile(self, posterior, x):
+        graph = module._compiled(posterior.spec, posterior.chunk, draws_per_mask("conv1", 300), False, False)
+        before = graph.experimental_get_tracing_count()
+        with posterior.compiling(300):
+            pass
+        compiled = graph.experimental_get_tracing_count()
+        ask(posterior, x, n_draws=300)
+        assert before < compiled == graph.experimental_get_tracing_count()
+
+    def test_error_of_the_context_reaches_the_caller(self, posterior):
+        with pytest.raises(KeyboardInterrupt), posterior.compiling(N_DRAWS):
+            raise KeyboardInterrupt
+
+
 class TestChunkSize:
     def test_published_layout(self, dr14_spec):
         assert posterior_chunk_size(dr14_spec) == MAX_CHUNK
