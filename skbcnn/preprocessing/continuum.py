@@ -20,7 +20,7 @@ from skbcnn.preprocessing.continuum_fit import (
     warn_of_errors,
 )
 from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, chip_slices, continuum_pixels, kept_pixels
-from skbcnn.survey.bitmask import flags_of_bits, plain_bitmask, refuse_inverted
+from skbcnn.survey.bitmask import flags_of_bits, plain_bitmask, refuse_mistaken
 
 
 class NormalizedSpectra(NamedTuple):
@@ -275,7 +275,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, SpectrumTransformer):
         if bitmask is not None:
             flags = as_pixels(plain_bitmask(bitmask), "bitmask")
             bitmask = self._of_spectra("bitmask", flags.values, X)
-            refuse_inverted(bitmask)
+            refuse_mistaken(bitmask)
             if flags.mask is not None:
                 X = with_value(X, self._of_spectra("bitmask", flags.mask, X), np.nan)
         return PixelArrays(X, x_err, bitmask), fit

@@ -34,7 +34,7 @@ from skbcnn.preprocessing.continuum_fit import (
 )
 from skbcnn.preprocessing.flux_errors import errors_from_ivar
 from skbcnn.survey import DEFAULT_BAD_BITS, N_APSTAR_PIXELS, kept_pixels
-from skbcnn.survey.bitmask import plain_bitmask, refuse_inverted
+from skbcnn.survey.bitmask import plain_bitmask, refuse_mistaken
 from skbcnn.survey.grid import chips as chips_of_release
 
 _DEFAULT_COMBINATION = "pixel"
@@ -488,8 +488,9 @@ def _pixel_arrays(normalizer: ContinuumNormalizer, n_pixels: int, raw: _RawSpect
     if raw.err is not None:
         check_kind_of_errors(raw.err, "x_err")
     if raw.bitmask is not None:
-        if raw.bitmask.dtype.kind == "b":
-            refuse_inverted(np.concatenate([np.ma.getdata(raw.bitmask)[:, pixels] for pixels in kept], axis=1))
+        flags = np.ma.getdata(raw.bitmask)
+        is_boolean = flags.dtype.kind == "b"  # gaps between the chips may be marked as bad
+        refuse_mistaken(np.concatenate([flags[:, pixels] for pixels in kept], axis=1) if is_boolean else flags)
         if np.ma.is_masked(raw.bitmask):
             flux = with_value(flux, np.ma.getmaskarray(raw.bitmask), np.nan)
     flux = flux if flux.dtype in FLOATS else flux.astype(np.float64)

@@ -35,6 +35,7 @@ _NAMES = (  # of bits 0, 1, ...
 
 _N_BITS = 63  # of an integer with a sign
 _MAX_SHARE_OF_BAD_PIXELS = 0.8  # by a boolean mask
+_FEW_PIXELS = 100  # so many flags may increase from pixel to pixel by chance
 
 DEFAULT_BAD_BITS = (0, 1, 2, 3, 4, 5, 6, 7, 12)
 """Bits that make a pixel unusable: faults of the detector and strong sky lines."""
@@ -191,26 +192,35 @@ def plain_bitmask(bitmask: Any) -> np.ndarray:
     return np.ma.array(data, mask=masked) if masked.any() else np.asarray(data)
 
 
-def refuse_inverted(bitmask: np.ndarray) -> None:
-    """Refuse a boolean bitmask that marks almost all pixels of most spectra as bad.
+def refuse_mistaken(bitmask: np.ndarray) -> None:
+    """Refuse a bitmask that can only be a mistake: True for good pixels, or numbers of pixels.
 
     Parameters
     ----------
     bitmask : ndarray of shape (n_samples, n_pixels)
-        Bitmask from `plain_bitmask`. Flags in integers are not looked at.
+        Bitmask from `plain_bitmask`.
 
     Raises
     ------
     ValueError
-        If more than 80 % of the pixels of more than half of the spectra are True.
+        If more than 80 % of the pixels of more than half of the spectra are True, or integers increase from each pixel
+        to the next.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from skbcnn.survey.bitmask import refuse_inverted
-    >>> refuse_inverted(np.array([[True, False]]))
+    >>> from skbcnn.survey.bitmask import refuse_mistaken
+    >>> refuse_mistaken(np.array([[True, False]]))
     """
-    if bitmask.dtype.kind != "b" or bitmask.size == 0:
+    if bitmask.size == 0:
+        return
+    first = bitmask[0]
+    if bitmask.dtype.kind in "iu" and len(first) > _FEW_PIXELS and (first[1:] > first[:-1]).all():
+        raise ValueError(
+            f"bitmask increases from each pixel to the next, from {first[0]} to {first[-1]}: these are numbers of "
+            "pixels, expected the flags of each pixel. Pass booleans that are True for these pixels."
+        )
+    if bitmask.dtype.kind != "b":
         return
     n_spectra = int((bitmask.mean(axis=1) > _MAX_SHARE_OF_BAD_PIXELS).sum())
     if 2 * n_spectra > len(bitmask):

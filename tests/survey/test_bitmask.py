@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from skbcnn import prepare_spectra
 from skbcnn.survey import DEFAULT_BAD_BITS, PixelFlag, bad_pixels, kept_pixels
 
 APSTAR = Path(__file__).resolve().parents[3] / "shared" / "data" / "apstar"
@@ -51,6 +52,13 @@ def test_shape_is_kept():
 
 def test_default_bits():
     assert DEFAULT_BAD_BITS == (0, 1, 2, 3, 4, 5, 6, 7, 12)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, int])
+def test_numbers_of_pixels_are_refused(dtype):
+    numbers = np.arange(7514, dtype=dtype)[np.newaxis]
+    with pytest.raises(ValueError, match="from 0 to 7513: these are numbers of pixels, expected the flags"):
+        prepare_spectra(np.ones((1, 7514)), bitmask=numbers)
 
 
 def test_booleans_mark_bad_pixels():
