@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -92,12 +92,17 @@ def label_scales(label_scale: ArrayLike | None, y_true: ArrayLike, pairs: Pairs)
         return np.ones(n_labels)
     if not isinstance(label_scale, str):
         return _check_scales(label_scale, n_labels)
-    if label_scale not in _NAMED_SCALES:
-        raise ValueError(f"label_scale={label_scale!r}, expected None, 'std', 'apogee', or one number for each label.")
+    check_name_of_scale(label_scale)
     if label_scale == "apogee":
         return _apogee_scales(y_true, n_labels)
     variance = weighted_statistics.variance(pairs.y_true, pairs.weight)
     return np.sqrt(np.where(variance > 0, variance, np.nan))
+
+
+def check_name_of_scale(label_scale: Any) -> None:
+    """Raise if `label_scale` is text that names no scale."""
+    if isinstance(label_scale, str) and label_scale not in _NAMED_SCALES:
+        raise ValueError(f"label_scale={label_scale!r}, expected None, 'std', 'apogee', or one number for each label.")
 
 
 def _check_scales(label_scale: ArrayLike, n_labels: int) -> np.ndarray:

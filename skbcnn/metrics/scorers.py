@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 
 from skbcnn._label_tables import label_and_error_values
 from skbcnn._sklearn import BaseScorer, shared_predictions
+from skbcnn.metrics.label_scales import check_name_of_scale
 from skbcnn.metrics.magic import PER_STAR, accepted_per_star, magic_metric
 from skbcnn.metrics.probabilistic import crps_gaussian, expected_calibration_error, gaussian_nll_loss
 from skbcnn.metrics.regression import (
@@ -71,7 +72,7 @@ def make_magic_scorer(metric, *, greater_is_better=True, needs_std=False, **kwar
     Raises
     ------
     ValueError
-        If `multioutput` is "raw_values", because a scorer returns one number.
+        If `multioutput` is "raw_values", because a scorer returns one number, or `label_scale` is an unknown name.
 
     See Also
     --------
@@ -100,6 +101,7 @@ def make_magic_scorer(metric, *, greater_is_better=True, needs_std=False, **kwar
     >>> scorer(model, [[0.0], [0.0]], [[4400.0, 0.5], [4450.0, -9999.0]])  # the mean of 100 and 0.5
     -50.25
     """
+    check_name_of_scale(kwargs.get("label_scale"))
     multioutput = kwargs.get("multioutput")
     if isinstance(multioutput, str) and multioutput == "raw_values":
         raise ValueError(

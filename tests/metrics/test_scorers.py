@@ -186,6 +186,10 @@ class TestMagicScorers:
         with pytest.raises(ValueError, match="a scorer returns one number for all"):
             get_scorer("r2", multioutput="raw_values")
 
+    def test_unknown_scale_is_refused_before_any_score(self):
+        with pytest.raises(ValueError, match="label_scale='sd', expected None, 'std', 'apogee'"):
+            get_scorer("neg_mad_std_error", label_scale="sd")
+
     def test_repr(self):
         assert repr(make_magic_scorer(d2_absolute_error_score)) == "make_magic_scorer(d2_absolute_error_score)"
         assert repr(get_scorer("neg_crps_gaussian", label_scale="std")) == (
