@@ -81,7 +81,7 @@ class Augmentation:
             raise ValueError(f"separate_windows={self.separate_windows!r}, expected True or False.")
 
     @classmethod
-    def of(cls, value: Augmentation | Mapping[str, Any] | None) -> Augmentation | None:
+    def of(cls, value: Any) -> Augmentation | None:
         """Return an augmentation given as an object or as a mapping of its parameters.
 
         Parameters
@@ -96,7 +96,7 @@ class Augmentation:
         Raises
         ------
         ValueError
-            If the mapping has unknown names, or a value cannot be used.
+            If it is none of these, the mapping has unknown names, or a value cannot be used.
         """
         if value is None or isinstance(value, Augmentation):
             return value

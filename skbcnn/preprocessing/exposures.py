@@ -20,7 +20,7 @@ def augment_spectra(
     X: ArrayLike,
     x_err: ArrayLike | None = None,
     *,
-    augmentation: Augmentation | Mapping[str, Any] | None = None,
+    augmentation: Augmentation | Mapping[str, Any] | str | None = "auto",
     chips: Sequence[slice] | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> np.ndarray:
@@ -32,9 +32,10 @@ def augment_spectra(
         Continuum-normalised flux.
     x_err : array-like of shape (n_samples, n_pixels), default=None
         Flux errors, which scale the noise. None: the noise is estimated from the spectra.
-    augmentation : Augmentation or mapping, default=None
-        Amplitudes of the effects; a mapping names those that differ from the defaults. Pairs of stars are not formed.
-        None: the defaults of `skbcnn.augmentation.Augmentation`.
+    augmentation : "auto", Augmentation, mapping or None, default="auto"
+        Amplitudes of the effects, as in `ApogeeBCNNCensoredRegressor`: "auto" stands for the defaults of
+        `skbcnn.augmentation.Augmentation`, a mapping names those that differ from them, and None leaves the spectra as
+        they are. Pairs of stars are not formed.
     chips : sequence of slice, default=None
         Pixels of each chip, over whose edges no effect reaches. None: those of APOGEE for spectra of 7514 pixels, else
         one chip.
@@ -59,10 +60,12 @@ def augment_spectra(
     >>> visits.shape, bool(abs(visits - stars.X).mean() > 0.001)
     ((3, 7514), True)
     """
-    amplitudes = Augmentation.of(augmentation) or Augmentation()
+    amplitudes = Augmentation() if augmentation == "auto" else Augmentation.of(augmentation)
     flux, errors = plain_spectra(X, x_err)
     flux = check_array(flux, dtype=np.float32, ensure_all_finite=False, input_name="X")
     flux, errors = finite_spectra(X, flux, errors, near_one=True)
+    if amplitudes is None:
+        return np.array(flux)
     if chips is None and flux.shape[1] == max(chip.stop for chip in chip_slices().values()):
         chips = list(chip_slices().values())
     seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)

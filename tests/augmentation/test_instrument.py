@@ -152,6 +152,15 @@ class TestAugmentSpectra:
         more = augment_spectra(x, augmentation=NONE | {"noise": (2, 2)}, random_state=0)
         assert (more - x).std() == pytest.approx(0.04, rel=0.1)
 
+    def test_none_changes_nothing_and_auto_is_the_default(self):
+        x = 1 + 0.02 * np.random.default_rng(0).standard_normal((2, 60))
+        assert (augment_spectra(x, augmentation=None) == x.astype(np.float32)).all()
+        default = augment_spectra(x, random_state=0)
+        assert (augment_spectra(x, augmentation="auto", random_state=0) == default).all()
+        assert (augment_spectra(x, augmentation={}, random_state=0) == default).all()
+        with pytest.raises(ValueError, match="augmentation='none', expected"):
+            augment_spectra(x, augmentation="none")
+
     def test_the_input_is_not_changed(self):
         x = np.ones((2, 7514), dtype=np.float32)
         augment_spectra(x, np.full_like(x, 0.1), random_state=0)
