@@ -112,12 +112,17 @@ class Prediction:
             raise ValueError(f"kind={kind!r}, expected 'total', 'predictive', 'model' or 'calibrated'.")
         std = getattr(self, kind)
         if std is None:
-            raise ValueError(
-                "The model had no calibrated error bars when it made this prediction; model.predict_std(X, "
-                "kind='calibrated') says why. Use kind='total', or calibrate the model with fit_error_model on stars "
-                "of known labels, or with fit_noise_model on repeat visits, and predict again."
-            )
+            raise ValueError(f"{self._why_uncalibrated} Use kind='total', or {self._how_to_calibrate}.")
         return std
+
+    _why_uncalibrated = (
+        "The model had no calibrated error bars when it made this prediction; model.predict_std(X, kind='calibrated') "
+        "says why."
+    )
+    _how_to_calibrate = (
+        "calibrate the model with fit_error_model on stars of known labels, or with fit_noise_model on repeat visits, "
+        "and predict again"
+    )
 
     def covariance(self, kind: ErrorKind = "total") -> np.ndarray:
         """Return the covariance matrix of the labels of each star.

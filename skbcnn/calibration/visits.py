@@ -57,6 +57,12 @@ class CombinedVisits(Prediction):
     chi2: np.ndarray
     common: np.ndarray
 
+    _why_uncalibrated = (
+        "The errors of the visits were not calibrated with known labels, so that the error that the visits share is "
+        "not known."
+    )
+    _how_to_calibrate = "calibrate the model with fit_error_model, predict the visits again and combine them"
+
     def to_table(self, errors: ErrorKind | Sequence[ErrorKind] = ("total",), naming: Naming = "skbcnn") -> Table:
         """Return the stars, their labels and the error bars as a table with units.
 
