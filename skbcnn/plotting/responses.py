@@ -1,5 +1,7 @@
 """`ResponseDisplay`: the response of each predicted label to each true label, as a matrix."""
 
+import textwrap
+
 import numpy as np
 
 from skbcnn.plotting._axes import add_colour_bar
@@ -10,7 +12,8 @@ from skbcnn.survey import label_unit
 
 _LINEAR = 0.1  # responses up to this have half of the colours
 _COLOUR_TICKS = (-1, -0.1, 0, 0.1, 1)
-_BAR_TEXT = "Response: row per column, in dex or the\nunit in brackets (written from 0.1)"
+_BAR_TEXT = "Change of the predicted label for a change of the true label by 1 (dex, or the unit in brackets)"
+_LONGEST_LINE, _CHARACTERS_PER_INCH = 50, 11  # of that text
 _WRITTEN = 0.1  # foreign responses at least this large are written as numbers
 _CELL, _MARGIN, _HEIGHT_OF_BAR = 0.265, 1.2, 0.75  # inches
 _TYPICAL_SPREAD = 0.3  # of abundances in dex: other labels are shown in units in which they scatter alike
@@ -19,7 +22,7 @@ _TYPICAL_SPREAD = 0.3  # of abundances in dex: other labels are shown in units i
 class ResponseDisplay(SinglePanelDisplay):
     """Change of each predicted label when one true label changes and all others stay.
 
-    A row shows what a predicted label answers to. If each label measures itself, the diagonal is near 1 and all other
+    A row shows what a predicted label responds to. If each label measures itself, the diagonal is near 1 and all other
     responses are near 0. Create it with `from_estimator`, `from_predictions` or `from_responses`.
 
     Parameters
@@ -197,7 +200,8 @@ class ResponseDisplay(SinglePanelDisplay):
         for j in np.flatnonzero(np.abs(np.diagonal(shown)) < _WRITTEN):
             self._write(image, j, j)
         self._draw_labels(ax, sizes)
-        bar = add_colour_bar(image, ax, _BAR_TEXT, location="bottom", shrink=0.8, extend="both")
+        text = textwrap.fill(_BAR_TEXT, min(_LONGEST_LINE, int(_CHARACTERS_PER_INCH * ax.figure.get_figwidth())))
+        bar = add_colour_bar(image, ax, text, location="bottom", shrink=0.8, extend="both")
         bar.set_ticks(_COLOUR_TICKS, labels=[f"{tick:g}".replace("-", "\N{MINUS SIGN}") for tick in _COLOUR_TICKS])
         bar.ax.minorticks_off()
 
