@@ -98,6 +98,7 @@ FITTED_STATE: Mapping[str, FittedAttribute] = MappingProxyType(
         "noise_level_": FittedAttribute(Storage.JSON, None, _FIT),
         "noise_augmented_": FittedAttribute(Storage.JSON, False, _FIT, derive=_has_noise_augmentation),
         "_draws_counted_once": FittedAttribute(Storage.JSON, False, _FIT, initial=True),
+        "_near_one": FittedAttribute(Storage.JSON, True),
         "seed_": FittedAttribute(Storage.JSON),
         "error_model_": FittedAttribute(Storage.OBJECT, None, _ANY_TRAINING),
         "interval_scores_": FittedAttribute(Storage.ARRAY, None, _ANY_TRAINING, shape=("n_scores", "n_labels")),

@@ -116,7 +116,7 @@ def training_level(model: Any) -> float | None:
     return float(np.median(mean)) if mean.any() else None  # all 0: a mode that subtracts none
 
 
-def warn_of_flux_level(X: np.ndarray, limits: tuple[float, float], class_name: str) -> None:
+def warn_of_flux_level(X: np.ndarray, limits: tuple[float, float], class_name: str, consequence: str = "") -> None:
     """Warn of training spectra that are not divided by their continuum.
 
     Parameters
@@ -127,19 +127,23 @@ def warn_of_flux_level(X: np.ndarray, limits: tuple[float, float], class_name: s
         `NORMALIZED` or `NOT_COUNTS`.
     class_name : str
         Class of the model, for the message.
+    consequence : str, default=""
+        What else the flux level causes, in a sentence.
 
     Warns
     -----
     UserWarning
-        If the median flux is beyond the limits.
+        If the median flux is beyond the limits, or there is a consequence.
     """
     level = median_level(X)
     if not is_within(level, limits):
         warn_user(
             f"The median flux of X is {level:.4g}, but {class_name} expects continuum-normalised spectra, whose median "
             "is near 1. Divide the spectra by their continuum first, with prepare_spectra or ContinuumNormalizer, and "
-            "prepare all spectra to predict in the same way."
+            f"prepare all spectra to predict in the same way. {consequence}".rstrip()
         )
+    elif consequence:
+        warn_user(consequence)
 
 
 def warn_of_other_flux_level(

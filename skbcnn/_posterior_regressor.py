@@ -14,12 +14,13 @@ from skbcnn._global_settings import default_settings
 from skbcnn._label_tables import label_and_error_values, label_values
 from skbcnn._lazy_rows import LazyRows
 from skbcnn._posterior_moments import count_draws_once, posterior_draws, posterior_moments
-from skbcnn._prediction import Prediction, ratio_of_stds
+from skbcnn._prediction import Prediction, columns_of, ratio_of_stds
 from skbcnn._training_data import are_noisier
 from skbcnn._training_warnings import warn_of_doubled_noise
 from skbcnn._user_warnings import warn_user
 from skbcnn._validation import check_label_errors, check_labels, finite_spectra
 from skbcnn.calibration import Intervals, fit_error_model, fit_noise_model, interval_scores
+from skbcnn.calibration.absence import warn_of_missing_labels
 from skbcnn.calibration.held_out import noise_varies
 from skbcnn.metrics import r2_score
 from skbcnn.network.backends import posterior_class
@@ -73,10 +74,15 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         -------
         std : ndarray of shape (n_samples, n_labels) or (n_samples,)
             Standard deviations, in label units.
+
+        Warns
+        -----
+        UserWarning
+            If too few stars with some labels calibrated the model, so that their calibrated errors are the total ones.
         """
         check_is_fitted(self)
         if kind == "calibrated":
-            self._uncalibrated.refuse(self.error_model_, "calibrated error bars")
+            self._refuse_uncalibrated()
         return self.predict_distribution(X, x_err=x_err).std(kind)
 
     @default_settings()
@@ -109,13 +115,14 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         return self._predict_checked(X, x_err, keep_draws)
 
     @default_settings()
-    def sample_y(self, X, n_samples=1, random_state=0, x_err=None):
+    def sample_y(self, X, n_samples=1, random_state=0, x_err=None, kind="total"):
         """Draw labels from the posterior.
 
         A sample is one network: a dropout mask that is applied to all spectra, so that errors which the network makes
         for similar stars, and for several labels of a star, are alike within a sample. Normal noise of the predictive
         standard deviation is added to each spectrum and label independently. The deviations from the mean are scaled
-        such that their standard deviation is the total one. The mean over many samples is ``predict(X)``.
+        such that their standard deviation is the total or the calibrated one. The mean over many samples is
+        ``predict(X)``.
 
         Parameters
         ----------
@@ -128,6 +135,8 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
             The masks do not depend on those of `predict`, which `fit` has fixed (`seed_`).
         x_err : array-like of shape (n_stars, n_pixels), default=None
             Flux errors, as in `predict`.
+        kind : {"total", "calibrated"}, default="total"
+            Standard deviation of the samples, as in `predict_std`.
 
         Returns
         -------
@@ -137,7 +146,8 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         Raises
         ------
         ValueError
-            If `n_samples` is not a positive whole number, or the spectra cannot be used.
+            If `n_samples` is not a positive whole number, `kind` is none of these, the model is not calibrated, or the
+            spectra cannot be used.
 
         See Also
         --------
@@ -165,15 +175,23 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         """
         if not isinstance(n_samples, Integral) or isinstance(n_samples, bool) or n_samples < 1:
             raise ValueError(f"n_samples={n_samples!r}, expected a whole number of samples, at least 1.")
+        check_is_fitted(self)
+        if kind == "calibrated":
+            self._refuse_uncalibrated()
+        elif kind != "total":
+            raise ValueError(f"kind={kind!r}, expected 'total' or 'calibrated'.")
         X, x_err = self._check_input_of_draws(X, x_err)
         rng = check_random_state(random_state)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         n_networks = max(int(n_samples), self.n_draws)
         chosen = rng.permutation(n_networks)[:n_samples]
         posterior = posterior_class(self.backend)(self.spec_, self.weights_, seed)
-        (mean, model, predictive, total), draws = self._draws(posterior, X, x_err, n_networks, chosen)
+        moments, draws = self._draws(posterior, X, x_err, n_networks, chosen)
+        mean, model, predictive, std = moments
+        if kind == "calibrated":
+            std = columns_of(self._prediction(X, x_err, self._noise_of_calibration(X, x_err), moments).calibrated)
         deviations = draws - mean + predictive * rng.standard_normal(draws.shape)
-        samples = np.moveaxis(mean + deviations * ratio_of_stds(total, np.hypot(model, predictive)), 0, -1)
+        samples = np.moveaxis(mean + deviations * ratio_of_stds(std, np.hypot(model, predictive)), 0, -1)
         return samples[:, 0] if self._single_label else samples
 
     @default_settings()
@@ -475,12 +493,18 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         y, y_err = self._like_prediction(y), self._like_prediction(y_err)
         noise = noise if noise is not None and np.median(noise) > 0 else None
         self.error_model_ = fit_error_model(prediction, y, y_err, noise, star)
+        warn_of_missing_labels(self.error_model_)
         self.interval_noise_ = None if noise is None else noise[:n_scores]
         # Label errors hide from the scores that `total` is wrong. Without them, scores in units of `total`, to which
         # these stars were not fitted, keep the guarantee of the coverage.
         self.interval_error_model_ = None if y_err is None else self.error_model_
         std = None if y_err is None else self.error_model_.std(prediction, noise)
         self.interval_scores_ = interval_scores(prediction, y, y_err, std)[:n_scores]
+
+    def _refuse_uncalibrated(self):
+        """Raise an error if the model has no calibrated errors, and warn if some labels have none."""
+        self._uncalibrated.refuse(self.error_model_, "calibrated error bars")
+        warn_of_missing_labels(self.error_model_)
 
     def _intervals(self):
         """Return the intervals of the calibration stars, of which there must be some."""
@@ -581,6 +605,11 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
 
     def _check_spectra(self, X, *, reset, y="no_validation"):
         """Return spectra without mask and unit as float32 with the right number of pixels."""
+        if getattr(X, "ndim", 2) == 1 and len(X) > 0:
+            raise ValueError(
+                f"Expected 2D array, got 1D array instead: X has {len(X)} values, expected (n_samples, n_pixels). "
+                "Reshape your data: X.reshape(1, -1) is one spectrum."
+            )
         if not reset:  # else scikit-learn first says what else is wrong: sparse, complex, empty
             self._check_n_pixels(X)
         if isinstance(X, LazyRows):

@@ -56,6 +56,41 @@ def active_augmentation(
     return given
 
 
+def about_augmented_level(
+    augmentation: Augmentation | Mapping[str, Any] | str | None, default: Augmentation | None
+) -> str:
+    """Return a sentence about the augmentation of spectra whose continuum is not at 1.
+
+    Parameters
+    ----------
+    augmentation
+        Parameter of the regressor.
+    default : Augmentation or None
+        What "auto" means for spectra near 1. For others it means no augmentation.
+
+    Returns
+    -------
+    sentence : str
+        Empty if "auto" means no augmentation anyway, or no effect needs a continuum at 1.
+    """
+    if isinstance(augmentation, str):
+        if default is None:
+            return ""
+        return (
+            "augmentation='auto' is switched off, because it varies spectra whose continuum is at 1. If a "
+            "SpectraNormalizer or another scaler precedes the network, leave it out: the network normalises the pixels "
+            "itself (input_norm_mode)."
+        )
+    given = Augmentation.of(augmentation)
+    if given is None or not (any(given.continuum) or given.bad_pixels):
+        return ""
+    return (
+        "The augmentation multiplies the spectra by continuum errors and sets bad pixels to 1, but their continuum is "
+        "not at 1. Divide the spectra by their continuum, or pass augmentation={'continuum': (0, 0, 0), 'bad_pixels': "
+        "0, ...}."
+    )
+
+
 def training_augmentation(
     augmentation: Augmentation,
     stars: Stars,

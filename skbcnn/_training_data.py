@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _FAR_APART = 10  # standard deviations
 _FEW_STARS, _PIXELS_OF_A_SPECTRUM = 20, 1000
+_SPECTRA_TO_COMPARE = 100
 _STACKLEVEL = 7  # of warnings in `usable_stars`, from the function that warns up to the caller of `fit`
 
 
@@ -264,14 +265,45 @@ def warn_of_few_stars(training: Stars, held_out: Stars | None) -> None:
     n_stars, n_pixels = training.x.shape
     n_held_out = 0 if held_out is None else len(held_out.x)
     if n_stars < max(_FEW_STARS, training.y.shape[1]) and n_pixels >= _PIXELS_OF_A_SPECTRUM:
+        stars = "1 star" if n_stars == 1 else f"{n_stars} stars"
         uncalibrated = (
             ""
             if n_held_out >= MIN_DIFFERENCES
-            else (f" {n_held_out} stars are held out; with fewer than {MIN_DIFFERENCES} the errors are not calibrated.")
+            else f" Held-out stars: {n_held_out}; with fewer than {MIN_DIFFERENCES} the errors are not calibrated."
         )
         warn_user(
-            f"The training set has {n_stars} stars. A network memorises so few spectra of {n_pixels} pixels, and its "
+            f"The training set has {stars}. A network memorises so few spectra of {n_pixels} pixels, and its "
             f"labels of other stars mean little: train on hundreds of stars, or better thousands.{uncalibrated}"
+        )
+
+
+def warn_of_no_variation(training: Stars, label_names: Sequence[str]) -> None:
+    """Warn if all spectra are equal, or all stars have one value of a label.
+
+    Parameters
+    ----------
+    training : Stars
+        Stars to train on.
+    label_names : sequence of str
+        Names of the labels.
+
+    Warns
+    -----
+    UserWarning
+        If so, for several stars with spectra of at least a thousand pixels.
+    """
+    n_stars, n_pixels = training.x.shape
+    if n_stars < _FEW_STARS or n_pixels < _PIXELS_OF_A_SPECTRUM:
+        return
+    some = np.asarray(training.x[:_SPECTRA_TO_COMPARE])
+    if (some == some[0]).all():
+        warn_user(f"The first {len(some)} spectra are equal, so that no label can be learnt from them.")
+    known = ~np.isnan(training.y)
+    lowest, highest = np.where(known, training.y, np.inf).min(axis=0), np.where(known, training.y, -np.inf).max(axis=0)
+    if names := [name for name, is_one in zip(label_names, lowest == highest, strict=True) if is_one]:
+        warn_user(
+            f"All training stars have the same {', '.join(names)}. The network learns only this value; leave such "
+            "labels out."
         )
 
 

@@ -5,7 +5,6 @@ intervals, `skbcnn.novelty` the comparison with the training set. `skbcnn.apogee
 """
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
 
@@ -37,7 +36,7 @@ from skbcnn._regressor_parameters import (
 )
 from skbcnn._repeated_stars import merge_repeated
 from skbcnn._sklearn import check_sample_weight, fit_context
-from skbcnn._training_augmentation import active_augmentation, training_augmentation
+from skbcnn._training_augmentation import about_augmented_level, active_augmentation, training_augmentation
 from skbcnn._training_checkpoint import TrainingCheckpoint
 from skbcnn._training_data import (
     check_same_labels,
@@ -49,6 +48,7 @@ from skbcnn._training_data import (
     split,
     usable_stars,
     warn_of_few_stars,
+    warn_of_no_variation,
     warn_of_other_labels,
 )
 from skbcnn._training_identity import training_identity
@@ -503,6 +503,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             if validation is None:
                 training, held_out = split(stars, self.validation_fraction, random_state)
             warn_of_few_stars(training, held_out)
+            warn_of_no_variation(training, self.target_names_)
             if not continues:
                 self._initialize(training, random_state)
             self._train(training, held_out, self.max_epochs, continues, checkpoint)
@@ -633,6 +634,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         """Return the weights of the labels in each context label; this class knows no combinations by name."""
         return context_weights(self.context_labels, self.target_names_)
 
+    _near_one = True  # whether the training spectra are near 1; known after `fit`
     _chips: Sequence[slice] | None = None  # pixels of each chip; None: one chip
     _default_augmentation: Augmentation | None = None  # what augmentation="auto" means
     _flux_limits = _flux_level.NOT_COUNTS  # of the median flux; a median outside is warned of in training
@@ -644,12 +646,16 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         given = X
         X, x_err = plain_spectra(X, x_err)
         X = self._check_spectra(X, reset=not continues, y=None if y is None else "no_validation")
+        if not continues:
+            self._near_one = _flux_level.are_near_one(X)
         weight = check_sample_weight(sample_weight, X)
         y, y_err = self._check_columns(X, y, y_err, continues)
         X, x_err = self._spectra_to_learn(given, X, x_err, "x_err", X)
         stars = Stars(X, y, y_err, weight, x_err, group_numbers(groups, len(X)))
-        if str(self.input_norm_mode) != "255":  # which is for flux of 0 to 255
-            _flux_level.warn_of_flux_level(X, self._flux_limits, type(self).__name__)
+        is_image = str(self.input_norm_mode) == "255"  # which is for flux of 0 to 255
+        limits = (-np.inf, np.inf) if is_image else self._flux_limits
+        augmented = "" if self._near_one else about_augmented_level(self.augmentation, self._default_augmentation)
+        _flux_level.warn_of_flux_level(X, limits, type(self).__name__, augmented)
         return usable_stars(stars, self.target_names_, may_be_empty=continues)
 
     def _spectra_to_learn(self, given, X, x_err, argument, training_x):
@@ -740,7 +746,8 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
     @property
     def _active_augmentation(self):
         """Augmentation that the training uses; None for none, or noise alone."""
-        return active_augmentation(self.augmentation, self.noise_augmentation, self._default_augmentation)
+        default = self._default_augmentation if self._near_one else None
+        return active_augmentation(self.augmentation, self.noise_augmentation, default)
 
     @property
     def _added_noise(self):
@@ -764,34 +771,38 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             return
         self._uncalibrated = Uncalibrated.NONE_HELD_OUT if held_out is None else Uncalibrated.FEW_HELD_OUT
         calibrating = calibration_stars(held_out)
+        # who ended the training does not wait for several others
+        cross_fits = self.calibration_cv is not None and stars is not None and not self.interrupted_
         try:
-            exposures = moments = None
-            cross_fits = self.calibration_cv is not None and stars is not None
-            if calibrating is not None:
-                calibrating = calibrating._replace(group=None)  # each spectrum of a star tells something new
-                exposures = repeated(calibrating) if self._varies_spectra and not cross_fits else calibrating
-            # what NumPy computes meanwhile leaves a core to the compiler
-            with nullcontext() if exposures is None else self._posterior().compiling(self.n_draws):
-                if exposures is not None:
-                    exposures = exposures._replace(x=self._as_in_training(exposures))
-                if training is not None:
-                    self.domain_ = self._training_domain(training)
-            if exposures is not None:
-                moments = self._moments(exposures.x, None, "Calibrating")
-                if training is not None:
-                    self.domain_ = self.domain_.with_model_limit(moments[1, : len(calibrating.x)])
+            exposures, prediction = self._predict_exposures(training, calibrating, repeats=not cross_fits)
             if cross_fits:
-                if self.interrupted_:
-                    raise KeyboardInterrupt  # who ended the training does not wait for several others
                 calibrating, exposures = stars, stars._replace(x=self._as_in_training(stars), group=None)
                 prediction = self._cross_prediction(stars, exposures.x, checkpoint)
-            elif exposures is not None:
-                prediction = self._prediction(exposures.x, None, None, moments)
             if exposures is not None and can_calibrate(calibrating.y):
                 self._calibrate_with(exposures, prediction, len(calibrating.x))
         except KeyboardInterrupt:
+            if self.interrupted_:
+                raise  # the second Ctrl-C
             self._uncalibrated = Uncalibrated.INTERRUPTED
-            warn_user("Calibration interrupted by user; what was learnt until then is kept.")
+            warn_user(f"Calibration interrupted by user; the network is kept. {self._uncalibrated.remedy}")
+
+    def _predict_exposures(self, training, stars, *, repeats):
+        """Summarise the training set, and return exposures of other stars with their prediction.
+
+        Without other stars, which are None then, both are None.
+        """
+        if stars is None:
+            self.domain_ = self._training_domain(training)
+            return None, None
+        stars = stars._replace(group=None)  # each spectrum of a star tells something new
+        exposures = repeated(stars) if repeats and self._varies_spectra else stars
+        # what NumPy computes meanwhile leaves a core to the compiler
+        with self._posterior().compiling(self.n_draws):
+            exposures = exposures._replace(x=self._as_in_training(exposures))
+            self.domain_ = self._training_domain(training)
+        moments = self._moments(exposures.x, None, "Calibrating")
+        self.domain_ = self.domain_.with_model_limit(moments[1, : len(stars.x)])
+        return exposures, self._prediction(exposures.x, None, None, moments)
 
     def _cross_prediction(self, stars, x, checkpoint):
         """Return predictions of spectra `x` of all stars by networks that were trained on other stars."""

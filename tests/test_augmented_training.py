@@ -157,6 +157,7 @@ class TestAugmentation:
         for values, before in zip((X, y), lines, strict=True):
             assert_array_equal(values, before)
 
+    @pytest.mark.filterwarnings("ignore:The augmentation multiplies")  # counts, as integers must be
     @pytest.mark.parametrize("dtype", [np.int64, np.float64])
     def test_number_type_of_the_spectra_does_not_matter(self, lines, dtype):
         X, y = np.round(100 * (lines[0] - 1)), lines[1]

@@ -49,6 +49,11 @@ def draw(n, seed, x_err=0.02, y_err=0.04):
     return X, y, errors, truth
 
 
+def press_in_second_epoch(record):
+    if record.epoch == 2:
+        raise KeyboardInterrupt
+
+
 @pytest.fixture(scope="module")
 def model():
     X, y, errors, _ = draw(1200, seed=1)
@@ -237,7 +242,8 @@ class TestIntervals:
     def test_a_label_that_too_few_calibration_stars_have_is_nan_and_named(self, model):
         X, y, errors, _ = draw(200, seed=2)
         y[5:, 1] = np.nan
-        again = pickle.loads(pickle.dumps(model)).fit_error_model(X, y, y_err=errors)
+        with pytest.warns(UserWarning, match="The calibrated errors of Al are the total ones"):
+            again = pickle.loads(pickle.dumps(model)).fit_error_model(X, y, y_err=errors)
         with pytest.warns(UserWarning, match=r"The intervals of Al are NaN: too few calibration stars .* 0\.9"):
             lower, upper = again.predict_interval(X)
         assert np.isnan([lower[:, 1], upper[:, 1]]).all()
@@ -301,6 +307,33 @@ class TestWithoutCalibration:
             kept = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1}).fit(X, y)
         assert kept.error_model_ is None
         assert np.isfinite(kept.predict(X)).all()
+
+    @pytest.mark.filterwarnings("ignore:Training interrupted")
+    def test_second_interruption_ends_the_fit(self):
+        X, y, *_ = draw(120, seed=1)
+        model = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 3, "callbacks": press_in_second_epoch})
+        with (
+            mock.patch.object(CensoredBCNNRegressor, "_prediction", side_effect=KeyboardInterrupt),
+            pytest.raises(KeyboardInterrupt),
+        ):
+            model.fit(X, y)
+        assert not hasattr(model, "weights_")
+
+    @pytest.mark.filterwarnings("ignore:Training interrupted")
+    def test_interrupted_training_is_calibrated_without_cross_fitting(self):
+        X, y, *_ = draw(120, seed=1)
+        parameters = PARAMETERS | {"max_epochs": 3, "callbacks": press_in_second_epoch, "calibration_cv": 3}
+        model = CensoredBCNNRegressor(**parameters).fit(X, y)
+        assert model.interrupted_
+        assert 20 <= model.error_model_.n_differences[0] <= 60  # 30 held-out stars, in two exposures at most
+
+    def test_label_of_few_stars_is_warned_of(self):
+        X, y, *_ = draw(120, seed=1)
+        y[8:, 1] = np.nan
+        with pytest.warns(UserWarning, match="The calibrated errors of Al are the total ones"):
+            model = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1}).fit(X, y)
+        with pytest.warns(UserWarning, match="The calibrated errors of Al are the total ones"):
+            assert_array_equal(model.predict_std(X, kind="calibrated")[:, 1], model.predict_std(X)[:, 1])
 
 
 class TestRepeatVisits:

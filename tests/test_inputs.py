@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal, assert_equal
 from scipy.sparse import csr_matrix
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.model_selection import GridSearchCV, GroupKFold
@@ -221,7 +222,8 @@ class TestHeldOutStars:
             y = normal_stars.y.copy()
             y[normal_stars.visits != star, 1] = np.nan
             y[4 * star : 4 * star + 3, 1] = np.nan
-            small_network(validation_fraction=0.8).fit(normal_stars.X, y, groups=normal_stars.visits)
+            network = small_network(validation_fraction=0.8, calibrate=False)
+            network.fit(normal_stars.X, y, groups=normal_stars.visits)
             assert set(parts["training"].group.tolist()).isdisjoint(parts["held_out"].group.tolist())
             assert np.isfinite(parts["training"].y[:, 1]).sum() == 1
 
@@ -470,6 +472,28 @@ class TestUnnormalisedFlux:
         X = np.random.default_rng(0).normal(0.2, 0.01, size=(20, 7514))
         with pytest.warns(UserWarning, match=r"median flux of X is 0\.2, but ApogeeBCNNCensoredRegressor expects"):
             ApogeeBCNNCensoredRegressor(target="teff", num_hidden=(4, 4, 4, 4, 2), max_epochs=1).fit(X, X[:, 0])
+
+    def test_augmentation_that_needs_a_continuum_at_one_is_off_or_warned_of(self):
+        X = np.random.default_rng(0).normal(1, 0.01, size=(40, 7514))
+        network = ApogeeBCNNCensoredRegressor(target="teff", num_hidden=(4, 4, 4, 4, 2), max_epochs=1, random_state=0)
+        centred = SpectraNormalizer(mode=3).fit_transform(X)
+        with pytest.warns(UserWarning, match=r"median flux of X is .*'auto' is switched off.*SpectraNormalizer"):
+            off = clone(network).fit(centred, X[:, 0])
+        with pytest.warns(UserWarning, match=r"median flux of X is .* the same way\.$"):
+            without = clone(network).set_params(augmentation=None).fit(centred, X[:, 0])
+        assert_array_equal(off.predict(centred), without.predict(centred))
+        with pytest.warns(UserWarning, match=r"sets bad pixels to 1, but their continuum is not at 1"):
+            clone(network).set_params(augmentation={}).fit(centred, X[:, 0])
+        with pytest.warns(UserWarning, match=r"sets bad pixels to 1, but their continuum is not at 1"):
+            small_network(augmentation={}).fit(centred, X[:, 0])
+        small_network(augmentation={"continuum": (0, 0, 0), "bad_pixels": 0}).fit(centred, X[:, 0])
+
+    def test_equal_spectra_and_equal_labels_are_warned_of(self):
+        X = np.random.default_rng(0).normal(1, 0.01, size=(40, 1000))
+        with pytest.warns(UserWarning, match="All training stars have the same Mg"):
+            small_network(target=["teff", "Mg"]).fit(X, np.column_stack([X[:, 0], np.ones(40)]))
+        with pytest.warns(UserWarning, match="The first 36 spectra are equal"):
+            small_network().fit(np.ones_like(X), X[:, 0])
 
     def test_flux_of_0_to_255_has_a_normalisation_of_its_own(self, normal_stars):
         small_network(input_norm_mode=255).fit(200 * normal_stars.X, normal_stars.y)
@@ -1890,7 +1914,7 @@ class TestFewStars:
 
     def test_are_warned_of(self):
         X = np.random.default_rng(0).normal(1, 0.01, size=(13, 1000))
-        with pytest.warns(UserWarning, match="training set has 12 stars.* memorises .* 1 stars are held out"):
+        with pytest.warns(UserWarning, match="training set has 12 stars.* memorises .* Held-out stars: 1;"):
             small_network().fit(X, X[:, 0])
 
 

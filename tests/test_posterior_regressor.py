@@ -62,6 +62,16 @@ class TestSampleY:
         unit = prediction.total[:, :, None] * prediction.total[:, None]
         assert_allclose((covariance - prediction.covariance()) / unit, 0, atol=5 * (2 / n) ** 0.5)
 
+    def test_calibrated_samples_scatter_by_the_calibrated_error(self, model, tiny_data):
+        n, X = 4000, tiny_data.X[:5]
+        with pytest.raises(ValueError, match="no calibrated error bars"):
+            model.sample_y(X, kind="calibrated")
+        model.fit_error_model(tiny_data.X, tiny_data.y)
+        samples = model.sample_y(X, n, kind="calibrated")
+        assert_allclose(samples.std(axis=2) / model.predict_std(X, kind="calibrated"), 1, atol=5 / n**0.5)
+        with pytest.raises(ValueError, match="kind='model', expected 'total' or 'calibrated'"):
+            model.sample_y(X, kind="model")
+
     def test_a_sample_is_one_network(self, model, tiny_data):
         """Equal spectra differ by the predictive noise only, which is independent."""
         X = np.repeat(tiny_data.X[:1], 400, axis=0)

@@ -116,12 +116,12 @@ def test_without_a_seed_the_random_numbers_of_the_start_are_used_again(parameter
 
 
 def test_a_killed_calibration_does_not_repeat_the_training(parameters, stars, tmp_path, monkeypatch):
-    def kill(*_):
+    def kill(*_, **__):
         raise Killed
 
     whole = fit(parameters, stars)
     with monkeypatch.context() as patch:
-        patch.setattr(CensoredBCNNRegressor, "_moments_of_exposures", kill)
+        patch.setattr(CensoredBCNNRegressor, "_predict_exposures", kill)
         with pytest.raises(Killed):
             fit(parameters, stars, tmp_path / "fit.npz")
     assert TrainingCheckpoint(tmp_path / "fit.npz").n_epochs() == 6

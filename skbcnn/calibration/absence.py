@@ -5,9 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from skbcnn._user_warnings import warn_user
 from skbcnn.calibration.fitting import MIN_DIFFERENCES
 
 if TYPE_CHECKING:
+    from skbcnn.calibration.error_model import ErrorModel
     from skbcnn.regressor import CensoredBCNNRegressor
 
 _REFIT = "or fit it with a larger validation_fraction or with validation_data"
@@ -55,6 +57,54 @@ class Uncalibrated(StrEnum):
         """
         if found is None:
             raise ValueError(f"The model has no {what}: {self.cause}. {self.remedy}")
+
+
+def about_missing_labels(error_model: ErrorModel | None) -> str:
+    """Return a sentence about labels whose errors are not calibrated, though those of others are.
+
+    Parameters
+    ----------
+    error_model : ErrorModel or None
+        Attribute `error_model_` of a regressor.
+
+    Returns
+    -------
+    sentence : str
+        Empty if there are no such labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn.calibration import ErrorModel
+    >>> from skbcnn.calibration.absence import about_missing_labels
+    >>> error_model = ErrorModel(("Fe", "P"), np.array([1.5, 1.0]), np.zeros(2), np.array([40, 3]), "known labels")
+    >>> about_missing_labels(error_model)
+    'The calibrated errors of P are the total ones, because too few stars with these labels calibrated the model.'
+    """
+    names = () if error_model is None else error_model.not_calibrated
+    if not names:
+        return ""
+    return (
+        f"The calibrated errors of {', '.join(names)} are the total ones, because too few stars with these labels "
+        "calibrated the model."
+    )
+
+
+def warn_of_missing_labels(error_model: ErrorModel | None) -> None:
+    """Warn of labels whose errors are not calibrated, though those of others are.
+
+    Parameters
+    ----------
+    error_model : ErrorModel or None
+        Attribute `error_model_` of a regressor.
+
+    Warns
+    -----
+    UserWarning
+        If there are such labels.
+    """
+    if sentence := about_missing_labels(error_model):
+        warn_user(sentence)
 
 
 def is_calibrated(model: CensoredBCNNRegressor) -> bool:

@@ -18,7 +18,7 @@ _MIN_STARS = 200  # with all labels: fewer tell little about 22 labels
 def held_out_responses(
     prediction: Prediction, y: np.ndarray, y_err: np.ndarray | None, windows: Sequence[Any]
 ) -> ResponseMatrix | None:
-    """Return how each predicted label answers to its own true value and to the other labels.
+    """Return how each predicted label responds to its own true value and to the other labels.
 
     Parameters
     ----------

@@ -99,24 +99,3 @@ def warnings_as_sentences() -> Iterator[None]:
 
 def _print_warning(message: Warning | str, *args: Any, **kwargs: Any) -> None:
     click.echo(f"Note: {for_command_line(str(message))}", err=True)
-
-
-def about_calibration(regressor: Any) -> list[str]:
-    """Return a note about labels whose errors are not calibrated, though those of others are; none if there are none.
-
-    Parameters
-    ----------
-    regressor : CensoredBCNNRegressor
-        Fitted.
-
-    Returns
-    -------
-    notes : list of str
-    """
-    names = () if regressor.error_model_ is None else regressor.error_model_.not_calibrated
-    if not names:
-        return []
-    return [
-        f"The calibrated errors of {', '.join(names)} are the total ones, because too few stars with these labels "
-        "calibrated the model."
-    ]

@@ -10,11 +10,11 @@ from sklearn.pipeline import Pipeline
 
 from skbcnn._prediction import Naming
 from skbcnn._provenance import was_synthetic
+from skbcnn.calibration.absence import about_missing_labels
 from skbcnn.catalog import CatalogSummary, NoSpectraError, predict_catalog
 from skbcnn.cli.input_names import STANDARD_INPUT, named_spectra
 from skbcnn.cli.interruption import continued_later
 from skbcnn.cli.left_out import print_left_out
-from skbcnn.cli.messages import about_calibration
 from skbcnn.cli.output_paths import check_tables
 from skbcnn.cli.terminal_tables import print_labels
 from skbcnn.persistence import load_folder
@@ -167,7 +167,7 @@ def _model_notes(regressor: Any) -> list[str]:
     notes = []
     if was_synthetic(regressor.provenance_):
         notes.append(_CONTINUED if "later_trainings" in regressor.provenance_ else _SYNTHETIC)
-    return [*notes, *about_calibration(regressor)]
+    return [*notes, *filter(None, [about_missing_labels(regressor.error_model_)])]
 
 
 def _noise_notes(summary: CatalogSummary) -> list[str]:

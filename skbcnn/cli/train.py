@@ -13,7 +13,6 @@ from skbcnn._resumable import locked_output, unfinished_folder
 from skbcnn._training_checkpoint import TrainingCheckpoint
 from skbcnn._training_data import number_held_out
 from skbcnn.apogee import ApogeeBCNNCensoredRegressor
-from skbcnn.cli.messages import about_calibration
 from skbcnn.cli.output_paths import check_model_folder
 from skbcnn.cli.terminal_tables import counted, stage
 from skbcnn.cli.train_data import labels_to_train, note_unused_visits, star_of_each_spectrum
@@ -186,8 +185,6 @@ def print_history(model: Any, n_spectra: int, stars: np.ndarray | None = None) -
             f"{text} loss: {losses[0]:.3f} in the first epoch, {losses[best]:.3f} in the best ({best + 1}), "
             f"{losses[-1]:.3f} in the last; learning rate {_range_of_rates(history['lr'])}."
         )
-    for note in about_calibration(model):
-        click.echo(note)
     responses = model.validation_responses_
     if responses is not None and responses.elements:
         print_responses(responses)

@@ -1,4 +1,4 @@
-"""The response matrix of a model: how each predicted label answers to its own true value and to the other labels."""
+"""The response matrix of a model: how each predicted label responds to its own true value and to the other labels."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def _accuracy(regressor: Any) -> str:
 
 
 def _responses(regressor: Any) -> str:
-    """Return how the predicted labels of the held-out stars answer to their known labels, or nothing."""
+    """Return how the predicted labels of the held-out stars respond to their known labels, or nothing."""
     responses = regressor.validation_responses_
     if responses is None:
         return ""

@@ -283,6 +283,7 @@ _JSON_CHECKS: Mapping[str, Callable[[Any], Any]] = {  # return the value of an a
     "noise_level_": lambda value: None if value is None else float(value),
     "noise_augmented_": bool,
     "_draws_counted_once": bool,
+    "_near_one": bool,
     "_uncalibrated": Uncalibrated,
     "seed_": lambda value: as_int(value, 0),
     "_single_label": bool,

@@ -38,8 +38,8 @@ def labels_and_errors(y_pred: Any, y_std: Any = None) -> tuple[Any, Any]:
     """
     if isinstance(y_std, Prediction):
         raise ValueError(
-            "y_std is a Prediction, expected an array or a table of error bars. Pass the Prediction as y_pred, without "
-            "y_std; or its std() as y_std."
+            "y_std is a Prediction, expected an array or a table of error bars. Pass the Prediction as y_pred, the "
+            "first argument of an AbundancePlaneDisplay, without y_std; or its std() as y_std."
         )
     if not isinstance(y_pred, Prediction):
         return y_pred, y_std

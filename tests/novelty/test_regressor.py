@@ -114,7 +114,7 @@ def test_partial_fit_keeps_the_domain():
 
 
 def test_warm_start_replaces_the_domain():
-    X, y = draw(200, seed=1)
+    X, y = draw(300, seed=1)
     model = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1}, warm_start=True).fit(X, y)
     domain = model.domain_
     assert model.fit(X, y).domain_ is not domain
