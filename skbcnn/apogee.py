@@ -53,7 +53,7 @@ class ApogeeBCNNCensoredRegressor(CensoredBCNNRegressor):
         "auto": these four.
     augmentation : "auto", `skbcnn.augmentation.Augmentation`, mapping or None, default="auto"
         Effects by which the training spectra are varied, as in `CensoredBCNNRegressor`. "auto": the default amplitudes,
-        with the noise of `noise_augmentation` if that is not 0.
+        with the noise of `noise_augmentation` if that is not 0; none for spectra whose continuum is not at 1.
     lr, batch_size, max_epochs, reduce_lr_epsilon, reduce_lr_min, reduce_lr_patience, lr_schedule, warmup_epochs
         Optimisation, as in `CensoredBCNNRegressor`; `clipnorm` and `noise_augmentation`, too.
     validation_fraction, calibrate, early_stopping, n_iter_no_change, warm_start, callbacks
