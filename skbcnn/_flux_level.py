@@ -9,6 +9,7 @@ import numpy as np
 from skbcnn._user_warnings import warn_user
 
 NORMALIZED = (0.5, 1.5)  # median of continuum-normalised spectra of stars
+_VARIETY_OF_COUNTS = 10.0  # factor by which the counts of normal stars may differ from those of the training stars
 NOT_COUNTS = (-10.0, 10.0)  # median of any flux that was normalised or standardised in some way
 
 
@@ -149,7 +150,7 @@ def warn_of_flux_level(X: np.ndarray, limits: tuple[float, float], class_name: s
 def warn_of_other_flux_level(
     X: np.ndarray, of_training: float | None, limits: tuple[float, float], what: str = "X"
 ) -> None:
-    """Warn of spectra of another flux level, if the training spectra were normalised.
+    """Warn of spectra of another flux level than the training spectra.
 
     Parameters
     ----------
@@ -158,7 +159,8 @@ def warn_of_other_flux_level(
     of_training : float or None
         Median flux of the training spectra; None if it is not known.
     limits : tuple of (float, float)
-        `NORMALIZED` or `NOT_COUNTS`.
+        `NORMALIZED` or `NOT_COUNTS`: limits for training spectra near 1. For counts, they are a tenth of the median of
+        the training spectra and ten times it. Other spectra were scaled in an unknown way and have no limits.
     what : str, default="X"
         Description of the spectra, for the message.
 
@@ -167,8 +169,13 @@ def warn_of_other_flux_level(
     UserWarning
         If their median is beyond the limits.
     """
-    if of_training is None or not is_near_one(of_training):
+    if of_training is None:
         return
+    if not is_near_one(of_training):
+        if is_within(of_training, NOT_COUNTS):
+            return
+        ends = of_training / _VARIETY_OF_COUNTS, of_training * _VARIETY_OF_COUNTS
+        limits = min(ends), max(ends)
     level = median_level(X)
     if not is_within(level, limits):
         warn_user(

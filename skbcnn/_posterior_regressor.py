@@ -395,8 +395,8 @@ class PosteriorRegressor(MultiOutputMixin, RegressorMixin):
         check_is_fitted(self)
         if self.domain_ is None:
             raise ValueError(
-                "The model has no summary of its training set (domain_): it was fitted with calibrate=False, or by "
-                "other software. Fit it with calibrate=True."
+                f"The model has no summary of its training set (domain_): {self._uncalibrated.no_summary}. Fit it with "
+                "calibrate=True."
             )
         X, x_err = self._check_input(X, x_err)
         if prediction is None:

@@ -12,7 +12,7 @@ from sklearn.model_selection import GroupShuffleSplit
 from skbcnn._label_tables import LabelColumns
 from skbcnn._lazy_rows import LazyRows, change_rows
 from skbcnn._user_warnings import warn_user
-from skbcnn._validation import check_label_errors, check_labels, in_blocks, warn_of_scaled_missing_labels
+from skbcnn._validation import check_label_errors, check_labels, in_blocks, varies, warn_of_scaled_missing_labels
 from skbcnn.calibration.fitting import MIN_DIFFERENCES
 from skbcnn.network.training_recipe import Stars
 from skbcnn.survey.spellings import as_text
@@ -298,9 +298,8 @@ def warn_of_no_variation(training: Stars, label_names: Sequence[str]) -> None:
     some = np.asarray(training.x[:_SPECTRA_TO_COMPARE])
     if (some == some[0]).all():
         warn_user(f"The first {len(some)} spectra are equal, so that no label can be learnt from them.")
-    known = ~np.isnan(training.y)
-    lowest, highest = np.where(known, training.y, np.inf).min(axis=0), np.where(known, training.y, -np.inf).max(axis=0)
-    if names := [name for name, is_one in zip(label_names, lowest == highest, strict=True) if is_one]:
+    known = [column[~np.isnan(column)] for column in training.y.T]
+    if names := [name for name, y in zip(label_names, known, strict=True) if len(y) > 0 and not varies(y)]:
         warn_user(
             f"All training stars have the same {', '.join(names)}. The network learns only this value; leave such "
             "labels out."

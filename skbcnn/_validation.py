@@ -22,6 +22,7 @@ _NO_REPLACEMENT = (
     "Such pixels are bad, and their flux is replaced by 1, the continuum; but the training spectra are not near 1."
 )
 _LARGEST = np.finfo(np.float32).max  # the networks compute in float32
+_ROUNDING = 1e-6  # relative difference of equal numbers that were rounded in different ways
 _MIN_DISTINCT_VALUES = 5  # fewer values do not show their range
 
 
@@ -474,3 +475,25 @@ def _without_bad_pixels(X: np.ndarray, x_err: np.ndarray) -> tuple[np.ndarray, n
         X[rows][bad] = 1
         x_err[rows][bad] = 0
     return X, x_err
+
+
+def varies(values: np.ndarray) -> bool:
+    """Return whether numbers differ by more than their rounding in single precision.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Finite numbers, at least one.
+
+    Returns
+    -------
+    varies : bool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbcnn._validation import varies
+    >>> varies(np.array([0.3, 0.1 + 0.2, np.float32(0.3)])), varies(np.array([0.3, 0.301]))
+    (False, True)
+    """
+    return bool(np.ptp(values) > _ROUNDING * np.abs(values).max())

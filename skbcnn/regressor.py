@@ -241,7 +241,8 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         Responses of the predicted labels of these stars to their known labels: whether each label measures itself.
         None if fewer than 200 held-out stars have all labels.
     domain_ : TrainingDomain or None
-        Summary of the training set, used by `assess` to detect out-of-distribution spectra. None without `calibrate`.
+        Summary of the training set, used by `assess` to detect out-of-distribution spectra. None without `calibrate`,
+        and if Ctrl-C interrupted the calibration so early.
     target_names_ : tuple of str
         Names of the labels, in the order in which they are predicted.
     label_names_ : tuple of str
@@ -646,8 +647,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         given = X
         X, x_err = plain_spectra(X, x_err)
         X = self._check_spectra(X, reset=not continues, y=None if y is None else "no_validation")
-        if not continues:
-            self._near_one = _flux_level.are_near_one(X)
+        self._near_one = _flux_level.are_near_one(X)
         weight = check_sample_weight(sample_weight, X)
         y, y_err = self._check_columns(X, y, y_err, continues)
         X, x_err = self._spectra_to_learn(given, X, x_err, "x_err", X)
@@ -656,6 +656,9 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         limits = (-np.inf, np.inf) if is_image else self._flux_limits
         augmented = "" if self._near_one else about_augmented_level(self.augmentation, self._default_augmentation)
         _flux_level.warn_of_flux_level(X, limits, type(self).__name__, augmented)
+        if continues:
+            level = _flux_level.training_level(self)
+            _flux_level.warn_of_other_flux_level(X, level, self._flux_limits, "the spectra of this training")
         return usable_stars(stars, self.target_names_, may_be_empty=continues)
 
     def _spectra_to_learn(self, given, X, x_err, argument, training_x):
@@ -784,7 +787,10 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             if self.interrupted_:
                 raise  # the second Ctrl-C
             self._uncalibrated = Uncalibrated.INTERRUPTED
-            warn_user(f"Calibration interrupted by user; the network is kept. {self._uncalibrated.remedy}")
+            unknown = (
+                "" if self.domain_ else " It has no summary of its training set (domain_): only a new fit learns it."
+            )
+            warn_user(f"Calibration interrupted by user; the network is kept. {self._uncalibrated.remedy}{unknown}")
 
     def _predict_exposures(self, training, stars, *, repeats):
         """Summarise the training set, and return exposures of other stars with their prediction.

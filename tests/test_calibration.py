@@ -308,6 +308,18 @@ class TestWithoutCalibration:
         assert kept.error_model_ is None
         assert np.isfinite(kept.predict(X)).all()
 
+    def test_interrupted_before_the_training_set_is_summarised(self):
+        X, y, *_ = draw(120, seed=1)
+        with (
+            mock.patch("skbcnn.regressor.TrainingDomain.learn", side_effect=KeyboardInterrupt),
+            pytest.warns(UserWarning, match=r"Calibration interrupted .* no summary of its training set"),
+        ):
+            kept = CensoredBCNNRegressor(**PARAMETERS | {"max_epochs": 1}).fit(X, y)
+        with pytest.raises(
+            ValueError, match=r"summary of its training set \(domain_\): its calibration was interrupted"
+        ):
+            kept.assess(X)
+
     @pytest.mark.filterwarnings("ignore:Training interrupted")
     def test_second_interruption_ends_the_fit(self):
         X, y, *_ = draw(120, seed=1)

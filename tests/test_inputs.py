@@ -488,10 +488,25 @@ class TestUnnormalisedFlux:
             small_network(augmentation={}).fit(centred, X[:, 0])
         small_network(augmentation={"continuum": (0, 0, 0), "bad_pixels": 0}).fit(centred, X[:, 0])
 
+    def test_continuing_with_another_flux_level_is_warned_of(self, normal_stars):
+        X, y = normal_stars.X, normal_stars.y
+        model = small_network(warm_start=True).fit(X, y)
+        with (
+            pytest.warns(UserWarning, match=r"but that of the training spectra is (1|0\.99)"),
+            pytest.warns(UserWarning, match="expects continuum-normalised spectra"),
+        ):
+            model.partial_fit(300 * X, y)
+        with pytest.warns(UserWarning, match="median flux of X"):
+            counts = small_network(warm_start=True).fit(300 * X, y)
+        with pytest.warns(UserWarning, match=r"The median flux of X is 0\.\d*, but that of the training spectra is 29"):
+            counts.predict(X - 0.05)
+        with pytest.warns(UserWarning, match=r"the spectra of this training is 0\.\d*, but that of .* is 29"):
+            counts.fit(X, y)
+
     def test_equal_spectra_and_equal_labels_are_warned_of(self):
         X = np.random.default_rng(0).normal(1, 0.01, size=(40, 1000))
         with pytest.warns(UserWarning, match="All training stars have the same Mg"):
-            small_network(target=["teff", "Mg"]).fit(X, np.column_stack([X[:, 0], np.ones(40)]))
+            small_network(target=["teff", "Mg"]).fit(X, np.column_stack([X[:, 0], [0.3, 0.1 + 0.2] * 20]))
         with pytest.warns(UserWarning, match="The first 36 spectra are equal"):
             small_network().fit(np.ones_like(X), X[:, 0])
 

@@ -31,6 +31,13 @@ class Uncalibrated(StrEnum):
         return _CAUSES[self]
 
     @property
+    def no_summary(self) -> str:
+        """Why a model has no summary of its training set, as a clause."""
+        if self is Uncalibrated.INTERRUPTED:
+            return self.cause
+        return "it was fitted with calibrate=False, or by other software"
+
+    @property
     def remedy(self) -> str:
         """What the user can do, as a sentence."""
         again = {

@@ -13,7 +13,7 @@ from skbcnn import _label_tables
 from skbcnn._prediction import Prediction
 from skbcnn._sklearn import check_sample_weight
 from skbcnn._user_warnings import warn_user
-from skbcnn._validation import check_label_errors, check_labels
+from skbcnn._validation import check_label_errors, check_labels, varies
 from skbcnn.metrics.errors_in_variables import MAX_NOISE, polynomial_terms, regress
 from skbcnn.survey import find_label, is_missing
 
@@ -298,14 +298,14 @@ def _checked_labels(
 def _columns_and_rows(true: np.ndarray, weight: np.ndarray, names: Sequence[str]) -> tuple[list[int], np.ndarray]:
     """Return the labels that enter the regression, and the stars that have all of them.
 
-    Labels that are missing in more than half of the stars, or equal in all, are left out.
+    Labels that are missing in more than half of the stars, or equal in all but for rounding, are left out.
     """
     counted = np.flatnonzero(weight > 0)
     known = ~np.isnan(true[counted])
     often = np.flatnonzero(known.mean(axis=0) >= _MIN_KNOWN)
-    used = [int(j) for j in often if np.ptp(true[counted, j][known[:, j]]) > 0]
+    used = [int(j) for j in often if varies(true[counted, j][known[:, j]])]
     rows = counted[known[:, used].all(axis=1)]
-    used = [j for j in used if len(rows) == 0 or np.ptp(true[rows, j]) > 0]
+    used = [j for j in used if len(rows) == 0 or varies(true[rows, j])]
     if not used:
         raise ValueError(
             f"None of {', '.join(names)} varies and is known in at least half of the {len(counted)} stars. Pass stars "

@@ -200,8 +200,11 @@ class ResponseDisplay(SinglePanelDisplay):
         for j in np.flatnonzero(np.abs(np.diagonal(shown)) < _WRITTEN):
             self._write(image, j, j)
         self._draw_labels(ax, sizes)
-        text = textwrap.fill(_BAR_TEXT, min(_LONGEST_LINE, int(_CHARACTERS_PER_INCH * ax.figure.get_figwidth())))
-        bar = add_colour_bar(image, ax, text, location="bottom", shrink=0.8, extend="both")
+        # without a layout engine, a bar at the bottom would cover the names of the labels
+        is_below = ax.figure.get_layout_engine() is not None
+        length = ax.figure.get_figwidth() if is_below else ax.figure.get_figheight()
+        text = textwrap.fill(_BAR_TEXT, max(1, min(_LONGEST_LINE, int(_CHARACTERS_PER_INCH * length))))
+        bar = add_colour_bar(image, ax, text, location="bottom" if is_below else "right", shrink=0.8, extend="both")
         bar.set_ticks(_COLOUR_TICKS, labels=[f"{tick:g}".replace("-", "\N{MINUS SIGN}") for tick in _COLOUR_TICKS])
         bar.ax.minorticks_off()
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
 from skbcnn.inspection import ResponseMatrix, response_matrix
@@ -129,6 +130,13 @@ def test_from_predictions_with_label_errors(new_axes):
 def test_a_model_without_responses_is_refused():
     with pytest.raises(TypeError, match=r"responses is a NoneType, expected a ResponseMatrix.*at least 200"):
         ResponseDisplay.from_responses(None)
+
+
+@pytest.mark.usefixtures("pyplot_unchanged")
+def test_bar_covers_no_name_in_a_figure_without_layout(responses):
+    ax = Figure().add_subplot()
+    bar = ResponseDisplay.from_responses(responses, ax=ax).figure_.axes[1]
+    assert bar.get_position().x0 > ax.get_position().x1
 
 
 @pytest.mark.usefixtures("pyplot_unchanged")
