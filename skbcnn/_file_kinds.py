@@ -20,7 +20,7 @@ _SIGNATURES = {  # first bytes of files, and what they are
 _ARRAYS = ".npz"  # suffix of the zip files of NumPy
 _N_BYTES = 512  # that are looked at
 _READ_ERRORS = (OSError, EOFError, zlib.error)
-_SLIPS = (AttributeError, TypeError, LookupError)  # of a reader that a damaged header leads astray
+_INTERNAL_ERRORS = (AttributeError, TypeError, LookupError)  # of astropy, caused by a damaged header
 
 
 def kind_of_file(path: Path) -> str | None:
@@ -108,15 +108,15 @@ def unreadable_fits(path: Path, error: Exception, expected: str) -> str:
     """
     kind = kind_of_file(path)
     if kind is None or kind == "a gzipped file" or is_fits(path):
-        what = f"cannot be read as FITS{_said(error)}: it is cut short, damaged, or another kind of file"
+        what = f"cannot be read as FITS{_reason(error)}: it is cut short, damaged, or another kind of file"
     else:
         what = f"is {kind}, expected {expected}"
     return f"{path} {what}. Pass another file, or download it again."
 
 
-def _said(error: Exception) -> str:
-    """Return in brackets what a reader said of an error; nothing if a damaged header only led it astray."""
-    if isinstance(error, _SLIPS) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
+def _reason(error: Exception) -> str:
+    """Return the message of an error in brackets; nothing if the message does not describe the file."""
+    if isinstance(error, _INTERNAL_ERRORS) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
         return ""
-    said = str(error.strerror if isinstance(error, OSError) and error.strerror else error)
-    return f" ({said.rstrip('.')})" if said else ""
+    message = str(error.strerror if isinstance(error, OSError) and error.strerror else error)
+    return f" ({message.rstrip('.')})" if message else ""

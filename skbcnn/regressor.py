@@ -242,7 +242,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
         None if fewer than 200 held-out stars have all labels.
     domain_ : TrainingDomain or None
         Summary of the training set, used by `assess` to detect out-of-distribution spectra. None without `calibrate`,
-        and if Ctrl-C interrupted the calibration so early.
+        and if Ctrl-C interrupted the calibration before the summary was made.
     target_names_ : tuple of str
         Names of the labels, in the order in which they are predicted.
     label_names_ : tuple of str
@@ -774,7 +774,7 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             return
         self._uncalibrated = Uncalibrated.NONE_HELD_OUT if held_out is None else Uncalibrated.FEW_HELD_OUT
         calibrating = calibration_stars(held_out)
-        # who ended the training does not wait for several others
+        # a user who interrupted the training does not want to wait for further trainings
         cross_fits = self.calibration_cv is not None and stars is not None and not self.interrupted_
         try:
             exposures, prediction = self._predict_exposures(training, calibrating, repeats=not cross_fits)
@@ -787,22 +787,21 @@ class CensoredBCNNRegressor(VersionedPickle, PosteriorRegressor, BaseEstimator):
             if self.interrupted_:
                 raise  # the second Ctrl-C
             self._uncalibrated = Uncalibrated.INTERRUPTED
-            unknown = (
-                "" if self.domain_ else " It has no summary of its training set (domain_): only a new fit learns it."
-            )
+            no_summary = " It has no summary of its training set (domain_); fit it again to learn it."
+            unknown = no_summary if self.domain_ is None else ""
             warn_user(f"Calibration interrupted by user; the network is kept. {self._uncalibrated.remedy}{unknown}")
 
     def _predict_exposures(self, training, stars, *, repeats):
         """Summarise the training set, and return exposures of other stars with their prediction.
 
-        Without other stars, which are None then, both are None.
+        If `stars` is None, both are None.
         """
         if stars is None:
             self.domain_ = self._training_domain(training)
             return None, None
         stars = stars._replace(group=None)  # each spectrum of a star tells something new
         exposures = repeated(stars) if repeats and self._varies_spectra else stars
-        # what NumPy computes meanwhile leaves a core to the compiler
+        # NumPy uses about one core here, and the compiler of TensorFlow another
         with self._posterior().compiling(self.n_draws):
             exposures = exposures._replace(x=self._as_in_training(exposures))
             self.domain_ = self._training_domain(training)

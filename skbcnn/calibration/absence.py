@@ -67,7 +67,7 @@ class Uncalibrated(StrEnum):
 
 
 def about_missing_labels(error_model: ErrorModel | None) -> str:
-    """Return a sentence about labels whose errors are not calibrated, though those of others are.
+    """Return a sentence about labels whose errors are not calibrated because too few stars have them.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def about_missing_labels(error_model: ErrorModel | None) -> str:
 
 
 def warn_of_missing_labels(error_model: ErrorModel | None) -> None:
-    """Warn of labels whose errors are not calibrated, though those of others are.
+    """Warn of labels whose errors are not calibrated because too few stars have them.
 
     Parameters
     ----------
